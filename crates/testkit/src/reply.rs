@@ -168,12 +168,13 @@ fn push_escaped(out: &mut String, byte: u8) {
     }
 }
 
-/// A status is printed bare when it is a plain word (`OK`, `PONG`), else marked and quoted.
+/// A status is printed bare when it is plain words (`OK`, `@read`), else marked and quoted.
 fn status(text: &[u8]) -> String {
     let word = |b: &u8| b.is_ascii_alphanumeric() || b"_-. ".contains(b);
-    let bare = text.first().is_some_and(u8::is_ascii_alphabetic)
-        && text.last().is_some_and(|b| *b != b' ')
-        && text.iter().all(word);
+    let letters = text.strip_prefix(b"@").unwrap_or(text);
+    let bare = letters.first().is_some_and(u8::is_ascii_alphabetic)
+        && letters.last().is_some_and(|b| *b != b' ')
+        && letters.iter().all(word);
     if bare {
         plain(text)
     } else {

@@ -66,13 +66,12 @@ fn line_matches(expected: &str, actual: &str, captures: &mut Captures) -> Result
     let group = |index: usize| found.get(index + 1).map_or("", |group| group.as_str());
     for (index, hole) in pattern.holes.iter().enumerate() {
         let text = group(index);
-        if let Some((low, high)) = hole.range {
-            if !text
+        if let Some((low, high)) = hole.range
+            && !text
                 .parse::<i64>()
                 .is_ok_and(|number| (low..=high).contains(&number))
-            {
-                return Ok(false);
-            }
+        {
+            return Ok(false);
         }
         if let Some(name) = &hole.name {
             captures.insert(name.clone(), text.to_owned());

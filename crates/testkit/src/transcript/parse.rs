@@ -424,10 +424,10 @@ fn filled(inside: &str, captures: &Captures, now_ms: i64) -> Result<Vec<u8>, Str
     if let Some(text) = captures.get(inside) {
         return Ok(text.clone().into_bytes());
     }
-    if let Some((text, count)) = inside.rsplit_once('*') {
-        if let Ok(count) = count.parse() {
-            return Ok(text.as_bytes().repeat(count));
-        }
+    if let Some((text, count)) = inside.rsplit_once('*')
+        && let Ok(count) = count.parse()
+    {
+        return Ok(text.as_bytes().repeat(count));
     }
     for (name, now) in [("now_ms", now_ms), ("now_s", now_ms / 1000)] {
         let shift = match inside.strip_prefix(name) {

@@ -305,17 +305,17 @@ fn rewrite(transcript: &Transcript, outcome: &Outcome) -> Result<(), String> {
         .rev()
         .flat_map(|section| section.steps.iter().rev())
     {
-        if let Some(failure) = failed.get(&step.line) {
-            if step.action.has_answer() {
-                let mut range = step.expected.clone();
-                if lines
-                    .get(range.start)
-                    .is_some_and(|line| line == UNORDERED && !range.is_empty())
-                {
-                    range.start += 1;
-                }
-                lines.splice(range, failure.actual.iter().cloned());
+        if let Some(failure) = failed.get(&step.line)
+            && step.action.has_answer()
+        {
+            let mut range = step.expected.clone();
+            if lines
+                .get(range.start)
+                .is_some_and(|line| line == UNORDERED && !range.is_empty())
+            {
+                range.start += 1;
             }
+            lines.splice(range, failure.actual.iter().cloned());
         }
     }
     let text = lines.join("\n") + "\n";
