@@ -2,6 +2,7 @@
 //!
 //! Each task is a module with one `run`. A task that fails says why in one message and ends with code 1.
 
+mod differential;
 mod peers;
 mod shell;
 
@@ -20,11 +21,14 @@ struct Cli {
 enum Task {
     /// Install the pinned peers (Redis, Valkey, redis-py) into target/peers, without root.
     Peers,
+    /// Send one random stream of commands to two servers and compare every reply.
+    Differential(differential::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Peers => peers::run(),
+        Task::Differential(options) => differential::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
