@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Mode;
 use super::Mode::{Exact, Keys, Near, Scan, Shape, Unordered};
 use super::session::Pair;
+use super::{Mode, Plan};
+use crate::peers::Kind;
 
 /// One command shape.
 pub(super) struct Row {
@@ -15,6 +16,8 @@ pub(super) struct Row {
     pub(super) weight: usize,
     pub(super) shape: &'static str,
     pub(super) mode: Mode,
+    /// Only with this peer: the other one does not know the shape.
+    only_with: Option<Kind>,
 }
 
 const fn row(weight: usize, shape: &'static str, mode: Mode) -> Row {
@@ -22,6 +25,25 @@ const fn row(weight: usize, shape: &'static str, mode: Mode) -> Row {
         weight,
         shape,
         mode,
+        only_with: None,
+    }
+}
+
+const fn redis(weight: usize, shape: &'static str, mode: Mode) -> Row {
+    Row {
+        weight,
+        shape,
+        mode,
+        only_with: Some(Kind::Redis),
+    }
+}
+
+const fn valkey(weight: usize, shape: &'static str, mode: Mode) -> Row {
+    Row {
+        weight,
+        shape,
+        mode,
+        only_with: Some(Kind::Valkey),
     }
 }
 
@@ -39,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(30, "SET key value", Exact),
     row(3, "SET key value junk", Exact),
-    row(6, "SET key value [IFEQ value | GET | KEEPTTL]*", Exact),
+    valkey(6, "SET key value [IFEQ value | GET | KEEPTTL]*", Exact),
     row(20, "GET key", Exact),
     row(5, "SETNX key value", Exact),
     row(5, "SETEX key secs value", Exact),
@@ -145,19 +167,23 @@ pub(super) const ROWS: &[Row] = &[
     row(3, "SADD key (value)+", Exact),
     row(3, "HSET key (value value)+", Exact),
     row(3, "ZADD key int value", Exact),
-    // Transactions.
-    row(3, "MULTI", Exact),
-    row(6, "EXEC", Exact),
-    row(1, "DISCARD", Exact),
-    row(1, "WATCH (key)+", Exact),
-    row(1, "UNWATCH", Exact),
+    // Transactions. In Valkey, MULTI inside MULTI spoils the transaction; from there on all is different.
+    redis(3, "MULTI", Exact),
+    redis(6, "EXEC", Exact),
+    redis(1, "DISCARD", Exact),
+    redis(1, "WATCH (key)+", Exact),
+    redis(1, "UNWATCH", Exact),
 ];
 
-/// The rows whose command both servers have, and the names of the commands left out.
-pub(super) fn rows_known_to(pair: &mut Pair) -> Result<(Vec<&'static Row>, Vec<String>), String> {
+/// The rows that make sense with this peer and whose command both servers have; and the names of the commands left out.
+pub(super) fn rows_for(
+    plan: &Plan,
+    pair: &mut Pair,
+) -> Result<(Vec<&'static Row>, Vec<String>), String> {
     let mut left_out = BTreeSet::new();
     let mut rows = Vec::new();
-    for row in ROWS {
+    let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
+    for row in ROWS.iter().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name)? {

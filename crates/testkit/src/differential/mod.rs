@@ -130,7 +130,7 @@ impl fmt::Display for Difference {
 /// Runs a plan on two fresh servers. An error is a server that cannot be started or talked to.
 pub fn run(plan: &Plan) -> Result<Report, String> {
     let mut pair = Pair::start(plan)?;
-    let (rows, left_out) = grammar::rows_known_to(&mut pair)?;
+    let (rows, left_out) = grammar::rows_for(plan, &mut pair)?;
     let mut generator = Generator::new(rows, plan.seed);
     let mut steps = Vec::with_capacity(plan.commands);
     pair.begin()?;
