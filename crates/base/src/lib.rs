@@ -1,1 +1,12 @@
-//! base.
+//! The ground floor: what every other crate may use and what none of them should write twice.
+//!
+//! Numbers as text, patterns, time, randomness, hashing, identifiers, memory arithmetic. Nothing in
+//! here does IO or starts a thread; time and entropy enter through [`time::Clock`] and
+//! [`rng::seed_from_os`] only, so that everything above can run under a test's clock and seed.
+//! Depends on no other crate of the workspace.
+
+#![forbid(unsafe_code)]
+
+pub mod glob;
+pub mod num;
+pub mod time;
