@@ -1,1 +1,5 @@
 //! server.
+
+pub mod config;
+pub mod daemon;
+pub mod logging;
