@@ -21,3 +21,8 @@ pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod worker;
+//! server.
+
+pub mod config;
+pub mod daemon;
+pub mod logging;
