@@ -92,7 +92,7 @@ pub struct Parser {
     at: usize,
     /// Arguments still to come, while `at` is not 0.
     left: u32,
-    /// So many bytes from `at` on were searched for a line end in vain.
+    /// The current line has no end before this offset.
     searched: usize,
 }
 
@@ -198,7 +198,7 @@ impl Parser {
             spans.extend_from_slice(&partial);
             partial.clear();
             partial.shrink_to(PARTIAL_SPANS_KEPT);
-            (self.at, self.left) = (0, 0);
+            (self.at, self.left, self.searched) = (0, 0, 0);
         } else {
             (self.at, self.left) = (cursor.at, cursor.left);
         }
@@ -310,16 +310,13 @@ impl Parser {
         end: u8,
         too_long: ProtocolError,
     ) -> Result<Option<usize>, ProtocolError> {
-        let line = &buf[at..buf.len().min(at + LINE_BYTES_MAX + 1)];
-        let searched = self.searched.min(line.len());
-        match memchr(end, &line[searched..]) {
-            Some(found) => {
-                self.searched = searched + found;
-                Ok(Some(at + searched + found))
-            }
-            None if line.len() > LINE_BYTES_MAX => Err(too_long),
+        let stop = buf.len().min(at + LINE_BYTES_MAX + 1);
+        let start = self.searched.clamp(at, stop); // an earlier line may have set it
+        match memchr(end, &buf[start..stop]) {
+            Some(found) => Ok(Some(start + found)),
+            None if stop - at > LINE_BYTES_MAX => Err(too_long),
             None => {
-                self.searched = line.len();
+                self.searched = stop;
                 Ok(None)
             }
         }
