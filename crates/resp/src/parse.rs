@@ -169,6 +169,7 @@ impl Parser {
         let known = spans.len();
         let missing = self.arguments(buf, &mut cursor, limits, spans)?;
         if missing == 0 {
+            self.searched = 0;
             return Ok(Step::Command {
                 consumed: cursor.at,
             });
@@ -293,7 +294,6 @@ impl Parser {
         if end + 1 >= buf.len() {
             return Ok(Line::Incomplete); // the line feed is still to come
         }
-        self.searched = 0;
         Ok(
             match signed_number(buf.get(at + 1..end).unwrap_or_default()) {
                 Some(number) => Line::Number(number, end + 2),

@@ -234,3 +234,24 @@ fn a_command_beyond_4_gib_is_refused() {
         assert_eq!(error, Some(ProtocolError::BulkLength), "{length}");
     }
 }
+
+/// What a command leaves behind must not reach the next one: every row after every accepted row, in single bytes.
+#[test]
+fn rows_arrive_in_any_pieces() {
+    let rows = ACCEPTED.iter().chain(REFUSED).map(|(request, _)| request);
+    for (second, (first, _)) in rows.flat_map(|row| ACCEPTED.iter().map(move |first| (row, first)))
+    {
+        let stream = [*first, *second].concat();
+        let bytes: Vec<usize> = (0..stream.len()).collect();
+        let whole = feed(&stream, &[], &LIMITS);
+        assert_eq!(feed(&stream, &bytes, &LIMITS), whole, "{}", shown(&stream));
+        for cut in 0..stream.len() {
+            assert_eq!(
+                feed(&stream, &[cut], &LIMITS),
+                whole,
+                "{} at {cut}",
+                shown(&stream)
+            );
+        }
+    }
+}
