@@ -19,6 +19,19 @@ const SCALED_EXPONENT_MAX: i32 = -32;
 /// (`-1.2345678901234567e-308`: 24 bytes) or zeros (24 digits before the point).
 const TEXT_BYTES_MAX: usize = 32;
 const DIGITS_MAX: usize = 20;
+/// Weights of the digits before the point.
+const TENS: [u32; 10] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
 
 /// Room for the text of one double.
 #[derive(Clone, Debug, Default)]
@@ -226,20 +239,25 @@ fn generate(exact: Binary, upper: Binary, lower: Binary, exponent: i32) -> Digit
     let mut width = upper.significand - lower.significand;
     let point = -upper.exponent as u32; // bits behind the binary point, 32..=60
     let one = 1_u64 << point;
-    let mut whole = upper.significand >> point;
+    let mut whole = (upper.significand >> point) as u32; // 64 - point bits
     let mut rest = upper.significand & (one - 1);
 
-    let mut divisor = 1_000_000_000_u64; // `whole` is below 2^32
-    for power in (0..10).rev() {
-        digits.push(whole / divisor);
+    for power in (0..=whole.checked_ilog10().unwrap_or(0)).rev() {
+        let divisor = TENS[power as usize];
+        digits.push(u64::from(whole / divisor));
         whole %= divisor;
-        let left = (whole << point) + rest;
+        let left = (u64::from(whole) << point) + rest;
         if left <= width {
-            digits.exponent += power;
-            approach(&mut digits, width, left, divisor << point, distance);
+            digits.exponent += power as i32;
+            approach(
+                &mut digits,
+                width,
+                left,
+                u64::from(divisor) << point,
+                distance,
+            );
             return digits;
         }
-        divisor /= 10;
     }
     loop {
         rest *= 10; // below 2^60 * 10
