@@ -92,7 +92,7 @@ pub struct Parser {
     at: usize,
     /// Arguments still to come, while `at` is not 0.
     left: u32,
-    /// So many bytes from `at` on were searched for a line end in vain.
+    /// The current line has no end before this offset.
     searched: usize,
 }
 
@@ -117,6 +117,7 @@ impl Parser {
         limits: &Limits,
         spans: &mut Vec<Span>,
     ) -> Result<Step, ProtocolError> {
+        let buf = &buf[..buf.len().min(u32::MAX as usize)]; // what spans can reach
         let known = spans.len();
         let step = if self.at == 0 {
             self.begin(buf, limits, spans)
@@ -148,7 +149,7 @@ impl Parser {
             Some(_) => return self.inline(buf, spans),
             None => return Ok(Step::Incomplete { missing: 1 }),
         }
-        let (count, at) = match plain_number(buf, 1) {
+        let (count, at) = match plain_header(buf, b'*') {
             Some((count, at)) => (count as i64, at), // at most 18 digits
             None => match self.line_number(buf, 0, ProtocolError::BigMultibulkCount)? {
                 Line::Number(count, at) => (count, at),
@@ -169,6 +170,7 @@ impl Parser {
         let known = spans.len();
         let missing = self.arguments(buf, &mut cursor, limits, spans)?;
         if missing == 0 {
+            self.searched = 0;
             return Ok(Step::Command {
                 consumed: cursor.at,
             });
@@ -198,7 +200,7 @@ impl Parser {
             spans.extend_from_slice(&partial);
             partial.clear();
             partial.shrink_to(PARTIAL_SPANS_KEPT);
-            (self.at, self.left) = (0, 0);
+            (self.at, self.left, self.searched) = (0, 0, 0);
         } else {
             (self.at, self.left) = (cursor.at, cursor.left);
         }
@@ -227,12 +229,8 @@ impl Parser {
         };
         let mut at = cursor.at;
         while cursor.left > 0 {
-            let header = match buf.get(at) {
-                Some(b'$') => plain_number(buf, at + 1),
-                _ => None,
-            };
-            let (len, body) = match header {
-                Some(header) => header,
+            let (len, body) = match plain_header(buf.get(at..).unwrap_or_default(), b'$') {
+                Some((len, header)) => (len, at + header),
                 None => {
                     cursor.at = at;
                     match self.bulk_header(buf, at)? {
@@ -246,7 +244,7 @@ impl Parser {
             }
             // No overflow: a length has at most 19 digits and fits into i64, an offset into isize.
             let end = body as u64 + len + 2;
-            if end > buf.len() as u64 || end > u64::from(u32::MAX) {
+            if end > buf.len() as u64 {
                 cursor.at = at;
                 return bytes_missing(end, buf.len());
             }
@@ -293,7 +291,6 @@ impl Parser {
         if end + 1 >= buf.len() {
             return Ok(Line::Incomplete); // the line feed is still to come
         }
-        self.searched = 0;
         Ok(
             match signed_number(buf.get(at + 1..end).unwrap_or_default()) {
                 Some(number) => Line::Number(number, end + 2),
@@ -310,16 +307,13 @@ impl Parser {
         end: u8,
         too_long: ProtocolError,
     ) -> Result<Option<usize>, ProtocolError> {
-        let line = &buf[at..buf.len().min(at + LINE_BYTES_MAX + 1)];
-        let searched = self.searched.min(line.len());
-        match memchr(end, &line[searched..]) {
-            Some(found) => {
-                self.searched = searched + found;
-                Ok(Some(at + searched + found))
-            }
-            None if line.len() > LINE_BYTES_MAX => Err(too_long),
+        let stop = buf.len().min(at + LINE_BYTES_MAX + 1);
+        let start = self.searched.clamp(at, stop); // an earlier line may have set it
+        match memchr(end, &buf[start..stop]) {
+            Some(found) => Ok(Some(start + found)),
+            None if stop - at > LINE_BYTES_MAX => Err(too_long),
             None => {
-                self.searched = line.len();
+                self.searched = stop;
                 Ok(None)
             }
         }
@@ -352,37 +346,41 @@ enum Line {
     Incomplete,
 }
 
-/// The number at `at` and the offset behind its line end, if it is a plain one: whole in the buffer, at most 18
-/// digits, no sign, no leading zero. Everything else, right or wrong, is for [`Parser::line_number`] to judge.
+/// Number and length of the header line that `rest` starts with, if the line is a plain one: of this type, whole in
+/// the buffer, at most 18 digits, no sign, no leading zero. Everything else, right or wrong, is for
+/// [`Parser::line_number`] to judge, and so is a line at the very end of the buffer.
 #[inline(always)]
-fn plain_number(buf: &[u8], at: usize) -> Option<(u64, usize)> {
-    let digits = buf.get(at..)?;
-    let &[first, second, third, _] = digits.first_chunk()?; // `1\r\n$`: a plain number is never the input's end
-    let value = u64::from(first.wrapping_sub(b'0'));
-    if value > 9 {
+pub(crate) fn plain_header(rest: &[u8], kind: u8) -> Option<(u64, usize)> {
+    // The shortest argument, `$0\r\n\r\n`, has six bytes: nothing that is complete is shorter.
+    let &[first, a, b, c, d, _] = rest.first_chunk()?;
+    let value = u64::from(a.wrapping_sub(b'0'));
+    if first != kind || value > 9 {
         return None;
     }
-    if second == b'\r' {
-        return Some((value, at + 3));
+    if b == b'\r' {
+        return Some((value, 4));
     }
-    let digit = u64::from(second.wrapping_sub(b'0'));
+    let digit = u64::from(b.wrapping_sub(b'0'));
     if value == 0 || digit > 9 {
         return None;
     }
     let value = value * 10 + digit;
-    if third == b'\r' {
-        return Some((value, at + 4));
+    if c == b'\r' {
+        return Some((value, 5));
     }
-    longer_number(digits, value).map(|(value, len)| (value, at + len))
+    let digit = u64::from(c.wrapping_sub(b'0'));
+    if digit <= 9 && d == b'\r' {
+        return Some((value * 10 + digit, 6));
+    }
+    longer_header(rest, value)
 }
 
-/// Goes on with [`plain_number`] at its third digit; returns the number's length with its line end.
-#[inline]
-fn longer_number(digits: &[u8], mut value: u64) -> Option<(u64, usize)> {
-    for (index, &byte) in digits.iter().enumerate().take(19).skip(2) {
+/// Goes on with [`plain_header`] at the third digit.
+fn longer_header(rest: &[u8], mut value: u64) -> Option<(u64, usize)> {
+    for (index, &byte) in rest.iter().enumerate().take(20).skip(3) {
         let digit = u64::from(byte.wrapping_sub(b'0'));
         if digit > 9 {
-            let whole = byte == b'\r' && index + 1 < digits.len();
+            let whole = byte == b'\r' && index + 1 < rest.len();
             return whole.then_some((value, index + 2));
         }
         value = value * 10 + digit; // at most 19 digits: below 2^64

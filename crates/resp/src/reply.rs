@@ -23,7 +23,8 @@ pub enum Proto {
 
 /// A shared value shorter than this is copied: a chunk of its own costs more than the copy.
 const SHARED_BYTES_MIN: usize = 512;
-const TABLE_ROWS: usize = 64;
+/// Numbers whose header lines are in tables; four digits are the most that fit.
+const TABLE_ROWS: usize = 1024;
 /// Bytes of a header of any length: type, 20 digits, line end.
 const HEADER_BYTES_MAX: usize = 23;
 
@@ -34,17 +35,23 @@ type HeaderTable = [[u8; 8]; TABLE_ROWS];
 static BULK: HeaderTable = header_table(b'$');
 static INT: HeaderTable = header_table(b':');
 static ARRAY: HeaderTable = header_table(b'*');
-static MAP: HeaderTable = header_table(b'%');
 
 const fn header_table(kind: u8) -> HeaderTable {
     let mut table = [[0; 8]; TABLE_ROWS];
     let mut n = 0;
     while n < TABLE_ROWS {
-        let (tens, ones) = (b'0' + (n / 10) as u8, b'0' + (n % 10) as u8);
-        table[n] = match n < 10 {
-            true => [kind, ones, b'\r', b'\n', 0, 0, 0, 4],
-            false => [kind, tens, ones, b'\r', b'\n', 0, 0, 5],
-        };
+        let digits = 1 + (n >= 10) as usize + (n >= 100) as usize + (n >= 1000) as usize;
+        let row = &mut table[n];
+        row[0] = kind;
+        let (mut at, mut rest) = (digits, n);
+        while at > 0 {
+            row[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            at -= 1;
+        }
+        row[digits + 1] = b'\r';
+        row[digits + 2] = b'\n';
+        row[7] = digits as u8 + 3;
         n += 1;
     }
     table
@@ -184,7 +191,7 @@ impl Reply {
     pub fn map(&mut self, pairs: usize) {
         match self.proto {
             Proto::Resp2 => self.array(pairs * 2),
-            Proto::Resp3 => self.header(&MAP, b'%', pairs),
+            Proto::Resp3 => self.long_header(b'%', pairs),
         }
     }
 
