@@ -244,7 +244,7 @@ impl Parser {
                     cursor.at = at;
                     match self.bulk_header(buf, at)? {
                         Some(header) => header,
-                        None => return Ok(1),
+                        None => return bytes_missing(buf.len() as u64 + 1, buf.len()),
                     }
                 }
             };
