@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use base::strings::{quote, split_args};
+use base::strings::{repr as quote, split_args};
 
 use super::catalogue::{FILE_ONLY, PARAMS};
 use super::kinds::Kind;
