@@ -3,8 +3,14 @@
 //! Each task is a module with one `run`. A task that fails says why in one message and ends with code 1.
 
 mod differential;
+mod docs;
+mod inventory;
 mod peers;
+mod server;
 mod shell;
+mod smoke;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -23,12 +29,21 @@ enum Task {
     Peers,
     /// Send one random stream of commands to two servers and compare every reply.
     Differential(differential::Options),
+    /// Check the rules of the house.
+    Tidy(tidy::Options),
+    /// Write COMPATIBILITY.md anew.
+    Docs,
+    /// Run every check there is; ends with `N passed, N failed`.
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Peers => peers::run(),
         Task::Differential(options) => differential::run(&options),
+        Task::Tidy(options) => tidy::run(&options),
+        Task::Docs => docs::run(),
+        Task::Test(options) => test::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,13 +9,6 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use testkit::peers::{self, Kind};
 use testkit::transcript::{self, Transcript};
 
-/// The directories that hold transcripts, relative to the repository.
-const DIRECTORIES: &[&str] = &[
-    "crates/engine/tests/commands",
-    "crates/server/tests/commands",
-    "crates/testkit/tests/format",
-];
-
 fn main() {
     let arguments = Arguments::from_args();
     let trials = files()
@@ -27,7 +20,7 @@ fn main() {
 
 fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for directory in DIRECTORIES {
+    for directory in transcript::DIRECTORIES {
         // A crate without transcripts has no directory.
         let Ok(entries) = fs::read_dir(peers::root().join(directory)) else {
             continue;

@@ -48,3 +48,10 @@ mod target;
 pub use parse::{Action, Against, Part, Section, Step, Transcript, Word};
 pub use run::{Failure, Outcome, Who, kinds_for, run_against, run_file, update_requested};
 pub use target::{Answer, ServerTarget, Sockets, Target};
+
+/// The directories that hold transcripts, relative to the repository.
+pub const DIRECTORIES: &[&str] = &[
+    "crates/engine/tests/commands",
+    "crates/server/tests/commands",
+    "crates/testkit/tests/format",
+];
