@@ -1,5 +1,6 @@
-//! `cargo xtask docs`: writes COMPATIBILITY.md from the running server's commands, the neighbours' inventory and
-//! the remarks in `xtask/data`. The file is never edited; `tidy` compares it with what would be written.
+//! `cargo xtask docs`: writes COMPATIBILITY.md from the running server's commands, the neighbours'
+//! inventory and the remarks in `xtask/data`. The file is never edited; `tidy` compares it with
+//! what would be written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -22,8 +23,9 @@ Written by `cargo xtask docs`; do not edit. Remarks live in `xtask/data/compatib
 `xtask/data/tcl-failures.toml`.
 
 Ruddle has the commands of Redis and Valkey. Where the two answer differently, it answers as Redis 8 does.
-*since* is the release that brought a command to Redis or Valkey (`-`: never). `same` means: the same replies, errors included,
-as the transcripts and the differential runner check them against the peer itself.
+*since* is the release that brought a command to Redis or Valkey (`-`: never). `same` means: the same
+replies, errors included, as the transcripts and the differential runner check them against the
+peer itself.
 ";
 
 /// Writes the page.

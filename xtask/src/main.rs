@@ -1,6 +1,7 @@
 //! Project automation: `cargo xtask TASK`. The only automation there is; CI runs nothing else.
 //!
-//! Each task is a module with one `run`. A task that fails says why in one message and ends with code 1.
+//! Each task is a module with one `run`. A task that fails says why in one message and ends with
+//! code 1.
 
 mod differential;
 mod docs;

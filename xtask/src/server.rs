@@ -1,4 +1,5 @@
-//! Asks the built server what commands it has. The running program is the truth; nothing is parsed out of sources.
+//! Asks the built server what commands it has. The running program is the truth; nothing is parsed
+//! out of sources.
 
 use std::collections::BTreeSet;
 

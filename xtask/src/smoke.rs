@@ -1,4 +1,5 @@
-//! A real client library (redis-py, installed beside the peers) against Ruddle: what an application does first.
+//! A real client library (redis-py, installed beside the peers) against Ruddle: what an application
+//! does first.
 
 use std::process::Command;
 

@@ -1,7 +1,8 @@
-//! `cargo xtask test`: everything that decides whether the project is sound, and one line of numbers at the end.
+//! `cargo xtask test`: everything that decides whether the project is sound, and one line of
+//! numbers at the end.
 //!
-//! The parts run in order and all of them always run; the last line, `N passed, N failed`, sums them up and is
-//! what CI reads.
+//! The parts run in order and all of them always run; the last line, `N passed, N failed`, sums
+//! them up and is what CI reads.
 
 use std::process::Command;
 

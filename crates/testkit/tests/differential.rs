@@ -1,5 +1,6 @@
-//! The differential runner, tried on the peers alone: it must be silent where there is nothing to find, and must find what
-//! is known to be there. Ruddle itself is judged by `cargo xtask differential`.
+//! The differential runner, tried on the peers alone: it must be silent where there is nothing to
+//! find, and must find what is known to be there. Ruddle itself is judged by `cargo xtask
+//! differential`.
 
 use testkit::differential::{Plan, run};
 use testkit::peers::Kind;

@@ -1,6 +1,7 @@
 //! Every transcript against Ruddle and against its peer, one test per file and server.
 //!
-//! `cargo test -p testkit --test transcripts -- redis/get` runs one; `UPDATE_EXPECT=redis` rewrites.
+//! `cargo test -p testkit --test transcripts -- redis/get` runs one; `UPDATE_EXPECT=redis`
+//! rewrites.
 
 use std::fs;
 use std::path::{Path, PathBuf};

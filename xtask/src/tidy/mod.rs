@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: the rules of the house that a program can check. What they are is in `tables.rs`.
+//! `cargo xtask tidy`: the rules of the house that a program can check. What they are is in
+//! `tables.rs`.
 //!
 //! Every check returns its complaints, `path:line: what`, and none stops at the first one.
 

@@ -1,7 +1,9 @@
-//! Just enough of Rust's lexical grammar to tell code from comments and strings, and to find where functions end.
-//! Not a parser: it knows quotes, comments and brackets, which is all that counting lines needs.
+//! Just enough of Rust's lexical grammar to tell code from comments and strings, and to find where
+//! functions end. Not a parser: it knows quotes, comments and brackets, which is all that counting
+//! lines needs.
 
-/// A copy of the source in which comments, strings and character literals are blanks. Line breaks stay.
+/// A copy of the source in which comments, strings and character literals are blanks. Line breaks
+/// stay.
 pub(super) fn code_only(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();

@@ -1,4 +1,5 @@
-//! Checks the Rust files one by one: head, length of file, lines and functions, unsafe code, banned words.
+//! Checks the Rust files one by one: head, length of file, lines and functions, unsafe code, banned
+//! words.
 
 use super::Source;
 use super::scanner::{code_only, functions};
@@ -75,7 +76,8 @@ fn unsafe_code(source: &Source, code: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether the comment that ends right above (attributes and the head of a statement in between) says SAFETY.
+/// Whether the comment that ends right above (attributes and the head of a statement in between)
+/// says SAFETY.
 fn has_safety_above(above: &[&str]) -> bool {
     let is_comment = |line: &str| line.trim_start().starts_with("//");
     let mut lines = above.iter().rev().skip_while(|line| {

@@ -1,4 +1,5 @@
-//! What `tidy` holds the code to. A change here is a decision: it belongs into its own commit with its reason.
+//! What `tidy` holds the code to. A change here is a decision: it belongs into its own commit with
+//! its reason.
 
 /// Where Rust files are.
 pub(super) const SOURCE_DIRECTORIES: &[&str] = &["crates", "xtask", "fuzz/fuzz_targets"];
@@ -14,7 +15,8 @@ pub(super) struct CrateRule {
     pub(super) foreign: &'static [&'static str],
 }
 
-/// base <- resp <- engine <- server, and bench beside them. Tools may import what they drive, nobody imports a tool.
+/// base <- resp <- engine <- server, and bench beside them. Tools may import what they drive,
+/// nobody imports a tool.
 pub(super) const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "base",

@@ -1,7 +1,9 @@
-//! `cargo xtask tidy --fix`: wraps comment lines that are too long. The formatter leaves comments alone.
+//! `cargo xtask tidy --fix`: wraps comment lines that are too long. The formatter leaves comments
+//! alone.
 //!
-//! Only the paragraph that holds a long line is touched: its end flows into the next line when that continues
-//! the same paragraph. Tables, drawings (anything indented behind the marker) and code in comments stay as they are.
+//! Only the paragraph that holds a long line is touched: its end flows into the next line when that
+//! continues the same paragraph. Tables, drawings (anything indented behind the marker) and code in
+//! comments stay as they are.
 
 use std::fs;
 
@@ -94,8 +96,10 @@ fn comment(line: &str) -> Option<(&str, &str)> {
 
 /// Whether a line continues a paragraph, rather than starting an item of its own.
 fn is_prose(text: &str) -> bool {
-    !text.starts_with(['-', '*', '#', '|', '`', '['])
-        && !text.starts_with(|c: char| c.is_ascii_digit())
+    let item = [
+        '-', '*', '#', '|', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+    ];
+    !text.starts_with(item) && !text.starts_with("```") && !text.contains("]: ")
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Differences between two servers that are known and meant, each with its reason. Keep this table short.
+//! Differences between two servers that are known and meant, each with its reason. Keep this table
+//! short.
 
 use crate::peers::Kind;
 use crate::reply::Reply;
@@ -15,7 +16,8 @@ pub(super) struct Accepted {
     fits: fn(&Reply, &Reply) -> bool,
 }
 
-/// All of them. Ruddle answers as Redis does where the two peers differ, so those with Valkey are the long part.
+/// All of them. Ruddle answers as Redis does where the two peers differ, so those with Valkey are
+/// the long part.
 const TABLE: &[Accepted] = &[
     Accepted {
         peer: Kind::Valkey,

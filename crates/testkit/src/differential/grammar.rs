@@ -1,7 +1,7 @@
 //! The grammar: one row per command shape. To cover a new command, add a row.
 //!
-//! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`], `[a | b]` is an
-//! optional choice, `[...]*` zero to three of them, `(...)+` one to three.
+//! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`],
+//! `[a | b]` is an optional choice, `[...]*` zero to three of them, `(...)+` one to three.
 
 use std::collections::BTreeSet;
 
@@ -47,13 +47,15 @@ const fn valkey(weight: usize, shape: &'static str, mode: Mode) -> Row {
     }
 }
 
-/// Two servers execute a command at slightly different times: remaining times may differ by this much.
+/// Two servers execute a command at slightly different times: remaining times may differ by this
+/// much.
 const SECONDS: Mode = Near(5);
 const MILLIS: Mode = Near(5000);
 
 /// All rows.
 pub(super) const ROWS: &[Row] = &[
-    // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE, until it looks at it.
+    // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE,
+    // until it looks at it.
     row(
         30,
         "SET key value [NX | XX | GET | KEEPTTL | EX secs | PX millis | EXAT far_s | PXAT far_ms]*",
@@ -134,8 +136,8 @@ pub(super) const ROWS: &[Row] = &[
     row(2, "SWAPDB db db", Exact),
     row(1, "FLUSHDB [SYNC | ASYNC | junk]", Exact),
     row(1, "FLUSHALL [SYNC | ASYNC | junk]", Exact),
-    // Connection. No AUTH and no HELLO with AUTH: a wrong password inside MULTI makes Redis 8.2.3 leave the
-    // reply out of EXEC's array, so that the connection is out of step ever after.
+    // Connection. No AUTH and no HELLO with AUTH: a wrong password inside MULTI makes Redis 8.2.3
+    // leave the reply out of EXEC's array, so that the connection is out of step ever after.
     row(3, "PING [value]", Exact),
     row(3, "ECHO value", Exact),
     row(3, "HELLO protocol", Keys),
@@ -167,7 +169,8 @@ pub(super) const ROWS: &[Row] = &[
     row(3, "SADD key (value)+", Exact),
     row(3, "HSET key (value value)+", Exact),
     row(3, "ZADD key int value", Exact),
-    // Transactions. In Valkey, MULTI inside MULTI spoils the transaction; from there on all is different.
+    // Transactions. In Valkey, MULTI inside MULTI spoils the transaction; from there on all is
+    // different.
     redis(3, "MULTI", Exact),
     redis(6, "EXEC", Exact),
     redis(1, "DISCARD", Exact),
@@ -175,7 +178,8 @@ pub(super) const ROWS: &[Row] = &[
     redis(1, "UNWATCH", Exact),
 ];
 
-/// The rows that make sense with this peer and whose command both servers have; and the names of the commands left out.
+/// The rows that make sense with this peer and whose command both servers have; and the names of
+/// the commands left out.
 pub(super) fn rows_for(
     plan: &Plan,
     pair: &mut Pair,
