@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use base::strings::{quote, split_args};
+use base::strings::{repr, split_args};
 
 use super::catalogue::{FILE_ONLY, PARAMS};
 use super::kinds::Kind;
@@ -113,7 +113,7 @@ impl Config {
 fn values(kind: &Kind, shown: &[u8]) -> Vec<Vec<u8>> {
     match kind {
         Kind::Memory { .. } | Kind::MemoryOrPercent => vec![with_unit(shown)],
-        Kind::Text(_) => vec![quote(shown)],
+        Kind::Text(_) => vec![repr(shown)],
         Kind::Words { lines, .. } => lines(shown),
         Kind::Bool(_) | Kind::Int { .. } | Kind::Uint { .. } | Kind::Octal { .. } => {
             vec![shown.to_vec()]
