@@ -1,2 +1,40 @@
-//! Project automation: `cargo xtask <task>`.
-fn main() {}
+//! Project automation: `cargo xtask TASK`. The only automation there is; CI runs nothing else.
+//!
+//! Each task is a module with one `run`. A task that fails says why in one message and ends with code 1.
+
+mod differential;
+mod peers;
+mod shell;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Automation of the Ruddle project.")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install the pinned peers (Redis, Valkey, redis-py) into target/peers, without root.
+    Peers,
+    /// Send one random stream of commands to two servers and compare every reply.
+    Differential(differential::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Peers => peers::run(),
+        Task::Differential(options) => differential::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -8,5 +8,10 @@
 #![forbid(unsafe_code)]
 
 pub mod glob;
+pub mod hash;
+pub mod ids;
+pub mod memory;
 pub mod num;
+pub mod rng;
+pub mod strings;
 pub mod time;

@@ -1,1 +1,19 @@
-//! engine.
+//! The data engine: everything that happens to keys and values, and nothing that happens to sockets,
+//! threads, files or clocks.
+//!
+//! Read in this order: `entry` (one key in memory), `table` (a database's part in one stripe),
+//! `keyspace` (stripes, leases), `tx` (what a handler may touch), `spec` (what a command is),
+//! `dispatch` (how one runs), `families` (the commands).
+
+pub mod access;
+pub mod args;
+pub mod dispatch;
+pub mod entry;
+pub mod env;
+pub mod failure;
+pub mod families;
+pub mod keyspace;
+mod prefetch;
+pub mod spec;
+pub mod table;
+pub mod tx;

@@ -1,0 +1,253 @@
+//! One thread of load: an event loop over its connections until its share of the requests is answered.
+//!
+//! Closed loop: a connection sends its next batch when it has all replies to the last. Open loop (`--rate`): batches fall
+//! due at even intervals, whether or not a connection is free, and a latency counts from the due moment, so a
+//! server that stalls cannot hide by stalling the load ("coordinated omission").
+//! Invariant: when `run` returns without an error, every request sent has been answered.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::batch::Batches;
+use crate::connection::{Connection, Traffic};
+
+/// Bytes read at once: large values arrive in few calls.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Latencies are recorded between these, in nanoseconds, to three digits.
+const LATENCY_NS: (u64, u64) = (1, 3_600_000_000_000);
+
+/// When to stop sending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// After this many requests.
+    Requests(u64),
+    /// After this time.
+    Time(Duration),
+}
+
+/// What one thread is to do.
+pub(crate) struct Share {
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) batches: Batches,
+    pub(crate) pipeline: usize,
+    pub(crate) limit: Limit,
+    /// Requests a second in open loop.
+    pub(crate) rate: Option<f64>,
+    pub(crate) check: bool,
+}
+
+/// What one thread has done.
+pub(crate) struct Outcome {
+    /// Bytes and replies.
+    pub(crate) traffic: Traffic,
+    /// Latencies in nanoseconds.
+    pub(crate) latencies: Histogram<u64>,
+    /// From the first request to the last reply.
+    pub(crate) elapsed: Duration,
+    /// Processor time of this thread meanwhile, where the system tells.
+    pub(crate) cpu: Option<Duration>,
+}
+
+/// An empty histogram for latencies in nanoseconds.
+pub(crate) fn empty_histogram() -> Histogram<u64> {
+    // Invariant: the bounds and the three digits are constants that the crate accepts.
+    Histogram::new_with_bounds(LATENCY_NS.0, LATENCY_NS.1, 3).expect("valid histogram bounds")
+}
+
+struct Load<'a> {
+    share: Share,
+    poll: Poll,
+    /// Indexes of the connections without a batch.
+    idle: Vec<usize>,
+    unsent: u64,
+    deadline: Option<Instant>,
+    pace: Option<Pace>,
+    traffic: Traffic,
+    latencies: Histogram<u64>,
+    answered: &'a AtomicU64,
+}
+
+/// The timetable of open loop.
+struct Pace {
+    next: Instant,
+    interval: Duration,
+}
+
+/// Sends and receives this thread's share; `answered` counts its replies for the progress line.
+pub(crate) fn run(share: Share, answered: &AtomicU64) -> io::Result<Outcome> {
+    let mut load = Load::new(share, answered)?;
+    let cpu_before = thread_cpu();
+    let start = Instant::now();
+    load.start(start)?;
+    let mut room = vec![0; READ_BYTES];
+    let mut events = Events::with_capacity(load.share.connections.len().clamp(1, 1024));
+    while load.is_busy() {
+        let timeout = load.send_due(Instant::now())?;
+        match load.poll.poll(&mut events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        }
+        for event in &events {
+            let Token(index) = event.token();
+            if event.is_writable() {
+                load.share.connections[index].resume_sending(&mut load.traffic)?;
+            }
+            load.receive(index, &mut room, event.is_read_closed())?;
+        }
+    }
+    let cpu = thread_cpu()
+        .zip(cpu_before)
+        .map(|(after, before)| after.saturating_sub(before));
+    Ok(Outcome {
+        traffic: load.traffic,
+        latencies: load.latencies,
+        elapsed: start.elapsed(),
+        cpu,
+    })
+}
+
+impl<'a> Load<'a> {
+    fn new(mut share: Share, answered: &'a AtomicU64) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for (index, connection) in share.connections.iter_mut().enumerate() {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.registry()
+                .register(&mut connection.stream, Token(index), interest)?;
+        }
+        let unsent = match share.limit {
+            Limit::Requests(count) => count,
+            Limit::Time(_) => u64::MAX,
+        };
+        Ok(Self {
+            idle: (0..share.connections.len()).collect(),
+            poll,
+            unsent,
+            deadline: None,
+            pace: None,
+            traffic: Traffic::default(),
+            latencies: empty_histogram(),
+            answered,
+            share,
+        })
+    }
+
+    /// Starts the clock and, in closed loop, all connections.
+    fn start(&mut self, now: Instant) -> io::Result<()> {
+        if let Limit::Time(duration) = self.share.limit {
+            self.deadline = Some(now + duration);
+        }
+        self.pace = self.share.rate.map(|rate| Pace {
+            next: now,
+            interval: Duration::from_secs_f64(self.share.pipeline as f64 / rate),
+        });
+        if self.pace.is_none() {
+            for index in std::mem::take(&mut self.idle) {
+                self.send(index, Instant::now())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything left to send or to wait for.
+    fn is_busy(&self) -> bool {
+        let waiting = self.idle.len() < self.share.connections.len();
+        waiting || (self.unsent > 0 && self.pace.is_some())
+    }
+
+    /// Open loop: sends what is due, returns how long to wait at most.
+    fn send_due(&mut self, now: Instant) -> io::Result<Option<Duration>> {
+        if self.pace.is_some() && self.deadline.is_some_and(|deadline| now >= deadline) {
+            self.unsent = 0;
+        }
+        while self.unsent > 0 {
+            let Some(pace) = &mut self.pace else {
+                return Ok(None);
+            };
+            let due = pace.next;
+            if due > now {
+                // `poll` counts in milliseconds and rounds up: shorter waits are spent looking.
+                let whole_ms = due.duration_since(now).as_millis() as u64;
+                return Ok(Some(Duration::from_millis(whole_ms)));
+            }
+            let Some(index) = self.idle.pop() else {
+                return Ok(None);
+            };
+            pace.next += pace.interval;
+            self.send(index, due)?;
+        }
+        Ok(None)
+    }
+
+    /// Gives connection `index` its next batch, or puts it aside when there is nothing left to send.
+    #[inline]
+    fn send(&mut self, index: usize, due: Instant) -> io::Result<()> {
+        if self.unsent == 0 {
+            self.idle.push(index);
+            return Ok(());
+        }
+        let count = self.unsent.min(self.share.pipeline as u64);
+        self.unsent -= count;
+        let Share {
+            connections,
+            batches,
+            ..
+        } = &mut self.share;
+        connections[index].send(batches, count as usize, due, &mut self.traffic)
+    }
+
+    #[inline]
+    fn receive(&mut self, index: usize, room: &mut [u8], closed: bool) -> io::Result<()> {
+        let Share {
+            connections,
+            batches,
+            check,
+            ..
+        } = &mut self.share;
+        let connection = &mut connections[index];
+        if !connection.is_waiting() {
+            return if closed {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            } else {
+                Ok(())
+            };
+        }
+        let received = connection.receive(room, check.then_some(&*batches), &mut self.traffic)?;
+        if received.replies == 0 {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let latency_ns = now.saturating_duration_since(received.sent_at).as_nanos() as u64;
+        let latency_ns = latency_ns.clamp(LATENCY_NS.0, LATENCY_NS.1);
+        self.latencies
+            .saturating_record_n(latency_ns, received.replies);
+        self.answered.fetch_add(received.replies, Ordering::Relaxed);
+        if !received.idle {
+            return if closed {
+                self.receive(index, room, closed)
+            } else {
+                Ok(())
+            };
+        }
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            self.unsent = 0;
+        }
+        if self.pace.is_some() {
+            self.idle.push(index);
+            return Ok(());
+        }
+        self.send(index, now)
+    }
+}
+
+/// Processor time that this thread has used; `None` where the system does not say.
+/// Linux: `schedstat`'s first number is nanoseconds on a processor.
+fn thread_cpu() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}

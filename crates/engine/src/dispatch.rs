@@ -1,0 +1,141 @@
+//! Runs data commands: the only place where leases, expiry, handlers and effects meet.
+//!
+//! A caller (a connection's batch, later MULTI, a script, the replication stream) brings a row, the
+//! command's words and the positions and hashes of its keys; it gets a reply and, for long commands,
+//! a walk to be continued.
+
+use base::ids::DbIndex;
+use resp::Reply;
+
+use crate::args::{Args, KeyWord};
+use crate::env::{Env, add};
+use crate::failure::Failure;
+use crate::keyspace::{Key, Lease};
+use crate::spec::DataRun;
+use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx};
+
+/// A command ready to run.
+pub struct Call<'a> {
+    /// How to run it.
+    pub run: DataRun,
+    /// The database it works in.
+    pub db: DbIndex,
+    /// Its words.
+    pub args: Args<'a>,
+}
+
+/// How a command ended.
+pub enum Outcome {
+    /// The reply is written.
+    Done,
+    /// The reply is this error.
+    Failed(Failure),
+    /// The reply comes with the walk's last step.
+    Walking(Box<dyn Walk>),
+}
+
+/// Runs one command under the lease it needs and writes its reply.
+pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
+    match call.run {
+        DataRun::Read(_) | DataRun::Write(_) => {
+            lease.cover(call.args.keys().iter().map(|key| key.hash));
+        }
+        DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
+        DataRun::Walk(_) => {}
+    }
+    execute_leased(call, lease, env, out)
+}
+
+/// Runs one command under a lease that already covers its keys.
+pub fn execute_leased(
+    mut call: Call<'_>,
+    lease: &mut Lease<'_>,
+    env: &Env,
+    out: &mut Reply,
+) -> Outcome {
+    remove_due(&call, lease, env);
+    let start = out.mark();
+    let args = &mut call.args;
+    let result = match call.run {
+        DataRun::Read(run) => {
+            run(&ReadTx::new(lease, env, call.db), args, out).map(|()| Effect::NOTHING)
+        }
+        DataRun::Write(run) | DataRun::ReadAll(run) | DataRun::WriteAll(run) => {
+            run(&mut WriteTx::new(lease, env, call.db), args, out)
+        }
+        DataRun::Walk(run) => match run(env, args) {
+            Ok(mut walk) => {
+                return match walk.step(&mut WalkTx::new(lease, env, call.db), out) {
+                    Step::Done => Outcome::Done,
+                    Step::More => Outcome::Walking(walk),
+                };
+            }
+            Err(failure) => Err(failure),
+        },
+    };
+    match result {
+        Ok(effect) => {
+            commit(effect, &call, env);
+            Outcome::Done
+        }
+        Err(failure) => {
+            out.truncate(start);
+            out.error(failure.text());
+            Outcome::Failed(failure)
+        }
+    }
+}
+
+/// Counts the change and records it as sent, unless the handler recorded it already.
+fn commit(effect: Effect, call: &Call<'_>, env: &Env) {
+    if effect.changes == 0 {
+        return;
+    }
+    add(&env.stats.changes, u64::from(effect.changes));
+    if effect.form == EffectForm::AsSent {
+        env.record(call.db, || call.args.words().map(<[u8]>::to_vec).collect());
+    }
+}
+
+/// Deletes those of the command's keys whose deadline has passed, so that no handler sees them.
+fn remove_due(call: &Call<'_>, lease: &mut Lease<'_>, env: &Env) {
+    if !env.expire {
+        return;
+    }
+    for &KeyWord { word, hash } in call.args.keys() {
+        if lease.stripe(hash).table(call.db).volatile() > 0 {
+            expire_if_due(
+                Key {
+                    bytes: call.args.word(word as usize),
+                    hash,
+                },
+                call.db,
+                lease,
+                env,
+            );
+        }
+    }
+}
+
+/// Deletes `key` if its deadline has passed; whether it did.
+pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> bool {
+    let hasher = lease.keyspace().hasher();
+    let table = lease.stripe_mut(key.hash).table_mut(db);
+    let Some(place) = table.find(key.hash, key.bytes) else {
+        return false;
+    };
+    if table
+        .at(place)
+        .deadline()
+        .is_none_or(|deadline| deadline > env.now)
+    {
+        return false;
+    }
+    if let Some(long) = table.remove(place, &hasher).into_shared() {
+        env.discard(long);
+    }
+    add(&env.stats.expired_keys, 1);
+    add(&env.stats.changes, 1);
+    env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
+    true
+}

@@ -1,0 +1,174 @@
+//! What surrounds the commands of one batch: time, randomness, limits, counters, effects, garbage.
+//!
+//! One per worker. Handlers reach it only through their transaction. Everything a command changes
+//! here is in cells, because readers hold it shared.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use base::ids::DbIndex;
+use base::rng::Rng;
+use base::time::UnixMillis;
+
+use crate::access::{self, Recency};
+use crate::table::Table;
+
+/// Values at least this large are freed by the background thread instead of under the lease.
+pub const LAZY_FREE_BYTES_MIN: usize = 64 * 1024;
+
+/// Settings that handlers obey.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `proto-max-bulk-len`: no string grows beyond it. Bytes.
+    pub string_bytes_max: u64,
+    /// How accesses are remembered, by `maxmemory-policy`.
+    pub recency: Recency,
+}
+
+/// Counters of this worker since it started, as INFO names them.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Reads that found their key.
+    pub keyspace_hits: Cell<u64>,
+    /// Reads that did not.
+    pub keyspace_misses: Cell<u64>,
+    /// Keys deleted because their deadline had passed.
+    pub expired_keys: Cell<u64>,
+    /// Keys deleted to stay below `maxmemory`.
+    pub evicted_keys: Cell<u64>,
+    /// Changes to the data set (`rdb_changes_since_last_save`).
+    pub changes: Cell<u64>,
+    /// Large values handed to the background thread.
+    pub lazyfreed_objects: Cell<u64>,
+}
+
+/// One effect: a command that reproduces a change, in its database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The database it applies to.
+    pub db: DbIndex,
+    /// The words of the command.
+    pub words: Vec<Vec<u8>>,
+}
+
+/// Something whose freeing takes long.
+pub enum Garbage {
+    /// A long string.
+    String(Arc<Vec<u8>>),
+    /// All entries of a flushed table.
+    Table(Table),
+}
+
+/// See the module's head.
+pub struct Env {
+    /// The time of the batch. A command sees one time.
+    pub now: UnixMillis,
+    /// Settings that handlers obey.
+    pub limits: Limits,
+    /// Whether accesses are remembered (CLIENT NO-TOUCH turns it off).
+    pub touch: bool,
+    /// Whether due keys are deleted, or only hidden (paused writes, replicas).
+    pub expire: bool,
+    /// Counters.
+    pub stats: Stats,
+    rng: RefCell<Rng>,
+    effects: RefCell<Option<Vec<Record>>>,
+    garbage: RefCell<Vec<Garbage>>,
+}
+
+impl Env {
+    /// An environment whose random numbers follow from `seed`. Effects are not recorded.
+    pub fn new(limits: Limits, seed: u64) -> Env {
+        Env {
+            now: UnixMillis(0),
+            limits,
+            touch: true,
+            expire: true,
+            stats: Stats::default(),
+            rng: RefCell::new(Rng::from_seed(seed)),
+            effects: RefCell::new(None),
+            garbage: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Starts recording effects.
+    pub fn record_effects(&self) {
+        self.effects.borrow_mut().get_or_insert_default();
+    }
+
+    /// The effects recorded since the last call, in order.
+    pub fn take_effects(&self) -> Vec<Record> {
+        self.effects
+            .borrow_mut()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Whether anybody wants effects; making them costs nothing otherwise.
+    #[inline]
+    pub fn wants_effects(&self) -> bool {
+        self.effects.borrow().is_some()
+    }
+
+    /// Adds an effect, if anybody wants it.
+    pub fn record(&self, db: DbIndex, words: impl FnOnce() -> Vec<Vec<u8>>) {
+        if let Some(effects) = &mut *self.effects.borrow_mut() {
+            effects.push(Record { db, words: words() });
+        }
+    }
+
+    /// A random number below `bound` (which is not 0).
+    pub fn random_below(&self, bound: u64) -> u64 {
+        self.rng.borrow_mut().below(bound)
+    }
+
+    /// 64 random bits.
+    pub fn random(&self) -> u64 {
+        self.rng.borrow_mut().next_u64()
+    }
+
+    /// The access bits after an access now.
+    #[inline]
+    pub fn touched(&self, access: u32) -> u32 {
+        access::touched(
+            access,
+            self.limits.recency,
+            self.now,
+            &mut self.rng.borrow_mut(),
+        )
+    }
+
+    /// The access bits of an entry made now.
+    #[inline]
+    pub fn fresh_access(&self) -> u32 {
+        access::fresh(self.limits.recency, self.now)
+    }
+
+    /// Frees a value: a large one later, on the background thread.
+    pub fn discard(&self, value: Arc<Vec<u8>>) {
+        if value.capacity() >= LAZY_FREE_BYTES_MIN {
+            add(&self.stats.lazyfreed_objects, 1);
+            self.garbage.borrow_mut().push(Garbage::String(value));
+        }
+    }
+
+    /// Frees a table on the background thread, unless it is empty.
+    pub fn discard_table(&self, table: Table) {
+        if !table.is_empty() {
+            add(&self.stats.lazyfreed_objects, table.len() as u64);
+            self.garbage.borrow_mut().push(Garbage::Table(table));
+        }
+    }
+
+    /// What has to be freed in the background.
+    pub fn take_garbage(&self) -> Vec<Garbage> {
+        std::mem::take(&mut *self.garbage.borrow_mut())
+    }
+}
+
+/// Adds to a counter.
+#[inline]
+pub fn add(counter: &Cell<u64>, count: u64) {
+    counter.set(counter.get().wrapping_add(count));
+}

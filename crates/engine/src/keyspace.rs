@@ -1,0 +1,346 @@
+//! The keyspace: stripes behind locks, and [`Lease`], the only way to reach what is in them.
+//!
+//! A stripe is one lock's share: the part of every database whose key hashes start with the stripe's
+//! number. `Lease::cover` locks the stripes of a command's keys, all at once and in ascending order;
+//! it never waits for a lock while holding another unless that one is lower. Nothing else in the
+//! program locks a stripe, so no deadlock can be written.
+//!
+//! With one worker there is one stripe; a lease on it is kept across a batch and then costs nothing.
+
+use base::hash::{Seed, hash_key};
+use base::ids::DbIndex;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::entry::Entry;
+use crate::table::{KeyHasher, POSITION_BITS, Table};
+
+/// A key with its hash, which is computed once per command.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The key as the client sent it.
+    pub bytes: &'a [u8],
+    /// `Keyspace::hash` of it.
+    pub hash: u64,
+}
+
+/// Number of a stripe, `0..Keyspace::stripe_count()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StripeId(pub u32);
+
+/// What one lock guards.
+pub struct Stripe {
+    databases: Box<[Table]>,
+}
+
+impl Stripe {
+    /// The part of a database that is in this stripe.
+    #[inline]
+    pub fn table(&self, db: DbIndex) -> &Table {
+        &self.databases[usize::from(db)]
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn table_mut(&mut self, db: DbIndex) -> &mut Table {
+        &mut self.databases[usize::from(db)]
+    }
+
+    /// Exchanges two databases' parts.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.databases.swap(usize::from(a), usize::from(b));
+    }
+
+    /// Empties a database's part; the caller frees what it held.
+    pub fn take(&mut self, db: DbIndex) -> Table {
+        let table = self.table_mut(db);
+        let empty = table.emptied();
+        std::mem::replace(table, empty)
+    }
+}
+
+/// Keeps neighbouring locks off one another's cache lines (two lines: adjacent-line prefetch).
+#[repr(align(128))]
+struct Padded<T>(T);
+
+/// All data. Shared by the workers.
+pub struct Keyspace {
+    stripes: Box<[Padded<Mutex<Stripe>>]>,
+    stripe_bits: u8,
+    databases: u32,
+    seed: Seed,
+}
+
+/// `KeyHasher` over the keyspace's seed.
+#[derive(Clone, Copy)]
+pub struct Hasher(Seed);
+
+impl KeyHasher for Hasher {
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        hash_key(&self.0, key)
+    }
+}
+
+impl Keyspace {
+    /// Stripes for a number of workers: one for one, else eight per worker, a power of two.
+    pub fn stripes_for(workers: usize) -> usize {
+        if workers <= 1 {
+            1
+        } else {
+            (8 * workers).next_power_of_two().min(1024)
+        }
+    }
+
+    /// An empty keyspace. `stripes` is rounded up to a power of two of at most 1,024.
+    pub fn new(stripes: usize, databases: u32, seed: Seed) -> Keyspace {
+        let stripes = stripes.next_power_of_two().min(1024);
+        let stripe_bits = stripes.trailing_zeros() as u8;
+        let stripe = || Stripe {
+            databases: (0..databases).map(|_| Table::new(stripe_bits)).collect(),
+        };
+        Keyspace {
+            stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
+            stripe_bits,
+            databases,
+            seed,
+        }
+    }
+
+    /// Number of stripes.
+    pub fn stripe_count(&self) -> u32 {
+        self.stripes.len() as u32
+    }
+
+    /// Number of logical databases.
+    pub fn databases(&self) -> u32 {
+        self.databases
+    }
+
+    /// The hash of a key. Its top bits choose the stripe.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        hash_key(&self.seed, key)
+    }
+
+    /// A key with its hash.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key {
+            bytes,
+            hash: self.hash(bytes),
+        }
+    }
+
+    /// What tables use to get back from an entry to its hash.
+    pub fn hasher(&self) -> Hasher {
+        Hasher(self.seed)
+    }
+
+    /// The stripe of a hash.
+    #[inline]
+    pub fn stripe_of(&self, hash: u64) -> StripeId {
+        // A shift by 64 would be undefined; with one stripe all hashes map to it.
+        let id = if self.stripe_bits == 0 {
+            0
+        } else {
+            hash >> (64 - self.stripe_bits)
+        };
+        StripeId(id as u32)
+    }
+
+    /// First scan position of a stripe.
+    pub fn first_position(&self, stripe: StripeId) -> u64 {
+        u64::from(stripe.0) << (POSITION_BITS - u32::from(self.stripe_bits))
+    }
+
+    /// The stripe that a scan position is in; `None` for a number that is no position.
+    pub fn stripe_of_position(&self, position: u64) -> Option<StripeId> {
+        let id = position >> (POSITION_BITS - u32::from(self.stripe_bits));
+        (position >> POSITION_BITS == 0).then_some(StripeId(id as u32))
+    }
+
+    /// All stripes in ascending order.
+    pub fn stripes(&self) -> impl Iterator<Item = StripeId> + use<> {
+        (0..self.stripe_count()).map(StripeId)
+    }
+
+    /// A lease that covers nothing yet.
+    pub fn lease(&self) -> Lease<'_> {
+        let many = (0..self.stripes.len()).map(|_| None).collect();
+        Lease {
+            keyspace: self,
+            one: None,
+            many,
+            held: 0,
+            wanted: vec![0; self.stripes.len().div_ceil(64)],
+        }
+    }
+
+    #[inline]
+    fn lock(&self, id: StripeId) -> MutexGuard<'_, Stripe> {
+        self.stripes[id.0 as usize].0.lock()
+    }
+
+    #[inline]
+    fn try_lock(&self, id: StripeId) -> Option<MutexGuard<'_, Stripe>> {
+        self.stripes[id.0 as usize].0.try_lock()
+    }
+}
+
+/// The stripes that are locked for the current command.
+///
+/// Either `one` is set, or `held` of `many` are, or nothing is held.
+pub struct Lease<'k> {
+    keyspace: &'k Keyspace,
+    one: Option<(StripeId, MutexGuard<'k, Stripe>)>,
+    many: Box<[Option<MutexGuard<'k, Stripe>>]>,
+    held: usize,
+    wanted: Vec<u64>,
+}
+
+impl<'k> Lease<'k> {
+    /// The keyspace this lease is on.
+    pub fn keyspace(&self) -> &'k Keyspace {
+        self.keyspace
+    }
+
+    /// Covers exactly the stripes of these hashes (none: keeps what is held).
+    #[inline]
+    pub fn cover(&mut self, mut hashes: impl Iterator<Item = u64> + Clone) {
+        let Some(first) = hashes.clone().next() else {
+            return;
+        };
+        let stripe = self.keyspace.stripe_of(first);
+        if hashes
+            .clone()
+            .all(|hash| self.keyspace.stripe_of(hash) == stripe)
+        {
+            self.cover_one(stripe);
+        } else {
+            self.cover_many(&mut hashes);
+        }
+    }
+
+    /// Covers exactly one stripe.
+    #[inline]
+    pub fn cover_one(&mut self, stripe: StripeId) {
+        if self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
+            return;
+        }
+        self.release();
+        self.one = Some((stripe, self.keyspace.lock(stripe)));
+    }
+
+    fn cover_many(&mut self, hashes: &mut impl Iterator<Item = u64>) {
+        self.release();
+        for hash in hashes {
+            let StripeId(id) = self.keyspace.stripe_of(hash);
+            self.wanted[id as usize / 64] |= 1 << (id % 64);
+        }
+        for id in self.keyspace.stripes() {
+            let bit = 1 << (id.0 % 64);
+            if self.wanted[id.0 as usize / 64] & bit != 0 {
+                self.wanted[id.0 as usize / 64] &= !bit;
+                self.many[id.0 as usize] = Some(self.keyspace.lock(id));
+                self.held += 1;
+            }
+        }
+    }
+
+    /// Covers every stripe.
+    pub fn cover_all(&mut self) {
+        if self.keyspace.stripe_count() == 1 {
+            return self.cover_one(StripeId(0));
+        }
+        if self.held == self.many.len() {
+            return;
+        }
+        self.release();
+        for id in self.keyspace.stripes() {
+            self.many[id.0 as usize] = Some(self.keyspace.lock(id));
+            self.held += 1;
+        }
+    }
+
+    /// Gives every lock back.
+    #[inline]
+    pub fn release(&mut self) {
+        self.one = None;
+        if self.held > 0 {
+            self.many.iter_mut().for_each(|guard| *guard = None);
+            self.held = 0;
+        }
+    }
+
+    /// The covered stripe of a hash.
+    #[inline]
+    pub fn stripe(&self, hash: u64) -> &Stripe {
+        match &self.one {
+            Some((_, stripe)) => stripe,
+            None => self.many_stripe(self.keyspace.stripe_of(hash)),
+        }
+    }
+
+    fn many_stripe(&self, id: StripeId) -> &Stripe {
+        // Invariant: `cover` was called with every key that the command reads; Args::key takes its
+        // hashes from the same list.
+        self.many[id.0 as usize]
+            .as_deref()
+            .expect("stripe is covered")
+    }
+
+    /// The covered stripe of a hash, to change it.
+    #[inline]
+    pub fn stripe_mut(&mut self, hash: u64) -> &mut Stripe {
+        match &mut self.one {
+            Some((_, stripe)) => stripe,
+            None => {
+                let StripeId(id) = self.keyspace.stripe_of(hash);
+                // Invariant: as in `many_stripe`.
+                self.many[id as usize]
+                    .as_deref_mut()
+                    .expect("stripe is covered")
+            }
+        }
+    }
+
+    /// All stripes that are held, ascending.
+    pub fn held(&mut self) -> impl Iterator<Item = &mut Stripe> {
+        let one = self.one.iter_mut().map(|(_, stripe)| &mut **stripe);
+        one.chain(self.many.iter_mut().flatten().map(|guard| &mut **guard))
+    }
+
+    /// Asks the cache for the bucket of a key, if its stripe can be had at once.
+    #[inline]
+    pub fn prefetch_bucket(&mut self, db: DbIndex, hash: u64) {
+        self.peek(hash, |stripe| stripe.table(db).prefetch_bucket(hash));
+    }
+
+    /// Asks the cache for the entry of a key, if its stripe can be had at once.
+    #[inline]
+    pub fn prefetch_entry(&mut self, db: DbIndex, hash: u64) {
+        self.peek(hash, |stripe| stripe.table(db).prefetch_entry(hash));
+    }
+
+    /// Looks into a stripe without changing what is held. Never waits.
+    #[inline]
+    fn peek(&self, hash: u64, look: impl FnOnce(&Stripe)) {
+        let id = self.keyspace.stripe_of(hash);
+        match &self.one {
+            Some((held, stripe)) if *held == id => look(stripe),
+            _ => {
+                if let Some(stripe) = self.keyspace.try_lock(id) {
+                    look(&stripe);
+                }
+            }
+        }
+    }
+
+    /// Adds an entry for a key that is not there; replaces nothing.
+    pub(crate) fn insert(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        let hasher = self.keyspace.hasher();
+        self.stripe_mut(hash)
+            .table_mut(db)
+            .insert(hash, entry, &hasher);
+    }
+}

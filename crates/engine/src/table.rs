@@ -1,0 +1,746 @@
+//! The hash table of one database in one stripe: extendible hashing over segments of one-line buckets.
+//!
+//! ```text
+//!  hash:  | stripe bits | directory bits (depth) | 32 bits -> home bucket |  ...  | 8-bit tag |
+//!
+//!  directory[prefix] -> segment { buckets: [Bucket; 1..=128] }      Bucket = 64 bytes:
+//!                                                                    7 tags | overflow | 7 entries
+//! ```
+//!
+//! An entry lives in its home bucket or, when that is full, in a following one of the same segment;
+//! each bucket passed on the way counts it in `overflow`, so a lookup stops at the first bucket that
+//! nobody passed (the counting scheme of F14). A segment grows in steps that keep it between about
+//! 66 % and 88 % full, then splits in two; it shrinks and merges with its buddy the same way back. So
+//! the longest single insert moves fewer than 800 entries, however large the table is.
+//!
+//! Buckets are ordered by hash (`home = bits * buckets >> 32`), and that order does not change when a
+//! segment grows, splits, shrinks or merges. A scan position is therefore a hash: "everything below
+//! has been visited" stays true under any change of shape, which is SCAN's guarantee.
+//!
+//! All of this is safe code; what is fast about it is that the caller can prefetch (`prefetch_*`).
+//!
+//! Sources: Fagin et al., Extendible Hashing (1979); Lu et al., Dash (VLDB 2020); Facebook's F14.
+
+use base::time::UnixMillis;
+
+use crate::entry::Entry;
+use crate::prefetch::prefetch;
+
+/// Entries of one bucket.
+const SLOTS: usize = 7;
+/// Allowed bucket counts of a segment, in growing order. Beyond the last it splits.
+const SIZES: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 80, 96, 128];
+/// The size class of each half after a split: the half of a full segment fills it to 70 %.
+const SPLIT_BUCKETS: u16 = 80;
+/// Two buddies are merged when their entries fit in this many buckets at about 60 %.
+const MERGED_BUCKETS: u16 = 64;
+/// A count that has reached this stays: the bucket is then always passed.
+const OVERFLOW_STICKY: u8 = u8::MAX;
+/// Bits of a scan position; small enough for clients that parse cursors as doubles.
+pub const POSITION_BITS: u32 = 48;
+
+/// Entries that a segment of `buckets` may hold before it grows: 7/8 of its slots.
+const fn entries_max(buckets: u16) -> u32 {
+    buckets as u32 * SLOTS as u32 * 7 / 8
+}
+
+/// Fewer entries than this, and the segment shrinks: 3/10 of its slots.
+const fn entries_min(buckets: u16) -> u32 {
+    buckets as u32 * SLOTS as u32 * 3 / 10
+}
+
+/// The smallest size that `entries` fill to at most 70 %, so that it neither grows nor shrinks soon.
+fn roomy_size(entries: u32) -> u16 {
+    let fits = |&&size: &&u16| entries * 10 <= u32::from(size) * SLOTS as u32 * 7;
+    SIZES
+        .iter()
+        .find(fits)
+        .copied()
+        .unwrap_or(SIZES[SIZES.len() - 1])
+}
+
+/// One cache line. Byte 7 of `tags` counts the entries that passed this bucket.
+#[repr(C, align(64))]
+#[derive(Default)]
+struct Bucket {
+    tags: [u8; 8],
+    slots: [Option<Entry>; SLOTS],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    /// Slots whose tag may equal `tag`, one bit each (bit 7 of their byte). A borrow can mark a
+    /// non-matching slot above a matching one: callers compare keys anyway.
+    #[inline]
+    fn matches(&self, tag: u8) -> u64 {
+        const ONES: u64 = 0x0001_0101_0101_0101;
+        const HIGHS: u64 = 0x0080_8080_8080_8080;
+        let x = u64::from_le_bytes(self.tags) ^ (ONES * u64::from(tag));
+        x.wrapping_sub(ONES) & !x & HIGHS
+    }
+
+    fn free_slot(&self) -> Option<usize> {
+        self.tags[..SLOTS].iter().position(|&tag| tag == 0)
+    }
+
+    fn overflow(&self) -> u8 {
+        self.tags[SLOTS]
+    }
+
+    fn pass(&mut self) {
+        self.tags[SLOTS] = self.tags[SLOTS].saturating_add(1);
+    }
+
+    fn unpass(&mut self) {
+        if self.tags[SLOTS] != OVERFLOW_STICKY {
+            self.tags[SLOTS] -= 1;
+        }
+    }
+}
+
+/// The unit of growth, of expiry visits and (later) of snapshotting.
+struct Segment {
+    buckets: Box<[Bucket]>,
+    len: u32,
+    /// Entries with a deadline.
+    volatile: u32,
+    /// Directory bits that all entries of this segment share.
+    depth: u8,
+    /// No more than the tolerated few deadlines pass before this moment; see `visit_expired`.
+    visit_at: UnixMillis,
+}
+
+const NEVER: UnixMillis = UnixMillis(i64::MAX);
+
+impl Segment {
+    fn new(buckets: u16, depth: u8) -> Segment {
+        let buckets = (0..buckets).map(|_| Bucket::default()).collect();
+        Segment {
+            buckets,
+            len: 0,
+            volatile: 0,
+            depth,
+            visit_at: NEVER,
+        }
+    }
+
+    fn size(&self) -> u16 {
+        self.buckets.len() as u16
+    }
+
+    fn bytes(&self) -> usize {
+        self.buckets.len() * size_of::<Bucket>()
+    }
+
+    /// Puts an entry whose key is not in the segment yet; there is room by `entries_max`.
+    fn place(&mut self, home: usize, tag: u8, entry: Entry) -> (usize, usize) {
+        self.len += 1;
+        if let Some(deadline) = entry.deadline() {
+            self.volatile += 1;
+            self.visit_at = self.visit_at.min(deadline);
+        }
+        let mut at = home;
+        loop {
+            let bucket = &mut self.buckets[at];
+            if let Some(slot) = bucket.free_slot() {
+                bucket.tags[slot] = tag;
+                bucket.slots[slot] = Some(entry);
+                return (at, slot);
+            }
+            bucket.pass();
+            at = if at + 1 == self.buckets.len() {
+                0
+            } else {
+                at + 1
+            };
+        }
+    }
+
+    fn take(&mut self, home: usize, at: usize, slot: usize) -> Option<Entry> {
+        let entry = self.buckets[at].slots[slot].take()?;
+        self.buckets[at].tags[slot] = 0;
+        let mut passed = home;
+        while passed != at {
+            self.buckets[passed].unpass();
+            passed = if passed + 1 == self.buckets.len() {
+                0
+            } else {
+                passed + 1
+            };
+        }
+        self.len -= 1;
+        self.volatile -= u32::from(entry.deadline().is_some());
+        Some(entry)
+    }
+
+    /// All entries, in bucket order, leaving the segment empty. Their memory is asked for ahead of
+    /// use: rehashing reads every key.
+    fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let buckets = std::mem::take(&mut self.buckets);
+        (self.len, self.volatile, self.visit_at) = (0, 0, NEVER);
+        let mut entries = Vec::with_capacity(buckets.len() * SLOTS);
+        for bucket in buckets {
+            for entry in bucket.slots.into_iter().flatten() {
+                prefetch(entry.address());
+                entries.push(entry);
+            }
+        }
+        entries.into_iter()
+    }
+}
+
+/// Where an entry is; valid until the table is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    segment: u32,
+    home: u16,
+    bucket: u16,
+    slot: u8,
+}
+
+/// How the table gets from an entry back to its hash when it moves entries.
+pub trait KeyHasher {
+    /// The hash that was passed when the key was inserted.
+    fn hash(&self, key: &[u8]) -> u64;
+}
+
+/// The table. Hashes given to it must be uniform in all bits; the top `skip_bits` are the same for all
+/// its keys (they chose the stripe) and are not used.
+pub struct Table {
+    directory: Vec<u32>,
+    segments: Vec<Segment>,
+    free_segments: Vec<u32>,
+    /// Number of segments at each depth, to know when the directory may halve.
+    at_depth: [u32; 33],
+    depth: u8,
+    skip_bits: u8,
+    len: usize,
+    volatile: usize,
+}
+
+impl Table {
+    /// An empty table; nothing is allocated before the first insert.
+    pub fn new(skip_bits: u8) -> Table {
+        Table {
+            directory: Vec::new(),
+            segments: Vec::new(),
+            free_segments: Vec::new(),
+            at_depth: [0; 33],
+            depth: 0,
+            skip_bits,
+            len: 0,
+            volatile: 0,
+        }
+    }
+
+    /// An empty table in this one's place.
+    pub fn emptied(&self) -> Table {
+        Table::new(self.skip_bits)
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of entries with a deadline.
+    pub fn volatile(&self) -> usize {
+        self.volatile
+    }
+
+    /// Bytes of buckets and directory.
+    pub fn overhead_bytes(&self) -> usize {
+        let buckets: usize = self.segments.iter().map(Segment::bytes).sum();
+        buckets + self.directory.capacity() * 4 + self.segments.capacity() * size_of::<Segment>()
+    }
+
+    /// Number of bucket slots, used or not.
+    pub fn slots(&self) -> usize {
+        self.segments
+            .iter()
+            .map(|segment| segment.buckets.len() * SLOTS)
+            .sum()
+    }
+
+    #[inline]
+    fn directory_index(&self, hash: u64) -> usize {
+        let bits = hash << self.skip_bits;
+        if self.depth == 0 {
+            0
+        } else {
+            (bits >> (64 - u32::from(self.depth))) as usize
+        }
+    }
+
+    #[inline]
+    fn home(&self, segment: &Segment, hash: u64) -> usize {
+        home_bucket(hash, self.skip_bits + segment.depth, segment.buckets.len())
+    }
+
+    /// Asks for the home bucket's cache line.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        if let Some(&index) = self.directory.get(self.directory_index(hash)) {
+            let segment = &self.segments[index as usize];
+            prefetch(&raw const segment.buckets[self.home(segment, hash)]);
+        }
+    }
+
+    /// Asks for the first lines of the entries that may be the key's.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if let Some(&index) = self.directory.get(self.directory_index(hash)) {
+            let segment = &self.segments[index as usize];
+            let bucket = &segment.buckets[self.home(segment, hash)];
+            let mut matches = bucket.matches(tag(hash));
+            while matches != 0 {
+                if let Some(entry) = &bucket.slots[matches.trailing_zeros() as usize / 8] {
+                    prefetch(entry.address());
+                    prefetch(entry.address().wrapping_add(64));
+                }
+                matches &= matches - 1;
+            }
+        }
+    }
+
+    /// Where `key` is, if it is here.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        let &index = self.directory.get(self.directory_index(hash))?;
+        let segment = &self.segments[index as usize];
+        let home = self.home(segment, hash);
+        let tag = tag(hash);
+        let mut at = home;
+        for _ in 0..segment.buckets.len() {
+            let bucket = &segment.buckets[at];
+            let mut matches = bucket.matches(tag);
+            while matches != 0 {
+                let slot = matches.trailing_zeros() as usize / 8;
+                if bucket.slots[slot]
+                    .as_ref()
+                    .is_some_and(|entry| entry.key() == key)
+                {
+                    return Some(Place {
+                        segment: index,
+                        home: home as u16,
+                        bucket: at as u16,
+                        slot: slot as u8,
+                    });
+                }
+                matches &= matches - 1;
+            }
+            if bucket.overflow() == 0 {
+                return None;
+            }
+            at = if at + 1 == segment.buckets.len() {
+                0
+            } else {
+                at + 1
+            };
+        }
+        None
+    }
+
+    /// The entry at a place.
+    #[inline]
+    pub fn at(&self, place: Place) -> &Entry {
+        let bucket = &self.segments[place.segment as usize].buckets[usize::from(place.bucket)];
+        // Invariant: a Place is made by `find` and used before the next change.
+        bucket.slots[usize::from(place.slot)]
+            .as_ref()
+            .expect("place is current")
+    }
+
+    /// Edits the entry at a place. Deadlines may change: the counts follow.
+    #[inline]
+    pub fn edit<R>(&mut self, place: Place, edit: impl FnOnce(&mut Entry) -> R) -> R {
+        let segment = &mut self.segments[place.segment as usize];
+        let bucket = &mut segment.buckets[usize::from(place.bucket)];
+        // Invariant: as in `at`.
+        let entry = bucket.slots[usize::from(place.slot)]
+            .as_mut()
+            .expect("place is current");
+        let was_volatile = entry.deadline().is_some();
+        let result = edit(entry);
+        let deadline = entry.deadline();
+        if let Some(deadline) = deadline {
+            segment.visit_at = segment.visit_at.min(deadline);
+        }
+        match (was_volatile, deadline.is_some()) {
+            (false, true) => {
+                segment.volatile += 1;
+                self.volatile += 1;
+            }
+            (true, false) => {
+                segment.volatile -= 1;
+                self.volatile -= 1;
+            }
+            _ => {}
+        }
+        result
+    }
+
+    /// Adds an entry whose key is not in the table.
+    pub fn insert(&mut self, hash: u64, entry: Entry, hasher: &impl KeyHasher) {
+        debug_assert!(self.find(hash, entry.key()).is_none());
+        if self.directory.is_empty() {
+            self.add_segment(Segment::new(SIZES[0], 0));
+            self.directory.push(0);
+        }
+        let mut index = self.directory[self.directory_index(hash)];
+        while self.segments[index as usize].len >= entries_max(self.segments[index as usize].size())
+        {
+            self.grow(hash, hasher);
+            index = self.directory[self.directory_index(hash)];
+        }
+        self.len += 1;
+        self.volatile += usize::from(entry.deadline().is_some());
+        let home = self.home(&self.segments[index as usize], hash);
+        self.segments[index as usize].place(home, tag(hash), entry);
+    }
+
+    /// Takes the entry at a place out.
+    pub fn remove(&mut self, place: Place, hasher: &impl KeyHasher) -> Entry {
+        let (home, bucket) = (usize::from(place.home), usize::from(place.bucket));
+        let segment = &mut self.segments[place.segment as usize];
+        // Invariant: as in `at`.
+        let entry = segment
+            .take(home, bucket, usize::from(place.slot))
+            .expect("place is current");
+        let shrink = segment.len < entries_min(segment.size());
+        self.len -= 1;
+        self.volatile -= usize::from(entry.deadline().is_some());
+        if self.len == 0 {
+            *self = Table::new(self.skip_bits);
+        } else if shrink {
+            self.shrink(place.segment, hasher.hash(entry.key()), hasher);
+        }
+        entry
+    }
+
+    fn add_segment(&mut self, segment: Segment) -> u32 {
+        self.at_depth[usize::from(segment.depth)] += 1;
+        if let Some(index) = self.free_segments.pop() {
+            self.segments[index as usize] = segment;
+            return index;
+        }
+        self.segments.push(segment);
+        self.segments.len() as u32 - 1
+    }
+
+    /// Makes room in the segment of `hash`: a larger one, or two.
+    fn grow(&mut self, hash: u64, hasher: &impl KeyHasher) {
+        let index = self.directory[self.directory_index(hash)];
+        let size = self.segments[index as usize].size();
+        match SIZES.iter().find(|&&larger| larger > size) {
+            Some(&larger) => self.resize(index, larger, hasher),
+            None => self.split(hash, hasher),
+        }
+    }
+
+    fn resize(&mut self, index: u32, buckets: u16, hasher: &impl KeyHasher) {
+        let depth = self.segments[index as usize].depth;
+        let mut resized = Segment::new(buckets, depth);
+        for entry in self.segments[index as usize].drain() {
+            let hash = hasher.hash(entry.key());
+            let home = home_bucket(hash, self.skip_bits + depth, usize::from(buckets));
+            resized.place(home, tag(hash), entry);
+        }
+        self.segments[index as usize] = resized;
+    }
+
+    fn split(&mut self, hash: u64, hasher: &impl KeyHasher) {
+        let index = self.directory[self.directory_index(hash)];
+        let depth = self.segments[index as usize].depth;
+        if depth == self.depth {
+            self.directory = self
+                .directory
+                .iter()
+                .flat_map(|&index| [index, index])
+                .collect();
+            self.depth += 1;
+        }
+        let entries: Vec<Entry> = self.segments[index as usize].drain().collect();
+        let used_bits = u32::from(self.skip_bits + depth);
+        let is_upper = |hash: u64| hash << used_bits >> 63 != 0;
+        let uppers = entries
+            .iter()
+            .filter(|entry| is_upper(hasher.hash(entry.key())))
+            .count();
+        let size = |entries: usize| SPLIT_BUCKETS.max(roomy_size(entries as u32));
+        let mut halves = [
+            Segment::new(size(entries.len() - uppers), depth + 1),
+            Segment::new(size(uppers), depth + 1),
+        ];
+        for entry in entries {
+            let hash = hasher.hash(entry.key());
+            let half = &mut halves[usize::from(is_upper(hash))];
+            let home = home_bucket(hash, self.skip_bits + depth + 1, half.buckets.len());
+            half.place(home, tag(hash), entry);
+        }
+        self.at_depth[usize::from(depth)] -= 1;
+        let [lower, upper] = halves;
+        self.at_depth[usize::from(depth) + 1] += 1;
+        self.segments[index as usize] = lower;
+        let upper = self.add_segment(upper);
+        let (first, width) = self.directory_range(hash, depth);
+        self.directory[first + width / 2..first + width].fill(upper);
+    }
+
+    /// Directory entries that share the first `depth` bits of `hash`: first index and count.
+    fn directory_range(&self, hash: u64, depth: u8) -> (usize, usize) {
+        let width = 1usize << (self.depth - depth);
+        (self.directory_index(hash) & !(width - 1), width)
+    }
+
+    /// Gives memory back: merge with the buddy if both are small, else a smaller segment.
+    fn shrink(&mut self, index: u32, hash: u64, hasher: &impl KeyHasher) {
+        let Segment { depth, len, .. } = self.segments[index as usize];
+        if depth > 0 && self.segments[index as usize].size() <= SPLIT_BUCKETS {
+            let flipped = hash ^ (1 << 63 >> (self.skip_bits + depth - 1));
+            let buddy = self.directory[self.directory_index(flipped)];
+            let other = &self.segments[buddy as usize];
+            if other.depth == depth && roomy_size(len + other.len) <= MERGED_BUCKETS {
+                return self.merge(index, buddy, hash, hasher);
+            }
+        }
+        let smaller = roomy_size(len);
+        if smaller < self.segments[index as usize].size() {
+            self.resize(index, smaller, hasher);
+        }
+    }
+
+    fn merge(&mut self, index: u32, buddy: u32, hash: u64, hasher: &impl KeyHasher) {
+        let depth = self.segments[index as usize].depth - 1;
+        let mut merged = Segment::new(MERGED_BUCKETS, depth);
+        for from in [index, buddy] {
+            for entry in self.segments[from as usize].drain() {
+                let hash = hasher.hash(entry.key());
+                let home = home_bucket(hash, self.skip_bits + depth, usize::from(MERGED_BUCKETS));
+                merged.place(home, tag(hash), entry);
+            }
+        }
+        self.at_depth[usize::from(depth) + 1] -= 2;
+        self.at_depth[usize::from(depth)] += 1;
+        self.segments[index as usize] = merged;
+        self.segments[buddy as usize] = Segment::new(0, 0);
+        self.free_segments.push(buddy);
+        let (first, width) = self.directory_range(hash, depth);
+        self.directory[first..first + width].fill(index);
+        while self.depth > 0 && self.at_depth[usize::from(self.depth)] == 0 {
+            self.directory = self.directory.iter().step_by(2).copied().collect();
+            self.depth -= 1;
+        }
+    }
+
+    /// Visits the entries of the bucket that `position` falls into; returns the next position, `None`
+    /// at the end. Positions are the top [`POSITION_BITS`] bits of a hash (stripe bits included).
+    pub fn scan(
+        &self,
+        position: u64,
+        hasher: &impl KeyHasher,
+        mut visit: impl FnMut(&Entry),
+    ) -> Option<u64> {
+        let hash = position << (64 - POSITION_BITS);
+        let &index = self.directory.get(self.directory_index(hash))?;
+        let segment = &self.segments[index as usize];
+        let home = self.home(segment, hash);
+        let mut at = home;
+        for _ in 0..segment.buckets.len() {
+            for entry in segment.buckets[at].slots.iter().flatten() {
+                if at == home && segment.buckets.len() == 1
+                    || self.home(segment, hasher.hash(entry.key())) == home
+                {
+                    visit(entry);
+                }
+            }
+            if segment.buckets[at].overflow() == 0 {
+                break;
+            }
+            at = if at + 1 == segment.buckets.len() {
+                0
+            } else {
+                at + 1
+            };
+        }
+        self.position_after(segment, hash, home)
+    }
+
+    /// First position beyond `home`, rounded down: a bucket may be visited twice, none is missed.
+    fn position_after(&self, segment: &Segment, hash: u64, home: usize) -> Option<u64> {
+        let used_bits = u32::from(self.skip_bits + segment.depth);
+        let prefix = if used_bits == 0 {
+            0
+        } else {
+            hash >> (64 - used_bits)
+        };
+        let buckets = segment.buckets.len() as u64;
+        let next_in_segment = u128::from(((home as u64 + 1) << 32).div_ceil(buckets));
+        let next = (u128::from(prefix) << 32) + next_in_segment;
+        if next >> (used_bits + 32) != 0 {
+            return None;
+        }
+        let next = next << (96 - used_bits) >> 64;
+        let shift = 64 - POSITION_BITS;
+        let end = if self.skip_bits == 0 {
+            1u128 << 64
+        } else {
+            (u128::from(hash >> (64 - self.skip_bits)) + 1) << (64 - self.skip_bits)
+        };
+        (next < end).then_some((next >> shift) as u64)
+    }
+
+    /// An entry near a random point: the first one in or after a random slot of a random bucket.
+    /// Every entry can be returned; the odds are even up to the spread of bucket fill.
+    pub fn sample(&self, random: u64) -> Option<&Entry> {
+        let mut starts = self.directory.len();
+        let mut point = random;
+        while starts > 0 {
+            let &index = self.directory.get(self.directory_index(point))?;
+            let segment = &self.segments[index as usize];
+            let first = self.home(segment, point);
+            for step in 0..segment.buckets.len() {
+                let bucket = &segment.buckets[(first + step) % segment.buckets.len()];
+                for slot in 0..SLOTS {
+                    let slot = (slot + (random & 0xff) as usize) % SLOTS;
+                    if let Some(entry) = &bucket.slots[slot] {
+                        return Some(entry);
+                    }
+                }
+            }
+            // Only an empty segment gets here; go to the next one.
+            let width = 1u64 << 63 >> (self.skip_bits + segment.depth) << 1;
+            point = point.wrapping_add(width.max(1));
+            starts -= 1;
+        }
+        None
+    }
+
+    /// Number of segments, for stepping through them with `visit_expired`.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// If the segment is due, the keys in it whose deadline has passed, handed to `found`; sets the time
+    /// of its next visit so that at most about 0.75 % of its volatile keys are overdue by then.
+    /// Returns whether the segment was looked through.
+    pub fn visit_expired(
+        &mut self,
+        segment: usize,
+        now: UnixMillis,
+        mut found: impl FnMut(&[u8]),
+    ) -> bool {
+        let Some(segment) = self.segments.get_mut(segment) else {
+            return false;
+        };
+        if segment.visit_at > now {
+            return false;
+        }
+        let tolerated = segment.volatile as usize * 3 / 400;
+        let mut earliest = [NEVER; 8];
+        let kept = tolerated.min(earliest.len() - 1);
+        for bucket in &segment.buckets {
+            for entry in bucket.slots.iter().flatten() {
+                prefetch(entry.address());
+            }
+        }
+        for entry in segment
+            .buckets
+            .iter()
+            .flat_map(|bucket| bucket.slots.iter().flatten())
+        {
+            match entry.deadline() {
+                Some(deadline) if deadline <= now => found(entry.key()),
+                Some(deadline) if deadline < earliest[kept] => {
+                    let at = earliest.partition_point(|&other| other <= deadline);
+                    earliest[at..=kept].rotate_right(1);
+                    earliest[at] = deadline;
+                }
+                _ => {}
+            }
+        }
+        segment.visit_at = earliest[kept];
+        true
+    }
+
+    /// Earliest visit that any segment wants.
+    pub fn next_visit(&self) -> UnixMillis {
+        self.segments
+            .iter()
+            .map(|segment| segment.visit_at)
+            .min()
+            .unwrap_or(NEVER)
+    }
+
+    /// Checks every invariant; for tests.
+    #[cfg(test)]
+    pub(crate) fn invariants(&self, hasher: &impl KeyHasher) {
+        let mut len = 0;
+        let mut volatile = 0;
+        for (prefix, &index) in self.directory.iter().enumerate() {
+            let segment = &self.segments[index as usize];
+            let width = 1 << (self.depth - segment.depth);
+            assert_eq!(
+                self.directory[prefix & !(width - 1)],
+                index,
+                "directory range"
+            );
+            if prefix % width != 0 {
+                continue;
+            }
+            let mut passed = vec![0u32; segment.buckets.len()];
+            let mut seen = 0;
+            for (at, bucket) in segment.buckets.iter().enumerate() {
+                for (slot, entry) in bucket.slots.iter().enumerate() {
+                    assert_eq!(
+                        entry.is_none(),
+                        bucket.tags[slot] == 0,
+                        "tag and slot agree"
+                    );
+                    let Some(entry) = entry else { continue };
+                    let hash = hasher.hash(entry.key());
+                    assert_eq!(self.directory[self.directory_index(hash)], index);
+                    assert_eq!(tag(hash), bucket.tags[slot]);
+                    let mut step = self.home(segment, hash);
+                    while step != at {
+                        passed[step] += 1;
+                        step = (step + 1) % segment.buckets.len();
+                    }
+                    seen += 1;
+                    volatile += usize::from(entry.deadline().is_some());
+                }
+            }
+            for (bucket, &count) in segment.buckets.iter().zip(&passed) {
+                let overflow = bucket.overflow();
+                assert!(overflow == OVERFLOW_STICKY || u32::from(overflow) == count);
+            }
+            assert_eq!(seen, segment.len);
+            len += seen as usize;
+        }
+        assert_eq!((len, volatile), (self.len, self.volatile));
+        assert_eq!(
+            self.directory.len(),
+            if self.len == 0 { 0 } else { 1 << self.depth }
+        );
+    }
+}
+
+#[inline]
+fn tag(hash: u64) -> u8 {
+    (hash as u8).max(1)
+}
+
+#[inline]
+fn home_bucket(hash: u64, used_bits: u8, buckets: usize) -> usize {
+    let bits = hash << used_bits >> 32;
+    (bits * buckets as u64 >> 32) as usize
+}
+
+#[cfg(test)]
+mod tests;

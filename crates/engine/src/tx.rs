@@ -1,0 +1,449 @@
+//! What a handler may touch: [`ReadTx`], [`WriteTx`] and [`WalkTx`], and nothing else.
+//!
+//! A transaction is a lease seen by one command in one database at one time. Expired keys do not exist
+//! in it: `dispatch::execute` removes the due ones among the command's keys first, and the look-ups
+//! here hide what may not be removed now. All changes of the data set go through `WriteTx::put`,
+//! `edit`, `remove`, `set_deadline` and the whole-database operations: the one mutation door.
+
+use base::ids::DbIndex;
+use base::time::UnixMillis;
+
+use crate::entry::{Entry, NewValue, Value};
+use crate::env::{Env, add};
+use crate::failure::Failure;
+use crate::keyspace::{Key, Keyspace, Lease, StripeId};
+use crate::table::Place;
+
+/// What a write command did, for the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Number of changes, as `rdb_changes_since_last_save` counts them; 0 = nothing happened.
+    pub changes: u32,
+    /// How the journal gets it.
+    pub form: EffectForm,
+}
+
+/// How an effect is written to the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffectForm {
+    /// The command's own words reproduce it.
+    AsSent,
+    /// The handler has recorded other words (`WriteTx::instead`).
+    Instead,
+}
+
+impl Effect {
+    /// Nothing changed.
+    pub const NOTHING: Effect = Effect {
+        changes: 0,
+        form: EffectForm::AsSent,
+    };
+
+    /// `changes` changes that the command's own words reproduce.
+    pub fn as_sent(changes: usize) -> Effect {
+        Effect {
+            changes: changes as u32,
+            form: EffectForm::AsSent,
+        }
+    }
+
+    /// `changes` changes that the words given to `WriteTx::instead` reproduce.
+    pub fn instead(changes: usize) -> Effect {
+        Effect {
+            changes: changes as u32,
+            form: EffectForm::Instead,
+        }
+    }
+}
+
+/// What happens to the deadline when a value is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// The key no longer expires.
+    Clear,
+    /// It stays as it is.
+    Keep,
+    /// It becomes this.
+    At(UnixMillis),
+}
+
+/// A view for commands that change nothing.
+pub struct ReadTx<'t, 'k> {
+    lease: &'t Lease<'k>,
+    env: &'t Env,
+    db: DbIndex,
+}
+
+/// A view for commands that may change things.
+pub struct WriteTx<'t, 'k> {
+    lease: &'t mut Lease<'k>,
+    env: &'t Env,
+    db: DbIndex,
+}
+
+fn find_live<'l>(
+    lease: &'l Lease<'_>,
+    env: &Env,
+    db: DbIndex,
+    key: Key<'_>,
+) -> Option<(&'l Entry, Place)> {
+    let table = lease.stripe(key.hash).table(db);
+    let place = table.find(key.hash, key.bytes)?;
+    let entry = table.at(place);
+    entry
+        .deadline()
+        .is_none_or(|deadline| deadline > env.now)
+        .then_some((entry, place))
+}
+
+impl<'t, 'k> ReadTx<'t, 'k> {
+    /// A view through `lease`, which must cover the keys that will be asked for.
+    pub fn new(lease: &'t Lease<'k>, env: &'t Env, db: DbIndex) -> ReadTx<'t, 'k> {
+        ReadTx { lease, env, db }
+    }
+
+    /// The time of this command.
+    pub fn now(&self) -> UnixMillis {
+        self.env.now
+    }
+
+    /// Settings, counters, randomness.
+    pub fn env(&self) -> &'t Env {
+        self.env
+    }
+
+    /// The entry, counted as a hit or miss and as an access.
+    #[inline]
+    pub fn find(&self, key: Key<'_>) -> Option<&'t Entry> {
+        let entry = self.find_untouched(key)?;
+        if self.env.touch {
+            entry.set_access(self.env.touched(entry.access()));
+        }
+        Some(entry)
+    }
+
+    /// The entry, counted as a hit or miss, but not as an access (TTL, EXISTS, TYPE).
+    #[inline]
+    pub fn find_untouched(&self, key: Key<'_>) -> Option<&'t Entry> {
+        let found = self.peek(key);
+        let stats = &self.env.stats;
+        add(
+            if found.is_some() {
+                &stats.keyspace_hits
+            } else {
+                &stats.keyspace_misses
+            },
+            1,
+        );
+        found
+    }
+
+    /// The entry, without a trace (OBJECT, MEMORY, DEBUG).
+    #[inline]
+    pub fn peek(&self, key: Key<'_>) -> Option<&'t Entry> {
+        find_live(self.lease, self.env, self.db, key).map(|(entry, _)| entry)
+    }
+
+    /// The string at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` if the key holds another type.
+    #[inline]
+    pub fn string(&self, key: Key<'_>) -> Result<Option<Value<'t>>, Failure> {
+        Ok(self.find(key).map(Entry::value))
+    }
+}
+
+impl<'t, 'k> WriteTx<'t, 'k> {
+    /// A view through `lease`, which must cover the keys that will be asked for.
+    pub fn new(lease: &'t mut Lease<'k>, env: &'t Env, db: DbIndex) -> WriteTx<'t, 'k> {
+        WriteTx { lease, env, db }
+    }
+
+    /// The time of this command.
+    pub fn now(&self) -> UnixMillis {
+        self.env.now
+    }
+
+    /// Settings, counters, randomness.
+    pub fn env(&self) -> &'t Env {
+        self.env
+    }
+
+    /// The database that keys are looked up in.
+    pub fn db(&self) -> DbIndex {
+        self.db
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> u32 {
+        self.lease.keyspace().databases()
+    }
+
+    /// The same view of another database (MOVE, COPY ... DB).
+    pub fn in_db(&mut self, db: DbIndex) -> WriteTx<'_, 'k> {
+        WriteTx {
+            lease: self.lease,
+            env: self.env,
+            db,
+        }
+    }
+
+    /// A reading view, for look-ups that count as reads (GETEX, SET ... GET).
+    #[inline]
+    pub fn reading(&self) -> ReadTx<'_, 'k> {
+        ReadTx {
+            lease: self.lease,
+            env: self.env,
+            db: self.db,
+        }
+    }
+
+    /// The entry, counted as an access.
+    #[inline]
+    pub fn find(&self, key: Key<'_>) -> Option<&Entry> {
+        let (entry, _) = find_live(self.lease, self.env, self.db, key)?;
+        if self.env.touch {
+            entry.set_access(self.env.touched(entry.access()));
+        }
+        Some(entry)
+    }
+
+    /// The string at `key`, counted as an access.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` if the key holds another type.
+    #[inline]
+    pub fn string(&self, key: Key<'_>) -> Result<Option<Value<'_>>, Failure> {
+        Ok(self.find(key).map(Entry::value))
+    }
+
+    /// Makes `key` hold `value`, replacing whatever was there.
+    #[inline]
+    pub fn put(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
+        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let Some(place) = table.find(key.hash, key.bytes) else {
+            let deadline = match deadline {
+                Deadline::At(at) => Some(at),
+                Deadline::Clear | Deadline::Keep => None,
+            };
+            let entry = Entry::new(key.bytes, value, deadline, self.env.fresh_access());
+            return self.lease.insert(self.db, key.hash, entry);
+        };
+        let expired = table
+            .at(place)
+            .deadline()
+            .is_some_and(|at| at <= self.env.now);
+        let replaced = table.edit(place, |entry| {
+            match deadline {
+                Deadline::At(at) => entry.set_deadline(Some(at)),
+                Deadline::Clear => entry.set_deadline(None),
+                Deadline::Keep if expired => entry.set_deadline(None),
+                Deadline::Keep => {}
+            }
+            if self.env.touch {
+                entry.set_access(self.env.touched(entry.access()));
+            }
+            entry.set_value(value)
+        });
+        if let Some(replaced) = replaced {
+            self.env.discard(replaced);
+        }
+    }
+
+    /// Puts a whole entry (its own key, value, deadline) under `key`, which must equal its key.
+    pub fn put_entry(&mut self, key: Key<'_>, entry: Entry) {
+        debug_assert_eq!(entry.key(), key.bytes);
+        self.remove(key);
+        self.lease.insert(self.db, key.hash, entry);
+    }
+
+    /// Gives `edit` the string at `key` as a growable buffer; a missing key starts empty. Deadline and
+    /// access bits stay.
+    pub fn edit_string(&mut self, key: Key<'_>, edit: impl FnOnce(&mut Vec<u8>)) {
+        let live = find_live(self.lease, self.env, self.db, key).map(|(_, place)| place);
+        if let Some(place) = live {
+            self.lease
+                .stripe_mut(key.hash)
+                .table_mut(self.db)
+                .edit(place, |e| e.edit(edit));
+        } else {
+            let mut buffer = Vec::new();
+            edit(&mut buffer);
+            self.put(key, NewValue::Edited(&buffer), Deadline::Clear);
+        }
+    }
+
+    /// Appends to the string at `key`, which must exist.
+    pub fn append(&mut self, key: Key<'_>, tail: &[u8]) {
+        let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
+            return;
+        };
+        self.lease
+            .stripe_mut(key.hash)
+            .table_mut(self.db)
+            .edit(place, |entry| {
+                if !entry.append_in_place(tail) {
+                    entry.edit(|buffer| buffer.extend_from_slice(tail));
+                }
+            });
+    }
+
+    /// Deletes `key`; whether it was there.
+    pub fn remove(&mut self, key: Key<'_>) -> bool {
+        self.take(key).map(|entry| self.free(entry)).is_some()
+    }
+
+    /// Takes the entry of `key` out.
+    pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
+        let hasher = self.lease.keyspace().hasher();
+        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let place = table.find(key.hash, key.bytes)?;
+        let live = table
+            .at(place)
+            .deadline()
+            .is_none_or(|at| at > self.env.now);
+        let entry = table.remove(place, &hasher);
+        live.then_some(entry)
+    }
+
+    fn free(&self, entry: Entry) {
+        if let Some(long) = entry.into_shared() {
+            self.env.discard(long);
+        }
+    }
+
+    /// Sets or removes the deadline of `key`; whether the key is there.
+    pub fn set_deadline(&mut self, key: Key<'_>, deadline: Option<UnixMillis>) -> bool {
+        let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
+            return false;
+        };
+        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        table.edit(place, |entry| entry.set_deadline(deadline));
+        true
+    }
+
+    /// Empties the database; returns how many keys it had. Needs a lease on all stripes.
+    pub fn flush(&mut self, db: DbIndex) -> usize {
+        let mut count = 0;
+        for stripe in self.lease.held() {
+            let table = stripe.take(db);
+            count += table.len();
+            self.env.discard_table(table);
+        }
+        count
+    }
+
+    /// Exchanges two databases. Needs a lease on all stripes.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.lease.held().for_each(|stripe| stripe.swap(a, b));
+    }
+
+    /// A live key chosen at random. Needs a lease on all stripes.
+    pub fn random_key(&mut self) -> Option<Vec<u8>> {
+        let total: usize = self
+            .lease
+            .held()
+            .map(|stripe| stripe.table(self.db).len())
+            .sum();
+        if total == 0 {
+            return None;
+        }
+        for _ in 0..RANDOM_KEY_TRIES {
+            let mut nth = self.env.random_below(total as u64) as usize;
+            for stripe in self.lease.held() {
+                let table = stripe.table(self.db);
+                if nth >= table.len() {
+                    nth -= table.len();
+                    continue;
+                }
+                let entry = table.sample(self.env.random())?;
+                if entry.deadline().is_none_or(|at| at > self.env.now) {
+                    return Some(entry.key().to_vec());
+                }
+                break;
+            }
+        }
+        None
+    }
+
+    /// Records the words that reproduce this command's change, if anybody wants them.
+    pub fn instead(&self, words: impl FnOnce() -> Vec<Vec<u8>>) {
+        self.env.record(self.db, words);
+    }
+}
+
+/// Draws of RANDOMKEY before it takes a database of nothing but expired keys for empty.
+const RANDOM_KEY_TRIES: usize = 100;
+
+/// How far a walk has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Call again; other clients may be served in between.
+    More,
+    /// The reply is complete.
+    Done,
+}
+
+/// A command that goes through a database stripe by stripe, in bounded steps (SCAN, KEYS, DBSIZE).
+/// It sees no single moment of the whole database, and it never stalls another client.
+pub trait Walk: Send {
+    /// Does a bounded piece of work (about 100 microseconds) and says whether that was all.
+    fn step(&mut self, tx: &mut WalkTx<'_, '_>, out: &mut resp::Reply) -> Step;
+}
+
+/// A view for walks: one bucket, one segment at a time.
+pub struct WalkTx<'t, 'k> {
+    lease: &'t mut Lease<'k>,
+    env: &'t Env,
+    db: DbIndex,
+}
+
+impl<'t, 'k> WalkTx<'t, 'k> {
+    /// A view through `lease`, which will cover one stripe after the other.
+    pub fn new(lease: &'t mut Lease<'k>, env: &'t Env, db: DbIndex) -> WalkTx<'t, 'k> {
+        WalkTx { lease, env, db }
+    }
+
+    /// Settings, counters, randomness.
+    pub fn env(&self) -> &'t Env {
+        self.env
+    }
+
+    /// The keyspace.
+    pub fn keyspace(&self) -> &'k Keyspace {
+        self.lease.keyspace()
+    }
+
+    /// Visits the live entries of the bucket at `position`; the next position, `None` at the end of
+    /// the database. Every entry that is there from position 0 to the end is visited at least once,
+    /// whatever happens in between.
+    pub fn scan(&mut self, position: u64, mut visit: impl FnMut(&Entry)) -> Option<u64> {
+        let keyspace = self.lease.keyspace();
+        let stripe = keyspace.stripe_of_position(position)?;
+        self.lease.cover_one(stripe);
+        let now = self.env.now;
+        let table = self.lease.stripe(0).table(self.db);
+        let next = table.scan(position, &keyspace.hasher(), |entry| {
+            if entry.deadline().is_none_or(|at| at > now) {
+                visit(entry);
+            }
+        });
+        next.or_else(|| {
+            let following = StripeId(stripe.0 + 1);
+            (following.0 < keyspace.stripe_count()).then(|| keyspace.first_position(following))
+        })
+    }
+
+    /// Keys in the database, expired ones not yet deleted included.
+    pub fn key_count(&mut self) -> usize {
+        self.lease.keyspace().stripes().fold(0, |sum, stripe| {
+            self.lease.cover_one(stripe);
+            sum + self
+                .lease
+                .held()
+                .map(|stripe| stripe.table(self.db).len())
+                .sum::<usize>()
+        })
+    }
+}

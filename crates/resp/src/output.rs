@@ -1,0 +1,198 @@
+//! Output of one connection: pending bytes in the order in which they go to the socket.
+//!
+//! Copied bytes all lie in one buffer, `tail`. Large values are not copied: a chunk says "these bytes come before
+//! `tail[at]`". So a reply of small parts is one contiguous write, and dropping or measuring what was written is
+//! arithmetic on one offset.
+//!
+//! Invariants: chunks are sorted by `at`; `sent <= at <= tail.len()` for each; what is pending is
+//! `tail[sent..]` plus the chunks, less `chunk_sent` bytes of the first one. When nothing is pending, all is empty.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// An empty buffer keeps so much capacity; more is given back.
+const CAPACITY_KEPT: usize = 64 * 1024;
+/// Sent bytes are removed from a buffer that never becomes empty when they are more than this and than the rest.
+const SENT_BYTES_MAX: usize = 64 * 1024;
+/// Inserting into a tail longer than this becomes a chunk instead of moving it.
+const MOVED_BYTES_MAX: usize = 16 * 1024;
+/// Decimal digits of the largest 64-bit number.
+const DIGITS_MAX: usize = 20;
+
+/// A place in the output to which it can be cut back. Valid until the next [`advance`](crate::Reply::advance).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
+
+/// Bytes that come before `tail[at]`.
+#[derive(Debug)]
+struct Chunk {
+    at: usize,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Shared(Arc<Vec<u8>>),
+    /// Digits of a length that was learned when much had been written behind it.
+    Digits([u8; DIGITS_MAX], u8),
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Digits(bytes, len) => &bytes[..usize::from(*len)],
+        }
+    }
+}
+
+/// See the head of the file.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) tail: Vec<u8>,
+    chunks: VecDeque<Chunk>,
+    /// Bytes of `tail` that are written to the socket.
+    sent: usize,
+    /// Bytes of the first chunk that are written to the socket.
+    chunk_sent: usize,
+    /// Bytes of all chunks, sent ones of the first included.
+    chunk_bytes: usize,
+}
+
+impl Output {
+    #[inline]
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.tail.len() - self.sent + self.chunk_bytes - self.chunk_sent
+    }
+
+    pub(crate) fn push_shared(&mut self, bytes: Arc<Vec<u8>>) {
+        self.chunk_bytes += bytes.len();
+        self.chunks.push_back(Chunk {
+            at: self.tail.len(),
+            body: Body::Shared(bytes),
+        });
+    }
+
+    /// Inserts the digits of a length before `tail[at]`, which is not sent yet.
+    pub(crate) fn insert_digits(&mut self, at: usize, digits: &[u8]) {
+        let first_behind = self.chunks.partition_point(|chunk| chunk.at < at);
+        if self.tail.len() - at <= MOVED_BYTES_MAX {
+            self.tail.splice(at..at, digits.iter().copied());
+            for chunk in self.chunks.range_mut(first_behind..) {
+                chunk.at += digits.len();
+            }
+            return;
+        }
+        let mut bytes = [0; DIGITS_MAX];
+        bytes[..digits.len()].copy_from_slice(digits);
+        self.chunk_bytes += digits.len();
+        let body = Body::Digits(bytes, digits.len() as u8);
+        self.chunks.insert(first_behind, Chunk { at, body });
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.tail.len())
+    }
+
+    /// Chunks stand between a header and a line end of the same reply, so the offset alone tells which ones came
+    /// after the mark. What is already sent stays.
+    pub(crate) fn truncate(&mut self, mark: Mark) {
+        let len = mark.0.max(self.sent);
+        self.tail.truncate(len);
+        while let Some(chunk) = self.chunks.pop_back_if(|chunk| chunk.at > len) {
+            self.chunk_bytes -= chunk.body.bytes().len();
+        }
+        if self.pending_bytes() == 0 {
+            self.clear();
+        }
+    }
+
+    /// The pending bytes if they lie in one piece, for a plain `write`.
+    #[inline]
+    pub(crate) fn contiguous(&self) -> Option<&[u8]> {
+        match self.chunks.is_empty() {
+            true => Some(&self.tail[self.sent..]),
+            false => None,
+        }
+    }
+
+    /// Fills `slices` from its front with the pending bytes, as far as it reaches; returns how many were filled.
+    pub(crate) fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        let mut at = self.sent;
+        let mut skip = self.chunk_sent;
+        let last = (self.tail.len(), &[][..]);
+        let chunks = self
+            .chunks
+            .iter()
+            .map(|chunk| (chunk.at, chunk.body.bytes()));
+        for (end, body) in chunks.chain([last]) {
+            for piece in [&self.tail[at..end], &body[skip.min(body.len())..]] {
+                if piece.is_empty() {
+                    continue;
+                }
+                let Some(slice) = slices.get_mut(filled) else {
+                    return filled;
+                };
+                *slice = IoSlice::new(piece);
+                filled += 1;
+            }
+            (at, skip) = (end, 0);
+        }
+        filled
+    }
+
+    /// Takes note that the first `count` pending bytes are written.
+    ///
+    /// # Panics
+    /// If so many are not pending.
+    pub(crate) fn advance(&mut self, count: usize) {
+        let pending = self.pending_bytes();
+        assert!(count <= pending, "{count} bytes written of {pending}");
+        if count == pending {
+            return self.clear();
+        }
+        let mut left = count;
+        while let Some(chunk) = self.chunks.front() {
+            let copied = left.min(chunk.at - self.sent);
+            self.sent += copied;
+            left -= copied;
+            let len = chunk.body.bytes().len();
+            if self.sent < chunk.at || left < len - self.chunk_sent {
+                self.chunk_sent += left;
+                left = 0;
+                break;
+            }
+            left -= len - self.chunk_sent;
+            self.chunk_sent = 0;
+            self.chunk_bytes -= len;
+            self.chunks.pop_front();
+        }
+        self.sent += left;
+        self.forget_sent();
+    }
+
+    /// Keeps a buffer that never becomes empty from growing for ever; each byte is moved at most once on average.
+    fn forget_sent(&mut self) {
+        if self.sent <= SENT_BYTES_MAX || self.sent <= self.tail.len() / 2 {
+            return;
+        }
+        self.tail.drain(..self.sent);
+        for chunk in &mut self.chunks {
+            chunk.at -= self.sent;
+        }
+        self.sent = 0;
+    }
+
+    #[inline]
+    fn clear(&mut self) {
+        self.tail.clear();
+        if self.tail.capacity() > CAPACITY_KEPT {
+            self.tail.shrink_to(CAPACITY_KEPT);
+        }
+        self.chunks.clear();
+        (self.sent, self.chunk_sent, self.chunk_bytes) = (0, 0, 0);
+    }
+}
