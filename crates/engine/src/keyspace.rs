@@ -36,18 +36,18 @@ impl Stripe {
     /// The part of a database that is in this stripe.
     #[inline]
     pub fn table(&self, db: DbIndex) -> &Table {
-        &self.databases[usize::from(db)]
+        &self.databases[db.as_usize()]
     }
 
     /// The same, to change it.
     #[inline]
     pub fn table_mut(&mut self, db: DbIndex) -> &mut Table {
-        &mut self.databases[usize::from(db)]
+        &mut self.databases[db.as_usize()]
     }
 
     /// Exchanges two databases' parts.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
-        self.databases.swap(usize::from(a), usize::from(b));
+        self.databases.swap(a.as_usize(), b.as_usize());
     }
 
     /// Empties a database's part; the caller frees what it held.

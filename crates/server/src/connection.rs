@@ -134,8 +134,7 @@ impl Connection {
     pub fn update_card(&self, now: UnixMillis) {
         let card = &self.client.card;
         card.last_active.store(now.0 as u64, Ordering::Relaxed);
-        card.db
-            .store(usize::from(self.client.db) as u32, Ordering::Relaxed);
+        card.db.store(self.client.db.0, Ordering::Relaxed);
         card.resp.store(
             if self.out.proto() == Proto::Resp3 {
                 3

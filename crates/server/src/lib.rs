@@ -8,11 +8,14 @@
 pub mod batch;
 pub mod client;
 pub mod clients;
+pub mod config;
 pub mod connection;
+pub mod daemon;
 pub mod families;
 pub mod gate;
 pub mod input;
 pub mod listener;
+pub mod logging;
 pub mod mailbox;
 pub mod registry;
 pub mod run;
@@ -21,8 +24,3 @@ pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod worker;
-//! server.
-
-pub mod config;
-pub mod daemon;
-pub mod logging;

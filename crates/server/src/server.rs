@@ -71,7 +71,7 @@ impl Server {
     ) -> Server {
         let registry = Registry::new();
         let clock = SystemClock::new();
-        let seed = Seed::new(0);
+        let seed = Seed::random();
         Server {
             keyspace: Keyspace::new(Keyspace::stripes_for(workers), databases, seed),
             settings: Published::new(settings),

@@ -46,8 +46,8 @@ fn select(
 ) -> Result<(), Failure> {
     let index = args.int();
     args.end()?;
-    let db = u16::try_from(index).map_err(|_| Failure::DB_INDEX)?;
-    if u32::from(db) >= session.server.keyspace.databases() {
+    let db = u32::try_from(index).map_err(|_| Failure::DB_INDEX)?;
+    if db >= session.server.keyspace.databases() {
         return Err(Failure::DB_INDEX);
     }
     session.client.db = DbIndex(db);
