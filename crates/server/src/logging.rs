@@ -23,6 +23,10 @@ use crate::config::settings::LogLevel;
 /// Compat: the upstream cuts messages at this length too.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
+/// Crates of this workspace that log. Libraries are heard from `warn!` up: their debugging (a line per
+/// socket from `mio`) is not what `loglevel debug` asks for.
+const OWN_CRATES: [&str; 3] = ["ruddle", "server", "engine"];
+
 /// Where lines go.
 enum Sink {
     Stdout,
@@ -64,7 +68,9 @@ pub fn set_level(level: LogLevel) {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let origin = metadata.target().split("::").next().unwrap_or_default();
         metadata.level() <= log::max_level()
+            && (metadata.level() <= Level::Warn || OWN_CRATES.contains(&origin))
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -165,6 +171,7 @@ mod tests {
             }
         });
         log::debug!("below the level");
+        log::info!(target: "mio::poll", "chatter");
         set_level(LogLevel::Verbose);
         log::debug!("above the level");
         set_level(LogLevel::Nothing);

@@ -1276,7 +1276,7 @@ pub const PARAMS: &[Param] = &[
     .ahead(REPLICATION),
     p(
         "replica-full-sync-buffer-limit",
-        memory(0, Overflow::Negative),
+        memory(0, Overflow::OutOfRange),
         "0",
         "Bytes a replica buffers while it loads.",
     )

@@ -3,7 +3,8 @@
 //! Everything is brought into one list of [`Line`]s in the order in which they take effect, each with
 //! its [`Origin`] for error messages. What the words mean is not known here, except `include`.
 //! The syntax is redis.conf's: a directive per line, words separated by blanks, quotes as in
-//! redis-cli, `#` begins a comment line.
+//! redis-cli, `#` begins a comment line. Relative names of included files are taken from the working
+//! directory at start. Compat: upstream takes them from the latest `dir` above the line.
 
 use std::fmt;
 use std::io::Read;
