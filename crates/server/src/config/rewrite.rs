@@ -1,9 +1,10 @@
 //! CONFIG REWRITE: writes the running configuration back into the file it came from.
 //!
 //! Comments, blank lines, order and directives that are not parameters stay. A line of a parameter
-//! is replaced by its current value; lines too many become blank; a parameter that is not in the file
-//! and not at its default is added at the end, below a marker. Rewriting twice changes nothing. The
-//! file is replaced whole or not at all: temporary file, fsync, rename, fsync of the directory.
+//! is replaced by its current value; lines too many become blank; a parameter that is not in the
+//! file and not at its default is added at the end, below a marker. Rewriting twice changes
+//! nothing. The file is replaced whole or not at all: temporary file, fsync, rename, fsync of the
+//! directory.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -96,8 +96,8 @@ fn any_value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever is set: a failure changes nothing; a success prints a value that sets itself again, and a
-    /// rewritten file that loads to the same configuration and is its own rewrite.
+    /// Whatever is set: a failure changes nothing; a success prints a value that sets itself again,
+    /// and a rewritten file that loads to the same configuration and is its own rewrite.
     #[test]
     fn set_get_and_rewrite_agree(
         pairs in proptest::collection::vec((0..PARAMS.len(), any_value()), 1..4),
