@@ -2,6 +2,7 @@
 //!
 //! Each task is a module with one `run`. A task that fails says why in one message and ends with code 1.
 
+mod bench;
 mod peers;
 mod shell;
 
@@ -20,11 +21,14 @@ struct Cli {
 enum Task {
     /// Install the pinned peers (Redis, Valkey, redis-py) into target/peers, without root.
     Peers,
+    /// Measure Ruddle and the peers side by side.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Peers => peers::run(),
+        Task::Bench(options) => bench::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

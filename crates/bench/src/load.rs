@@ -86,8 +86,11 @@ pub(crate) fn run(share: Share, answered: &AtomicU64) -> io::Result<Outcome> {
     load.start(start)?;
     let mut room = vec![0; READ_BYTES];
     let mut events = Events::with_capacity(load.share.connections.len().clamp(1, 1024));
-    while load.is_busy() {
+    loop {
         let timeout = load.send_due(Instant::now())?;
+        if !load.is_busy() {
+            break;
+        }
         match load.poll.poll(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
