@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: Ruddle and the peers side by side, on the same machine, in turns.
 //!
-//! For each row of `bench/rows.rs`: start all its servers, fill them, then measure one after the other, several times
-//! over (ABCABC...), so that whatever else happens on the machine hits all alike. The lowest processor time
-//! per reply of the passes is compared, since disturbance only ever adds. How to read the numbers: `BENCHMARKS.md`.
+//! For each row of `bench/rows.rs`: start all its servers, fill them, then measure one after the
+//! other, several times over (ABCABC...), so that whatever else happens on the machine hits all
+//! alike. The lowest processor time per reply of the passes is compared, since disturbance only
+//! ever adds. How to read the numbers: `BENCHMARKS.md`.
 
 mod outcome;
 mod report;

@@ -1,4 +1,5 @@
-//! The report: what the goals are and whether they are met, then every number, as aligned text or Markdown.
+//! The report: what the goals are and whether they are met, then every number, as aligned text or
+//! Markdown.
 
 use super::outcome::{LoadScore, Outcome, Score};
 

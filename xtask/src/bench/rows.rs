@@ -1,6 +1,7 @@
 //! What is measured: one row each, in the order of the report.
 //!
-//! Consecutive rows with the same data and line-up share their servers. To add a measurement: one row.
+//! Consecutive rows with the same data and line-up share their servers. To add a measurement: one
+//! row.
 
 use testkit::peers::Kind;
 

@@ -1,6 +1,8 @@
-//! A server under measurement: started, bound to a core, filled, loaded, and asked the kernel about.
+//! A server under measurement: started, bound to a core, filled, loaded, and asked the kernel
+//! about.
 //!
-//! Processor time is the sum of the threads' `schedstat` (nanoseconds), memory is `VmRSS`; both from /proc, so Linux only.
+//! Processor time is the sum of the threads' `schedstat` (nanoseconds), memory is `VmRSS`; both
+//! from /proc, so Linux only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -194,7 +196,8 @@ impl<'a> Subject<'a> {
             .ok_or_else(|| format!("{path}: no VmRSS"))
     }
 
-    /// Resident memory once it has stood still: servers finish rehashing and give memory back when idle.
+    /// Resident memory once it has stood still: servers finish rehashing and give memory back when
+    /// idle.
     fn settled_rss_bytes(&self) -> Result<u64, String> {
         let deadline = Instant::now() + SETTLE_TIME_MAX;
         let mut last = self.rss_bytes()?;

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use bench::Report;
 use store::{Faults, Store};
 
-/// Runs the generator with these options, returns whether it was content, and its report if it wrote one.
+/// Runs the generator with these options, returns whether it was content, and its report if it
+/// wrote one.
 fn bench(store: &Store, name: &str, options: &str) -> (bool, Option<Report>) {
     let json: PathBuf =
         std::env::temp_dir().join(format!("ruddle-bench-{}-{name}.json", std::process::id()));
