@@ -1,17 +1,18 @@
 //! Glob matching as KEYS, SCAN, PSUBSCRIBE and CONFIG GET understand it.
 //!
-//! `*` any run, `?` any byte, `[...]` a class, `\` takes the next byte literally. The odd corners are
-//! the upstream server's, since users' patterns depend on them; the table in the tests was read off
-//! Redis 8.2.3. The upstream recurses at each `*` and needs a guard against exponential time. Every
-//! element but `*` consumes exactly one byte of text, so it is enough to return to the latest `*`:
-//! the loop below needs no recursion and at most `pattern x text` steps, with the same answers.
+//! `*` any run, `?` any byte, `[...]` a class, `\` takes the next byte literally. The odd corners
+//! are the upstream server's, since users' patterns depend on them; the table in the tests was read
+//! off Redis 8.2.3. The upstream recurses at each `*` and needs a guard against exponential time.
+//! Every element but `*` consumes exactly one byte of text, so it is enough to return to the latest
+//! `*`: the loop below needs no recursion and at most `pattern x text` steps, with the same
+//! answers.
 
 /// How many `*` (runs of them count once) a pattern may make us remember; one more never matches.
 /// Compat: the upstream's limit on its recursion. A `*` that ends the pattern is not counted.
 const STARS_MAX: usize = 1000;
 
-/// Whether the whole of `text` matches `pattern`, ASCII letters in either case when `nocase` is set.
-/// Any bytes are valid on both sides.
+/// Whether the whole of `text` matches `pattern`, ASCII letters in either case when `nocase` is
+/// set. Any bytes are valid on both sides.
 ///
 /// Compat: an empty text matches only an empty pattern, not even `*`. KEYS and SCAN treat the
 /// pattern `*` as "all" before they come here.
@@ -84,8 +85,8 @@ fn match_element(pattern: &[u8], byte: u8, nocase: bool) -> (bool, usize) {
 /// closing `]`; a class that is not closed ends with the pattern.
 ///
 /// Compat: `]` closes even as the first member; range ends may be swapped, are not unescaped and
-/// compare as signed bytes (so `[\x00-\xff]` is the two bytes 255 and 0), and when case is ignored they
-/// are swapped before they are lowered; an escaped member is compared in its own case.
+/// compare as signed bytes (so `[\x00-\xff]` is the two bytes 255 and 0), and when case is ignored
+/// they are swapped before they are lowered; an escaped member is compared in its own case.
 fn match_class(class: &[u8], byte: u8, nocase: bool) -> (bool, usize) {
     let negated = class.first() == Some(&b'^');
     let mut at = usize::from(negated);

@@ -8,5 +8,12 @@
 #![forbid(unsafe_code)]
 
 pub mod glob;
+pub mod hash;
+pub mod ids;
+pub mod long_double;
+pub mod memory;
 pub mod num;
+pub mod rng;
+pub mod strings;
 pub mod time;
+pub mod units;

@@ -1,9 +1,9 @@
 //! Numbers as text: the strict integers and the lenient floats of the wire protocol and of values.
 //!
 //! Integers have one spelling each: a text that parses is the text that formatting gives back, so
-//! "is this value an integer?" and "can it be stored as one?" are the same question. Floats take all
-//! that the C library's `strtod` takes except white space and NaN, as Redis 8.2.3 does (the tables in
-//! the tests were read off it).
+//! "is this value an integer?" and "can it be stored as one?" are the same question. Floats take
+//! all that the C library's `strtod` takes except white space and NaN, as Redis 8.2.3 does (the
+//! tables in the tests were read off it).
 
 /// The longest text of an `i64`, sign included.
 pub const I64_TEXT_MAX: usize = 20;
@@ -132,8 +132,8 @@ pub(crate) fn classify(magnitude: &[u8]) -> Option<FloatText> {
     }
 }
 
-/// Rust's own parser has the same decimal grammar as `strtod` once the first byte is a digit or dot,
-/// and rounds correctly too.
+/// Rust's own parser has the same decimal grammar as `strtod` once the first byte is a digit or
+/// dot, and rounds correctly too.
 fn decimal_f64(magnitude: &[u8]) -> Option<f64> {
     std::str::from_utf8(magnitude).ok()?.parse().ok()
 }
@@ -151,18 +151,20 @@ fn in_range(value: f64, nonzero: bool) -> Option<f64> {
     (value.is_finite() && (value != 0.0 || !nonzero)).then_some(value)
 }
 
-/// An unsigned hexadecimal float `mantissa x 2^exponent`. When the text had more than 64 significant
-/// bits, the lost ones are noted in the lowest bit (sticky), which is enough for correct rounding to
-/// anything narrower.
+/// An unsigned hexadecimal float `mantissa x 2^exponent`. When the text had more than 64
+/// significant bits, the lost ones are noted in the lowest bit (sticky), which is enough for
+/// correct rounding to anything narrower.
 pub(crate) struct HexFloat {
     /// The leading significant bits. Zero only when the number is zero.
     pub(crate) mantissa: u128,
-    /// The power of two that the mantissa's lowest bit stands for; saturated far outside any format.
+    /// The power of two that the mantissa's lowest bit stands for; saturated far outside any
+    /// format.
     pub(crate) exponent: i64,
 }
 
 impl HexFloat {
-    /// Parses what follows `0x`: hex digits with an optional point, optional `p` and decimal exponent.
+    /// Parses what follows `0x`: hex digits with an optional point, optional `p` and decimal
+    /// exponent.
     fn parse(text: &[u8]) -> Option<Self> {
         let end = text
             .iter()
@@ -196,25 +198,30 @@ impl HexFloat {
         })
     }
 
-    /// The nearest double, ties to even; infinity when too large, subnormal or zero when small.
-    fn to_f64(&self) -> f64 {
+    /// Rounds to `precision` bits, ties to even, but keeps no bit below 2^`lowest`. Returns the
+    /// kept mantissa (at most 2^`precision`) and the power of two of its lowest bit.
+    pub(crate) fn round(&self, precision: u32, lowest: i64) -> (u128, i64) {
         if self.mantissa == 0 {
-            return 0.0;
+            return (0, 0);
         }
-        let bits = 128 - i64::from(self.mantissa.leading_zeros());
-        // The lowest bit a double keeps here: 53 bits wide, but never below the subnormals' 2^-1074.
+        let width = i64::from(u128::BITS - self.mantissa.leading_zeros());
         let lowest = self
             .exponent
-            .saturating_add(bits - f64::MANTISSA_DIGITS as i64)
-            .max(-1074);
+            .saturating_add(width - i64::from(precision))
+            .max(lowest);
         let drop = lowest.saturating_sub(self.exponent);
-        let kept = if drop <= 0 {
-            // Widening: `lowest` was clamped or the mantissa is short, so this stays within 53 bits.
-            (self.mantissa << drop.unsigned_abs()) as f64
-        } else {
-            round_half_even(self.mantissa, drop) as f64
-        };
-        scale_by_power_of_two(kept, lowest)
+        if drop <= 0 {
+            // The text was shorter than `precision`: nothing to round away.
+            return (self.mantissa, self.exponent);
+        }
+        (round_half_even(self.mantissa, drop), lowest)
+    }
+
+    /// The nearest double; infinity when too large, subnormal or zero when small.
+    fn to_f64(&self) -> f64 {
+        let lowest_subnormal = i64::from(f64::MIN_EXP) - i64::from(f64::MANTISSA_DIGITS);
+        let (kept, power) = self.round(f64::MANTISSA_DIGITS, lowest_subnormal);
+        scale_by_power_of_two(kept as f64, power)
     }
 }
 
@@ -234,16 +241,16 @@ pub(crate) fn round_half_even(value: u128, drop: i64) -> u128 {
 }
 
 /// `value x 2^power`, exact when the result is representable; overflows to infinity.
-fn scale_by_power_of_two(mut value: f64, mut power: i64) -> f64 {
-    while power > 1000 && value.is_finite() {
-        value *= 2_f64.powi(1000);
-        power -= 1000;
+/// In three steps, since a power that a double can hold may be out of range for one step alone.
+fn scale_by_power_of_two(value: f64, power: i64) -> f64 {
+    let mut left = power.clamp(-3000, 3000) as i32;
+    let mut scaled = value;
+    for _ in 0..3 {
+        let step = left.clamp(-1000, 1000);
+        scaled *= 2_f64.powi(step);
+        left -= step;
     }
-    while power < -1000 && value != 0.0 {
-        value *= 2_f64.powi(-1000);
-        power += 1000;
-    }
-    value * 2_f64.powi(power.clamp(-1000, 1000) as i32)
+    scaled
 }
 
 /// A decimal exponent with optional sign, saturated far beyond any float's range.

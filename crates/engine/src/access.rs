@@ -38,7 +38,10 @@ pub fn fresh(recency: Recency, now: UnixMillis) -> u32 {
 pub fn touched(access: u32, recency: Recency, now: UnixMillis, rng: &mut Rng) -> u32 {
     match recency {
         Recency::Lru => seconds(now),
-        Recency::Lfu { log_factor, decay_minutes } => {
+        Recency::Lfu {
+            log_factor,
+            decay_minutes,
+        } => {
             let count = decayed(access, decay_minutes, now);
             minutes(now) << 8 | incremented(count, log_factor, rng)
         }

@@ -33,7 +33,14 @@ impl<'a> Args<'a> {
     /// `words` are all of the command's words, its name first, as spans of `buffer`; `keys` are its
     /// keys in the order in which the handler reads them.
     pub fn new(buffer: &'a [u8], words: &'a [Span], keys: &'a [KeyWord]) -> Args<'a> {
-        Args { buffer, words, keys, next: 1, next_key: 0, failed: None }
+        Args {
+            buffer,
+            words,
+            keys,
+            next: 1,
+            next_key: 0,
+            failed: None,
+        }
     }
 
     /// Number of words, the command's name included.
@@ -49,7 +56,9 @@ impl<'a> Args<'a> {
     /// The word at an absolute index; the name is 0. Empty when out of range.
     #[inline]
     pub fn word(&self, index: usize) -> &'a [u8] {
-        self.words.get(index).and_then(|span| span.of(self.buffer)).unwrap_or(b"")
+        self.words
+            .get(index)
+            .map_or(b"", |span| span.of(self.buffer))
     }
 
     /// Skips `count` words (a container's subcommand name).
@@ -82,7 +91,10 @@ impl<'a> Args<'a> {
             "key specs and handler agree on where the keys are"
         );
         self.next_key += 1;
-        Key { bytes: self.bytes(), hash: known.map_or(0, |key| key.hash) }
+        Key {
+            bytes: self.bytes(),
+            hash: known.map_or(0, |key| key.hash),
+        }
     }
 
     /// The command's keys, in order.
@@ -106,7 +118,9 @@ impl<'a> Args<'a> {
 
     /// Takes the next word if it equals `word`, ignoring case.
     pub fn accept(&mut self, word: &str) -> bool {
-        let found = self.peek().is_some_and(|next| eq_ignore_case(next, word.as_bytes()));
+        let found = self
+            .peek()
+            .is_some_and(|next| eq_ignore_case(next, word.as_bytes()));
         self.next += usize::from(found);
         found
     }
@@ -115,7 +129,9 @@ impl<'a> Args<'a> {
     /// syntax error, and `None` ends the caller's loop.
     pub fn option<T: Copy>(&mut self, table: &[(&str, T)]) -> Option<T> {
         let word = self.peek()?;
-        let row = table.iter().find(|(name, _)| eq_ignore_case(word, name.as_bytes()));
+        let row = table
+            .iter()
+            .find(|(name, _)| eq_ignore_case(word, name.as_bytes()));
         if row.is_none() {
             self.fail(Failure::SYNTAX);
             self.next = self.words.len();
@@ -153,6 +169,6 @@ impl<'a> Args<'a> {
     /// All words, for recording the command as it was sent.
     pub fn words(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let buffer = self.buffer;
-        self.words.iter().map(move |span| span.of(buffer).unwrap_or(b""))
+        self.words.iter().map(move |span| span.of(buffer))
     }
 }

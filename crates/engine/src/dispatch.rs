@@ -9,6 +9,7 @@ use resp::Reply;
 
 use crate::args::{Args, KeyWord};
 use crate::env::{Env, add};
+use crate::failure::Failure;
 use crate::keyspace::{Key, Lease};
 use crate::spec::DataRun;
 use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx};
@@ -27,8 +28,8 @@ pub struct Call<'a> {
 pub enum Outcome {
     /// The reply is written.
     Done,
-    /// The reply is an error.
-    Failed,
+    /// The reply is this error.
+    Failed(Failure),
     /// The reply comes with the walk's last step.
     Walking(Box<dyn Walk>),
 }
@@ -80,7 +81,7 @@ pub fn execute_leased(
         Err(failure) => {
             out.truncate(start);
             out.error(failure.text());
-            Outcome::Failed
+            Outcome::Failed(failure)
         }
     }
 }
@@ -103,7 +104,15 @@ fn remove_due(call: &Call<'_>, lease: &mut Lease<'_>, env: &Env) {
     }
     for &KeyWord { word, hash } in call.args.keys() {
         if lease.stripe(hash).table(call.db).volatile() > 0 {
-            expire_if_due(Key { bytes: call.args.word(word as usize), hash }, call.db, lease, env);
+            expire_if_due(
+                Key {
+                    bytes: call.args.word(word as usize),
+                    hash,
+                },
+                call.db,
+                lease,
+                env,
+            );
         }
     }
 }
@@ -112,8 +121,14 @@ fn remove_due(call: &Call<'_>, lease: &mut Lease<'_>, env: &Env) {
 pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> bool {
     let hasher = lease.keyspace().hasher();
     let table = lease.stripe_mut(key.hash).table_mut(db);
-    let Some(place) = table.find(key.hash, key.bytes) else { return false };
-    if table.at(place).deadline().is_none_or(|deadline| deadline > env.now) {
+    let Some(place) = table.find(key.hash, key.bytes) else {
+        return false;
+    };
+    if table
+        .at(place)
+        .deadline()
+        .is_none_or(|deadline| deadline > env.now)
+    {
         return false;
     }
     if let Some(long) = table.remove(place, &hasher).into_shared() {

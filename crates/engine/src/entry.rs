@@ -112,7 +112,12 @@ impl Shape {
     }
 
     fn key_offset(self) -> usize {
-        self.word_offset() + if self.flags & KIND_MASK == KIND_INLINE { 0 } else { 8 }
+        self.word_offset()
+            + if self.flags & KIND_MASK == KIND_INLINE {
+                0
+            } else {
+                8
+            }
     }
 
     fn value_offset(self) -> usize {
@@ -194,12 +199,7 @@ impl Entry {
         Stored::with(value, |stored| Entry::build(key, stored, deadline, access))
     }
 
-    fn build(
-        key: &[u8],
-        stored: Stored<'_>,
-        deadline: Option<UnixMillis>,
-        access: u32,
-    ) -> Entry {
+    fn build(key: &[u8], stored: Stored<'_>, deadline: Option<UnixMillis>, access: u32) -> Entry {
         let mut flags = stored.flags();
         if deadline.is_some() {
             flags |= DEADLINE;
@@ -207,12 +207,18 @@ impl Entry {
         if key.len() >= usize::from(u16::MAX) {
             flags |= LONG_KEY;
         }
-        let shape = Shape { flags, key_len: key.len(), value_len: stored.inline_len() };
+        let shape = Shape {
+            flags,
+            key_len: key.len(),
+            value_len: stored.inline_len(),
+        };
         let layout = shape.layout();
         // SAFETY: the layout is never zero-sized (the header alone has 8 bytes). Every part the
         // header announces is written below, inside `layout.size()` bytes by Shape's arithmetic.
         unsafe {
-            let Some(base) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
+            let Some(base) = NonNull::new(alloc(layout)) else {
+                handle_alloc_error(layout)
+            };
             let at = base.as_ptr();
             at.cast::<Header>().write(Header {
                 meta: AtomicU32::new(flags | access << ACCESS_SHIFT),
@@ -220,10 +226,14 @@ impl Entry {
                 value_len: shape.value_len as u16,
             });
             if let Some(deadline) = deadline {
-                at.add(Shape::deadline_offset()).cast::<i64>().write(deadline.0);
+                at.add(Shape::deadline_offset())
+                    .cast::<i64>()
+                    .write(deadline.0);
             }
             if flags & LONG_KEY != 0 {
-                at.add(shape.long_key_offset()).cast::<u64>().write(key.len() as u64);
+                at.add(shape.long_key_offset())
+                    .cast::<u64>()
+                    .write(key.len() as u64);
             }
             ptr::copy_nonoverlapping(key.as_ptr(), at.add(shape.key_offset()), key.len());
             let mut entry = Entry(base);
@@ -281,7 +291,11 @@ impl Entry {
         if flags & LONG_KEY != 0 {
             // SAFETY: LONG_KEY says that the length stands at this offset.
             shape.key_len = unsafe {
-                self.0.as_ptr().add(shape.long_key_offset()).cast::<u64>().read() as usize
+                self.0
+                    .as_ptr()
+                    .add(shape.long_key_offset())
+                    .cast::<u64>()
+                    .read() as usize
             };
         }
         shape
@@ -307,9 +321,7 @@ impl Entry {
         unsafe {
             match shape.flags & KIND_MASK {
                 KIND_INT => Value::Int(at.add(shape.word_offset()).cast::<i64>().read()),
-                KIND_SHARED => {
-                    Value::Shared(&*at.add(shape.word_offset()).cast::<Arc<Vec<u8>>>())
-                }
+                KIND_SHARED => Value::Shared(&*at.add(shape.word_offset()).cast::<Arc<Vec<u8>>>()),
                 _ => Value::Inline(std::slice::from_raw_parts(
                     at.add(shape.value_offset()),
                     shape.value_len,
@@ -325,7 +337,13 @@ impl Entry {
             return None;
         }
         // SAFETY: DEADLINE says that it is there.
-        let at = unsafe { self.0.as_ptr().add(Shape::deadline_offset()).cast::<i64>().read() };
+        let at = unsafe {
+            self.0
+                .as_ptr()
+                .add(Shape::deadline_offset())
+                .cast::<i64>()
+                .read()
+        };
         Some(UnixMillis(at))
     }
 
@@ -371,7 +389,11 @@ impl Entry {
         Stored::with(value, |stored| {
             let old = self.shape();
             let flags = stored.flags() | (old.flags & !(KIND_MASK | RAW));
-            let new = Shape { flags, key_len: old.key_len, value_len: stored.inline_len() };
+            let new = Shape {
+                flags,
+                key_len: old.key_len,
+                value_len: stored.inline_len(),
+            };
             let replaced = self.take_shared();
             if new.allocated() == old.allocated() && new.key_offset() == old.key_offset() {
                 // SAFETY: same key position, same allocation size; the old value was taken out, so
@@ -421,7 +443,11 @@ impl Entry {
             (true, Some(at)) => {
                 // SAFETY: DEADLINE says that its place is there; access is exclusive.
                 unsafe {
-                    self.0.as_ptr().add(Shape::deadline_offset()).cast::<i64>().write(at.0);
+                    self.0
+                        .as_ptr()
+                        .add(Shape::deadline_offset())
+                        .cast::<i64>()
+                        .write(at.0);
                 }
             }
             (false, None) => {}
@@ -487,7 +513,11 @@ impl Entry {
         if old.flags & KIND_MASK != KIND_INLINE || len > INLINE_BYTES_MAX {
             return false;
         }
-        let new = Shape { flags: old.flags | RAW, value_len: len, ..old };
+        let new = Shape {
+            flags: old.flags | RAW,
+            value_len: len,
+            ..old
+        };
         if new.allocated() != old.allocated() {
             return false;
         }

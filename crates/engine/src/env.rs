@@ -98,7 +98,11 @@ impl Env {
 
     /// The effects recorded since the last call, in order.
     pub fn take_effects(&self) -> Vec<Record> {
-        self.effects.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
+        self.effects
+            .borrow_mut()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Whether anybody wants effects; making them costs nothing otherwise.
@@ -127,7 +131,12 @@ impl Env {
     /// The access bits after an access now.
     #[inline]
     pub fn touched(&self, access: u32) -> u32 {
-        access::touched(access, self.limits.recency, self.now, &mut self.rng.borrow_mut())
+        access::touched(
+            access,
+            self.limits.recency,
+            self.now,
+            &mut self.rng.borrow_mut(),
+        )
     }
 
     /// The access bits of an entry made now.

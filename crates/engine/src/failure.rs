@@ -15,8 +15,7 @@ impl Failure {
     /// An option list that makes no sense.
     pub const SYNTAX: Failure = Failure::fixed("ERR syntax error");
     /// Text that should have been a 64-bit integer.
-    pub const NOT_INTEGER: Failure =
-        Failure::fixed("ERR value is not an integer or out of range");
+    pub const NOT_INTEGER: Failure = Failure::fixed("ERR value is not an integer or out of range");
     /// Text that should have been a number.
     pub const NOT_FLOAT: Failure = Failure::fixed("ERR value is not a valid float");
     /// A command that needs the key to exist.
@@ -45,7 +44,9 @@ impl Failure {
 
     /// The wrong number of arguments for `command` (`get`, `config|get`).
     pub fn arity(command: &str) -> Failure {
-        Failure::owned(format!("ERR wrong number of arguments for '{command}' command"))
+        Failure::owned(format!(
+            "ERR wrong number of arguments for '{command}' command"
+        ))
     }
 
     /// The text as sent.

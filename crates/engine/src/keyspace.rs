@@ -36,18 +36,18 @@ impl Stripe {
     /// The part of a database that is in this stripe.
     #[inline]
     pub fn table(&self, db: DbIndex) -> &Table {
-        &self.databases[usize::from(db)]
+        &self.databases[db.as_usize()]
     }
 
     /// The same, to change it.
     #[inline]
     pub fn table_mut(&mut self, db: DbIndex) -> &mut Table {
-        &mut self.databases[usize::from(db)]
+        &mut self.databases[db.as_usize()]
     }
 
     /// Exchanges two databases' parts.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
-        self.databases.swap(usize::from(a), usize::from(b));
+        self.databases.swap(a.as_usize(), b.as_usize());
     }
 
     /// Empties a database's part; the caller frees what it held.
@@ -84,7 +84,11 @@ impl KeyHasher for Hasher {
 impl Keyspace {
     /// Stripes for a number of workers: one for one, else eight per worker, a power of two.
     pub fn stripes_for(workers: usize) -> usize {
-        if workers <= 1 { 1 } else { (8 * workers).next_power_of_two().min(1024) }
+        if workers <= 1 {
+            1
+        } else {
+            (8 * workers).next_power_of_two().min(1024)
+        }
     }
 
     /// An empty keyspace. `stripes` is rounded up to a power of two of at most 1,024.
@@ -121,7 +125,10 @@ impl Keyspace {
     /// A key with its hash.
     #[inline]
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
-        Key { bytes, hash: self.hash(bytes) }
+        Key {
+            bytes,
+            hash: self.hash(bytes),
+        }
     }
 
     /// What tables use to get back from an entry to its hash.
@@ -133,7 +140,11 @@ impl Keyspace {
     #[inline]
     pub fn stripe_of(&self, hash: u64) -> StripeId {
         // A shift by 64 would be undefined; with one stripe all hashes map to it.
-        let id = if self.stripe_bits == 0 { 0 } else { hash >> (64 - self.stripe_bits) };
+        let id = if self.stripe_bits == 0 {
+            0
+        } else {
+            hash >> (64 - self.stripe_bits)
+        };
         StripeId(id as u32)
     }
 
@@ -156,7 +167,13 @@ impl Keyspace {
     /// A lease that covers nothing yet.
     pub fn lease(&self) -> Lease<'_> {
         let many = (0..self.stripes.len()).map(|_| None).collect();
-        Lease { keyspace: self, one: None, many, held: 0, wanted: vec![0; self.stripes.len().div_ceil(64)] }
+        Lease {
+            keyspace: self,
+            one: None,
+            many,
+            held: 0,
+            wanted: vec![0; self.stripes.len().div_ceil(64)],
+        }
     }
 
     #[inline]
@@ -190,9 +207,14 @@ impl<'k> Lease<'k> {
     /// Covers exactly the stripes of these hashes (none: keeps what is held).
     #[inline]
     pub fn cover(&mut self, mut hashes: impl Iterator<Item = u64> + Clone) {
-        let Some(first) = hashes.clone().next() else { return };
+        let Some(first) = hashes.clone().next() else {
+            return;
+        };
         let stripe = self.keyspace.stripe_of(first);
-        if hashes.clone().all(|hash| self.keyspace.stripe_of(hash) == stripe) {
+        if hashes
+            .clone()
+            .all(|hash| self.keyspace.stripe_of(hash) == stripe)
+        {
             self.cover_one(stripe);
         } else {
             self.cover_many(&mut hashes);
@@ -262,7 +284,9 @@ impl<'k> Lease<'k> {
     fn many_stripe(&self, id: StripeId) -> &Stripe {
         // Invariant: `cover` was called with every key that the command reads; Args::key takes its
         // hashes from the same list.
-        self.many[id.0 as usize].as_deref().expect("stripe is covered")
+        self.many[id.0 as usize]
+            .as_deref()
+            .expect("stripe is covered")
     }
 
     /// The covered stripe of a hash, to change it.
@@ -273,7 +297,9 @@ impl<'k> Lease<'k> {
             None => {
                 let StripeId(id) = self.keyspace.stripe_of(hash);
                 // Invariant: as in `many_stripe`.
-                self.many[id as usize].as_deref_mut().expect("stripe is covered")
+                self.many[id as usize]
+                    .as_deref_mut()
+                    .expect("stripe is covered")
             }
         }
     }
@@ -313,6 +339,8 @@ impl<'k> Lease<'k> {
     /// Adds an entry for a key that is not there; replaces nothing.
     pub(crate) fn insert(&mut self, db: DbIndex, hash: u64, entry: Entry) {
         let hasher = self.keyspace.hasher();
-        self.stripe_mut(hash).table_mut(db).insert(hash, entry, &hasher);
+        self.stripe_mut(hash)
+            .table_mut(db)
+            .insert(hash, entry, &hasher);
     }
 }

@@ -2,7 +2,7 @@
 
 /// Prefetches the cache line at `address` into all cache levels. The address is never dereferenced.
 #[inline(always)]
-pub fn prefetch<T>(address: *const T) {
+pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: PREFETCH faults on no address, and SSE is part of the x86-64 baseline.
     unsafe {

@@ -52,6 +52,7 @@ pub enum Run<R: 'static> {
 }
 
 /// Since when a command is deprecated, and in favour of what.
+#[derive(Clone, Copy, Debug)]
 pub struct Deprecated {
     /// Version.
     pub since: &'static str,
@@ -82,11 +83,35 @@ impl DataRun {
 }
 
 impl<R> Spec<R> {
+    /// A row with what every row must say; write the rest with struct update syntax.
+    pub const fn new(name: &'static str, arity: i16, group: Group, run: Run<R>) -> Spec<R> {
+        Spec {
+            name,
+            arity,
+            flags: Flags::NONE,
+            keys: &[],
+            group,
+            categories: &[],
+            since: "1.0.0",
+            summary: "",
+            complexity: "O(1)",
+            deprecated: None,
+            tips: &[],
+            history: &[],
+            args: &[],
+            run,
+        }
+    }
+
     /// Whether `count` words (name included) are the right number.
     #[inline]
     pub fn accepts(&self, count: usize) -> bool {
         let arity = usize::from(self.arity.unsigned_abs());
-        if self.arity >= 0 { count == arity } else { count >= arity }
+        if self.arity >= 0 {
+            count == arity
+        } else {
+            count >= arity
+        }
     }
 
     /// The subcommands of a container.
@@ -235,6 +260,36 @@ pub enum Find {
 }
 
 impl KeySpec {
+    /// The word after the name.
+    pub const fn first(flags: &'static [&'static str]) -> KeySpec {
+        KeySpec::at(1, flags)
+    }
+
+    /// The word at `index`.
+    pub const fn at(index: i16, flags: &'static [&'static str]) -> KeySpec {
+        KeySpec::range(index, 0, 1, flags)
+    }
+
+    /// Words from `index` to `last` (see [`Find::Range`]), every `step`th.
+    pub const fn range(
+        index: i16,
+        last: i16,
+        step: i16,
+        flags: &'static [&'static str],
+    ) -> KeySpec {
+        let find = Find::Range {
+            last,
+            step,
+            limit: 0,
+        };
+        KeySpec {
+            flags,
+            begin: Begin::Index(index),
+            find,
+            notes: None,
+        }
+    }
+
     /// The word indexes of the keys in a command of `count` words, in order; `None` when the command's
     /// words make no sense (its handler will say why).
     pub fn words<'a>(
@@ -277,9 +332,7 @@ fn find_keyword<'a>(
     count: i64,
     word: &impl Fn(usize) -> &'a [u8],
 ) -> Option<i64> {
-    let is_it = |&at: &i64| {
-        base::strings::eq_ignore_case(word(at as usize), keyword.as_bytes())
-    };
+    let is_it = |&at: &i64| base::strings::eq_ignore_case(word(at as usize), keyword.as_bytes());
     if from >= 0 {
         (i64::from(from)..count).find(is_it)
     } else {
@@ -367,45 +420,72 @@ impl Arg {
     }
 
     /// The key of the first key spec.
-    pub const KEY: Arg = Arg { key_spec: Some(0), ..Arg::new("key", ArgKind::Key) };
+    pub const KEY: Arg = Arg {
+        key_spec: Some(0),
+        ..Arg::new("key", ArgKind::Key)
+    };
 
     /// A bare word.
     pub const fn word(name: &'static str, token: &'static str) -> Arg {
-        Arg { token: Some(token), ..Arg::new(name, ArgKind::PureToken) }
+        Arg {
+            token: Some(token),
+            ..Arg::new(name, ArgKind::PureToken)
+        }
     }
 
     /// One of several.
     pub const fn one_of(name: &'static str, parts: &'static [Arg]) -> Arg {
-        Arg { parts, ..Arg::new(name, ArgKind::OneOf) }
+        Arg {
+            parts,
+            ..Arg::new(name, ArgKind::OneOf)
+        }
     }
 
     /// Several in a row.
     pub const fn block(name: &'static str, parts: &'static [Arg]) -> Arg {
-        Arg { parts, ..Arg::new(name, ArgKind::Block) }
+        Arg {
+            parts,
+            ..Arg::new(name, ArgKind::Block)
+        }
     }
 
     /// Announced by a word.
     pub const fn token(self, token: &'static str) -> Arg {
-        Arg { token: Some(token), ..self }
+        Arg {
+            token: Some(token),
+            ..self
+        }
     }
 
     /// May be left out.
     pub const fn optional(self) -> Arg {
-        Arg { optional: true, ..self }
+        Arg {
+            optional: true,
+            ..self
+        }
     }
 
     /// May be repeated.
     pub const fn multiple(self) -> Arg {
-        Arg { multiple: true, ..self }
+        Arg {
+            multiple: true,
+            ..self
+        }
     }
 
     /// Came later than the command.
     pub const fn since(self, since: &'static str) -> Arg {
-        Arg { since: Some(since), ..self }
+        Arg {
+            since: Some(since),
+            ..self
+        }
     }
 
     /// The key of another key spec than the first.
     pub const fn of_key_spec(self, index: u8) -> Arg {
-        Arg { key_spec: Some(index), ..self }
+        Arg {
+            key_spec: Some(index),
+            ..self
+        }
     }
 }

@@ -52,7 +52,11 @@ const fn entries_min(buckets: u16) -> u32 {
 /// The smallest size that `entries` fill to at most 70 %, so that it neither grows nor shrinks soon.
 fn roomy_size(entries: u32) -> u16 {
     let fits = |&&size: &&u16| entries * 10 <= u32::from(size) * SLOTS as u32 * 7;
-    SIZES.iter().find(fits).copied().unwrap_or(SIZES[SIZES.len() - 1])
+    SIZES
+        .iter()
+        .find(fits)
+        .copied()
+        .unwrap_or(SIZES[SIZES.len() - 1])
 }
 
 /// One cache line. Byte 7 of `tags` counts the entries that passed this bucket.
@@ -112,7 +116,13 @@ const NEVER: UnixMillis = UnixMillis(i64::MAX);
 impl Segment {
     fn new(buckets: u16, depth: u8) -> Segment {
         let buckets = (0..buckets).map(|_| Bucket::default()).collect();
-        Segment { buckets, len: 0, volatile: 0, depth, visit_at: NEVER }
+        Segment {
+            buckets,
+            len: 0,
+            volatile: 0,
+            depth,
+            visit_at: NEVER,
+        }
     }
 
     fn size(&self) -> u16 {
@@ -139,7 +149,11 @@ impl Segment {
                 return (at, slot);
             }
             bucket.pass();
-            at = if at + 1 == self.buckets.len() { 0 } else { at + 1 };
+            at = if at + 1 == self.buckets.len() {
+                0
+            } else {
+                at + 1
+            };
         }
     }
 
@@ -149,7 +163,11 @@ impl Segment {
         let mut passed = home;
         while passed != at {
             self.buckets[passed].unpass();
-            passed = if passed + 1 == self.buckets.len() { 0 } else { passed + 1 };
+            passed = if passed + 1 == self.buckets.len() {
+                0
+            } else {
+                passed + 1
+            };
         }
         self.len -= 1;
         self.volatile -= u32::from(entry.deadline().is_some());
@@ -244,13 +262,20 @@ impl Table {
 
     /// Number of bucket slots, used or not.
     pub fn slots(&self) -> usize {
-        self.segments.iter().map(|segment| segment.buckets.len() * SLOTS).sum()
+        self.segments
+            .iter()
+            .map(|segment| segment.buckets.len() * SLOTS)
+            .sum()
     }
 
     #[inline]
     fn directory_index(&self, hash: u64) -> usize {
         let bits = hash << self.skip_bits;
-        if self.depth == 0 { 0 } else { (bits >> (64 - u32::from(self.depth))) as usize }
+        if self.depth == 0 {
+            0
+        } else {
+            (bits >> (64 - u32::from(self.depth))) as usize
+        }
     }
 
     #[inline]
@@ -297,7 +322,10 @@ impl Table {
             let mut matches = bucket.matches(tag);
             while matches != 0 {
                 let slot = matches.trailing_zeros() as usize / 8;
-                if bucket.slots[slot].as_ref().is_some_and(|entry| entry.key() == key) {
+                if bucket.slots[slot]
+                    .as_ref()
+                    .is_some_and(|entry| entry.key() == key)
+                {
                     return Some(Place {
                         segment: index,
                         home: home as u16,
@@ -310,7 +338,11 @@ impl Table {
             if bucket.overflow() == 0 {
                 return None;
             }
-            at = if at + 1 == segment.buckets.len() { 0 } else { at + 1 };
+            at = if at + 1 == segment.buckets.len() {
+                0
+            } else {
+                at + 1
+            };
         }
         None
     }
@@ -320,7 +352,9 @@ impl Table {
     pub fn at(&self, place: Place) -> &Entry {
         let bucket = &self.segments[place.segment as usize].buckets[usize::from(place.bucket)];
         // Invariant: a Place is made by `find` and used before the next change.
-        bucket.slots[usize::from(place.slot)].as_ref().expect("place is current")
+        bucket.slots[usize::from(place.slot)]
+            .as_ref()
+            .expect("place is current")
     }
 
     /// Edits the entry at a place. Deadlines may change: the counts follow.
@@ -329,7 +363,9 @@ impl Table {
         let segment = &mut self.segments[place.segment as usize];
         let bucket = &mut segment.buckets[usize::from(place.bucket)];
         // Invariant: as in `at`.
-        let entry = bucket.slots[usize::from(place.slot)].as_mut().expect("place is current");
+        let entry = bucket.slots[usize::from(place.slot)]
+            .as_mut()
+            .expect("place is current");
         let was_volatile = entry.deadline().is_some();
         let result = edit(entry);
         let deadline = entry.deadline();
@@ -374,7 +410,9 @@ impl Table {
         let (home, bucket) = (usize::from(place.home), usize::from(place.bucket));
         let segment = &mut self.segments[place.segment as usize];
         // Invariant: as in `at`.
-        let entry = segment.take(home, bucket, usize::from(place.slot)).expect("place is current");
+        let entry = segment
+            .take(home, bucket, usize::from(place.slot))
+            .expect("place is current");
         let shrink = segment.len < entries_min(segment.size());
         self.len -= 1;
         self.volatile -= usize::from(entry.deadline().is_some());
@@ -421,13 +459,20 @@ impl Table {
         let index = self.directory[self.directory_index(hash)];
         let depth = self.segments[index as usize].depth;
         if depth == self.depth {
-            self.directory = self.directory.iter().flat_map(|&index| [index, index]).collect();
+            self.directory = self
+                .directory
+                .iter()
+                .flat_map(|&index| [index, index])
+                .collect();
             self.depth += 1;
         }
         let entries: Vec<Entry> = self.segments[index as usize].drain().collect();
         let used_bits = u32::from(self.skip_bits + depth);
         let is_upper = |hash: u64| hash << used_bits >> 63 != 0;
-        let uppers = entries.iter().filter(|entry| is_upper(hasher.hash(entry.key()))).count();
+        let uppers = entries
+            .iter()
+            .filter(|entry| is_upper(hasher.hash(entry.key())))
+            .count();
         let size = |entries: usize| SPLIT_BUCKETS.max(roomy_size(entries as u32));
         let mut halves = [
             Segment::new(size(entries.len() - uppers), depth + 1),
@@ -477,8 +522,7 @@ impl Table {
         for from in [index, buddy] {
             for entry in self.segments[from as usize].drain() {
                 let hash = hasher.hash(entry.key());
-                let home =
-                    home_bucket(hash, self.skip_bits + depth, usize::from(MERGED_BUCKETS));
+                let home = home_bucket(hash, self.skip_bits + depth, usize::from(MERGED_BUCKETS));
                 merged.place(home, tag(hash), entry);
             }
         }
@@ -519,7 +563,11 @@ impl Table {
             if segment.buckets[at].overflow() == 0 {
                 break;
             }
-            at = if at + 1 == segment.buckets.len() { 0 } else { at + 1 };
+            at = if at + 1 == segment.buckets.len() {
+                0
+            } else {
+                at + 1
+            };
         }
         self.position_after(segment, hash, home)
     }
@@ -527,7 +575,11 @@ impl Table {
     /// First position beyond `home`, rounded down: a bucket may be visited twice, none is missed.
     fn position_after(&self, segment: &Segment, hash: u64, home: usize) -> Option<u64> {
         let used_bits = u32::from(self.skip_bits + segment.depth);
-        let prefix = if used_bits == 0 { 0 } else { hash >> (64 - used_bits) };
+        let prefix = if used_bits == 0 {
+            0
+        } else {
+            hash >> (64 - used_bits)
+        };
         let buckets = segment.buckets.len() as u64;
         let next_in_segment = u128::from(((home as u64 + 1) << 32).div_ceil(buckets));
         let next = (u128::from(prefix) << 32) + next_in_segment;
@@ -584,7 +636,9 @@ impl Table {
         now: UnixMillis,
         mut found: impl FnMut(&[u8]),
     ) -> bool {
-        let Some(segment) = self.segments.get_mut(segment) else { return false };
+        let Some(segment) = self.segments.get_mut(segment) else {
+            return false;
+        };
         if segment.visit_at > now {
             return false;
         }
@@ -596,7 +650,11 @@ impl Table {
                 prefetch(entry.address());
             }
         }
-        for entry in segment.buckets.iter().flat_map(|bucket| bucket.slots.iter().flatten()) {
+        for entry in segment
+            .buckets
+            .iter()
+            .flat_map(|bucket| bucket.slots.iter().flatten())
+        {
             match entry.deadline() {
                 Some(deadline) if deadline <= now => found(entry.key()),
                 Some(deadline) if deadline < earliest[kept] => {
@@ -613,7 +671,11 @@ impl Table {
 
     /// Earliest visit that any segment wants.
     pub fn next_visit(&self) -> UnixMillis {
-        self.segments.iter().map(|segment| segment.visit_at).min().unwrap_or(NEVER)
+        self.segments
+            .iter()
+            .map(|segment| segment.visit_at)
+            .min()
+            .unwrap_or(NEVER)
     }
 
     /// Checks every invariant; for tests.
@@ -624,7 +686,11 @@ impl Table {
         for (prefix, &index) in self.directory.iter().enumerate() {
             let segment = &self.segments[index as usize];
             let width = 1 << (self.depth - segment.depth);
-            assert_eq!(self.directory[prefix & !(width - 1)], index, "directory range");
+            assert_eq!(
+                self.directory[prefix & !(width - 1)],
+                index,
+                "directory range"
+            );
             if prefix % width != 0 {
                 continue;
             }
@@ -632,7 +698,11 @@ impl Table {
             let mut seen = 0;
             for (at, bucket) in segment.buckets.iter().enumerate() {
                 for (slot, entry) in bucket.slots.iter().enumerate() {
-                    assert_eq!(entry.is_none(), bucket.tags[slot] == 0, "tag and slot agree");
+                    assert_eq!(
+                        entry.is_none(),
+                        bucket.tags[slot] == 0,
+                        "tag and slot agree"
+                    );
                     let Some(entry) = entry else { continue };
                     let hash = hasher.hash(entry.key());
                     assert_eq!(self.directory[self.directory_index(hash)], index);
@@ -654,7 +724,10 @@ impl Table {
             len += seen as usize;
         }
         assert_eq!((len, volatile), (self.len, self.volatile));
-        assert_eq!(self.directory.len(), if self.len == 0 { 0 } else { 1 << self.depth });
+        assert_eq!(
+            self.directory.len(),
+            if self.len == 0 { 0 } else { 1 << self.depth }
+        );
     }
 }
 

@@ -34,16 +34,25 @@ pub enum EffectForm {
 
 impl Effect {
     /// Nothing changed.
-    pub const NOTHING: Effect = Effect { changes: 0, form: EffectForm::AsSent };
+    pub const NOTHING: Effect = Effect {
+        changes: 0,
+        form: EffectForm::AsSent,
+    };
 
     /// `changes` changes that the command's own words reproduce.
     pub fn as_sent(changes: usize) -> Effect {
-        Effect { changes: changes as u32, form: EffectForm::AsSent }
+        Effect {
+            changes: changes as u32,
+            form: EffectForm::AsSent,
+        }
     }
 
     /// `changes` changes that the words given to `WriteTx::instead` reproduce.
     pub fn instead(changes: usize) -> Effect {
-        Effect { changes: changes as u32, form: EffectForm::Instead }
+        Effect {
+            changes: changes as u32,
+            form: EffectForm::Instead,
+        }
     }
 }
 
@@ -81,7 +90,10 @@ fn find_live<'l>(
     let table = lease.stripe(key.hash).table(db);
     let place = table.find(key.hash, key.bytes)?;
     let entry = table.at(place);
-    entry.deadline().is_none_or(|deadline| deadline > env.now).then_some((entry, place))
+    entry
+        .deadline()
+        .is_none_or(|deadline| deadline > env.now)
+        .then_some((entry, place))
 }
 
 impl<'t, 'k> ReadTx<'t, 'k> {
@@ -115,7 +127,14 @@ impl<'t, 'k> ReadTx<'t, 'k> {
     pub fn find_untouched(&self, key: Key<'_>) -> Option<&'t Entry> {
         let found = self.peek(key);
         let stats = &self.env.stats;
-        add(if found.is_some() { &stats.keyspace_hits } else { &stats.keyspace_misses }, 1);
+        add(
+            if found.is_some() {
+                &stats.keyspace_hits
+            } else {
+                &stats.keyspace_misses
+            },
+            1,
+        );
         found
     }
 
@@ -163,13 +182,21 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 
     /// The same view of another database (MOVE, COPY ... DB).
     pub fn in_db(&mut self, db: DbIndex) -> WriteTx<'_, 'k> {
-        WriteTx { lease: self.lease, env: self.env, db }
+        WriteTx {
+            lease: self.lease,
+            env: self.env,
+            db,
+        }
     }
 
     /// A reading view, for look-ups that count as reads (GETEX, SET ... GET).
     #[inline]
     pub fn reading(&self) -> ReadTx<'_, 'k> {
-        ReadTx { lease: self.lease, env: self.env, db: self.db }
+        ReadTx {
+            lease: self.lease,
+            env: self.env,
+            db: self.db,
+        }
     }
 
     /// The entry, counted as an access.
@@ -203,7 +230,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             let entry = Entry::new(key.bytes, value, deadline, self.env.fresh_access());
             return self.lease.insert(self.db, key.hash, entry);
         };
-        let expired = table.at(place).deadline().is_some_and(|at| at <= self.env.now);
+        let expired = table
+            .at(place)
+            .deadline()
+            .is_some_and(|at| at <= self.env.now);
         let replaced = table.edit(place, |entry| {
             match deadline {
                 Deadline::At(at) => entry.set_deadline(Some(at)),
@@ -233,7 +263,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     pub fn edit_string(&mut self, key: Key<'_>, edit: impl FnOnce(&mut Vec<u8>)) {
         let live = find_live(self.lease, self.env, self.db, key).map(|(_, place)| place);
         if let Some(place) = live {
-            self.lease.stripe_mut(key.hash).table_mut(self.db).edit(place, |e| e.edit(edit));
+            self.lease
+                .stripe_mut(key.hash)
+                .table_mut(self.db)
+                .edit(place, |e| e.edit(edit));
         } else {
             let mut buffer = Vec::new();
             edit(&mut buffer);
@@ -243,12 +276,17 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 
     /// Appends to the string at `key`, which must exist.
     pub fn append(&mut self, key: Key<'_>, tail: &[u8]) {
-        let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else { return };
-        self.lease.stripe_mut(key.hash).table_mut(self.db).edit(place, |entry| {
-            if !entry.append_in_place(tail) {
-                entry.edit(|buffer| buffer.extend_from_slice(tail));
-            }
-        });
+        let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
+            return;
+        };
+        self.lease
+            .stripe_mut(key.hash)
+            .table_mut(self.db)
+            .edit(place, |entry| {
+                if !entry.append_in_place(tail) {
+                    entry.edit(|buffer| buffer.extend_from_slice(tail));
+                }
+            });
     }
 
     /// Deletes `key`; whether it was there.
@@ -261,7 +299,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let hasher = self.lease.keyspace().hasher();
         let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
         let place = table.find(key.hash, key.bytes)?;
-        let live = table.at(place).deadline().is_none_or(|at| at > self.env.now);
+        let live = table
+            .at(place)
+            .deadline()
+            .is_none_or(|at| at > self.env.now);
         let entry = table.remove(place, &hasher);
         live.then_some(entry)
     }
@@ -274,7 +315,9 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 
     /// Sets or removes the deadline of `key`; whether the key is there.
     pub fn set_deadline(&mut self, key: Key<'_>, deadline: Option<UnixMillis>) -> bool {
-        let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else { return false };
+        let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
+            return false;
+        };
         let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
         table.edit(place, |entry| entry.set_deadline(deadline));
         true
@@ -298,7 +341,11 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 
     /// A live key chosen at random. Needs a lease on all stripes.
     pub fn random_key(&mut self) -> Option<Vec<u8>> {
-        let total: usize = self.lease.held().map(|stripe| stripe.table(self.db).len()).sum();
+        let total: usize = self
+            .lease
+            .held()
+            .map(|stripe| stripe.table(self.db).len())
+            .sum();
         if total == 0 {
             return None;
         }
@@ -392,7 +439,11 @@ impl<'t, 'k> WalkTx<'t, 'k> {
     pub fn key_count(&mut self) -> usize {
         self.lease.keyspace().stripes().fold(0, |sum, stripe| {
             self.lease.cover_one(stripe);
-            sum + self.lease.held().map(|stripe| stripe.table(self.db).len()).sum::<usize>()
+            sum + self
+                .lease
+                .held()
+                .map(|stripe| stripe.table(self.db).len())
+                .sum::<usize>()
         })
     }
 }

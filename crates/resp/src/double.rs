@@ -1,24 +1,38 @@
 //! Doubles as text, digit for digit as the reference server prints them.
 //!
-//! Redis 8.2.3 prints integers of up to 52 bits as integers and everything else with Grisu2 (Loitsch, "Printing
-//! Floating-Point Numbers Quickly and Accurately with Integers", 2010). Grisu2's text always reads back as the
-//! same number, but in about 4 of 1000 random doubles it is not the shortest such text, or not the closest among
-//! the shortest: 1e23 prints as `99999999999999990000000`. Clients compare scores as text, so we compute the
-//! same digits rather than better ones.
+//! Redis 8.2.3 prints integers of up to 62 bits as integers and everything else with Grisu2
+//! (Loitsch, "Printing Floating-Point Numbers Quickly and Accurately with Integers", 2010).
+//! Grisu2's text always reads back as the same number, but in about 4 of 1000 random doubles it is
+//! not the shortest such text, or not the closest among the shortest: 1e23 prints as
+//! `99999999999999990000000`. Clients compare scores as text, so we compute the same digits rather
+//! than better ones.
 
 use crate::powers::{FIRST_POWER, POWER_STEP, POWERS};
 
 /// Integers beyond this are printed from their significant digits.
-const INTEGER_MAX: f64 = (1_u64 << 52) as f64;
+const INTEGER_MAX: f64 = (1_u64 << 62) as f64;
 const FRACTION_BITS: i32 = 52;
 const HIDDEN_BIT: u64 = 1 << FRACTION_BITS;
 /// The scaled number's binary exponent must lie here, so that its integer part fits into 32 bits.
 const SCALED_EXPONENT_MIN: i32 = -60;
 const SCALED_EXPONENT_MAX: i32 = -32;
-/// Grisu2 yields at most 17 digits (18 with a wrong guess of the power); the text adds a sign, a point, an exponent
-/// (`-1.2345678901234567e-308`: 24 bytes) or zeros (24 digits before the point).
+/// Grisu2 yields at most 17 digits (18 with a wrong guess of the power); the text adds a sign, a
+/// point, an exponent (`-1.2345678901234567e-308`: 24 bytes) or zeros (24 digits before the point).
 const TEXT_BYTES_MAX: usize = 32;
 const DIGITS_MAX: usize = 20;
+/// Weights of the digits before the point.
+const TENS: [u32; 10] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
 
 /// Room for the text of one double.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +58,8 @@ impl DoubleText {
     }
 }
 
-/// Writes `value` as Redis does: `3`, `-0`, `0.1`, `1e+20`, `1e-7`, `100000000000000000`, `inf`, `-inf`, `nan`.
+/// Writes `value` as Redis does: `3`, `-0`, `0.1`, `1e+20`, `1e-7`, `100000000000000000`, `inf`,
+/// `-inf`, `nan`.
 pub fn format_double(value: f64, text: &mut DoubleText) -> &[u8] {
     text.len = 0;
     if value.is_nan() {
@@ -57,7 +72,7 @@ pub fn format_double(value: f64, text: &mut DoubleText) -> &[u8] {
         } else {
             b"0"
         });
-    } else if value.abs() < INTEGER_MAX && value.trunc() == value {
+    } else if value.abs() <= INTEGER_MAX && value.trunc() == value {
         text.extend(itoa::Buffer::new().format(value as i64).as_bytes());
     } else {
         if value < 0.0 {
@@ -151,7 +166,8 @@ impl Binary {
     }
 }
 
-/// Grisu2: digits inside the interval of numbers that round to `value`, which is positive and finite.
+/// Grisu2: digits inside the interval of numbers that round to `value`, which is positive and
+/// finite.
 fn shortest_digits(value: f64) -> Digits {
     let bits = value.to_bits();
     let fraction = bits & (HIDDEN_BIT - 1);
@@ -192,7 +208,8 @@ fn shortest_digits(value: f64) -> Digits {
     generate(exact, upper, lower, -decimal)
 }
 
-/// The power of ten that brings a number with this binary exponent into the scaled range, and its exponent.
+/// The power of ten that brings a number with this binary exponent into the scaled range, and its
+/// exponent.
 fn scaling_power(exponent: i32) -> (Binary, i32) {
     const LOG10_OF_2: f64 = 0.301_029_995_663_981_14;
     let estimate = (-f64::from(exponent + POWERS.len() as i32) * LOG10_OF_2) as i32;
@@ -214,8 +231,8 @@ fn scaling_power(exponent: i32) -> (Binary, i32) {
     }
 }
 
-/// Digits of `upper` until what is left is smaller than the interval, then the last digit moved towards `exact`.
-/// All three have the same exponent after scaling.
+/// Digits of `upper` until what is left is smaller than the interval, then the last digit moved
+/// towards `exact`. All three have the same exponent after scaling.
 fn generate(exact: Binary, upper: Binary, lower: Binary, exponent: i32) -> Digits {
     let mut digits = Digits {
         bytes: [0; DIGITS_MAX],
@@ -226,20 +243,25 @@ fn generate(exact: Binary, upper: Binary, lower: Binary, exponent: i32) -> Digit
     let mut width = upper.significand - lower.significand;
     let point = -upper.exponent as u32; // bits behind the binary point, 32..=60
     let one = 1_u64 << point;
-    let mut whole = upper.significand >> point;
+    let mut whole = (upper.significand >> point) as u32; // 64 - point bits
     let mut rest = upper.significand & (one - 1);
 
-    let mut divisor = 1_000_000_000_u64; // `whole` is below 2^32
-    for power in (0..10).rev() {
-        digits.push(whole / divisor);
+    for power in (0..=whole.checked_ilog10().unwrap_or(0)).rev() {
+        let divisor = TENS[power as usize];
+        digits.push(u64::from(whole / divisor));
         whole %= divisor;
-        let left = (whole << point) + rest;
+        let left = (u64::from(whole) << point) + rest;
         if left <= width {
-            digits.exponent += power;
-            approach(&mut digits, width, left, divisor << point, distance);
+            digits.exponent += power as i32;
+            approach(
+                &mut digits,
+                width,
+                left,
+                u64::from(divisor) << point,
+                distance,
+            );
             return digits;
         }
-        divisor /= 10;
     }
     loop {
         rest *= 10; // below 2^60 * 10
@@ -255,9 +277,9 @@ fn generate(exact: Binary, upper: Binary, lower: Binary, exponent: i32) -> Digit
     }
 }
 
-/// Lowers the last digit while that brings the text nearer to the exact number and keeps it in the interval.
-/// `unit` is the weight of that digit, `left` how far the digits are below the upper bound, `distance` how far the
-/// exact number is.
+/// Lowers the last digit while that brings the text nearer to the exact number and keeps it in the
+/// interval. `unit` is the weight of that digit, `left` how far the digits are below the upper
+/// bound, `distance` how far the exact number is.
 fn approach(digits: &mut Digits, width: u64, mut left: u64, unit: u64, distance: u64) {
     let last = digits.len - 1; // the interval excludes zero: a first digit was pushed
     while left < distance
@@ -273,83 +295,64 @@ fn approach(digits: &mut Digits, width: u64, mut left: u64, unit: u64, distance:
 mod tests {
     use super::*;
 
-    /// Little-endian base 2^32.
-    fn times(number: &mut Vec<u32>, factor: u32) {
-        let mut carry = 0_u64;
-        for limb in number.iter_mut() {
-            let product = u64::from(*limb) * u64::from(factor) + carry;
-            *limb = product as u32;
-            carry = product >> 32;
+    /// `factor * 10^power`, little-endian in base 2^32.
+    fn times_power_of_ten(factor: u128, power: i32) -> Vec<u32> {
+        let mut limbs: Vec<u32> = (0..4).map(|i| (factor >> (32 * i)) as u32).collect();
+        for _ in 0..power {
+            let mut carry = 0_u64;
+            for limb in &mut limbs {
+                let product = u64::from(*limb) * 10 + carry;
+                *limb = product as u32;
+                carry = product >> 32;
+            }
+            limbs.push(carry as u32);
         }
-        if carry > 0 {
-            number.push(carry as u32);
+        while limbs.last() == Some(&0) {
+            limbs.pop();
         }
+        limbs
     }
 
     fn bits(number: &[u32]) -> i32 {
         number.len() as i32 * 32 - number.last().map_or(0, |top| top.leading_zeros() as i32)
     }
 
-    /// Top 65 bits of a number, and the number of bits below them.
-    fn top(number: &[u32]) -> (u128, i32) {
-        let below = bits(number) - 65;
-        let bit = |index: i32| match index {
-            0.. => number[index as usize / 32] >> (index % 32) & 1,
+    /// The bit of weight `2^index`; 0 below the point.
+    fn bit(number: &[u32], index: i32) -> u128 {
+        match index {
+            0.. => u128::from(number[index as usize / 32] >> (index % 32) & 1),
             _ => 0,
-        };
-        (
-            (0..65).fold(0, |sum, i| sum << 1 | u128::from(bit(below + 64 - i))),
-            below,
-        )
+        }
     }
 
+    /// Rounded down to 65 bits and one bit cut, or: half a unit on either side encloses the power.
     #[test]
     fn powers_are_right() {
         for (index, &(significand, exponent)) in POWERS.iter().enumerate() {
-            let decimal = FIRST_POWER + index as i32 * POWER_STEP;
+            let (decimal, exponent) =
+                (FIRST_POWER + index as i32 * POWER_STEP, i32::from(exponent));
+            assert!(significand >> 63 == 1, "row {index}");
             if decimal >= 0 {
-                let mut power = vec![1];
-                (0..decimal).for_each(|_| times(&mut power, 10));
-                let (top, below) = top(&power);
+                let power = times_power_of_ten(1, decimal);
+                let below = bits(&power) - 65;
+                let top = (0..65).fold(0, |top, i| top << 1 | bit(&power, below + 64 - i));
                 assert_eq!(
-                    (significand, i32::from(exponent)),
+                    (significand, exponent),
                     (((top + 1) >> 1) as u64, below + 1)
                 );
             } else {
-                // f * 2^e * 10^-k must be 1, within half a unit of f.
-                let mut product = vec![significand as u32, (significand >> 32) as u32];
-                let mut power = vec![1];
-                for _ in 0..-decimal {
-                    times(&mut product, 10);
-                    times(&mut power, 10);
-                }
-                // |f * 10^-k - 2^-e| <= 10^-k / 2, in units of 2^-e: compare the leading bits of the difference.
-                let shift = -i32::from(exponent);
-                let product_bits = bits(&product);
-                let over = product_bits == shift + 1;
-                assert!(over || product_bits == shift, "row {index}");
-                let distance = if over {
-                    let limb = shift as usize / 32;
-                    product[limb] &= !(1 << (shift % 32));
-                    product
-                } else {
-                    let mut distance: Vec<u32> = product.iter().map(|limb| !limb).collect();
-                    let limb = shift as usize / 32;
-                    distance.truncate(limb + 1);
-                    if let Some(last) = distance.get_mut(limb) {
-                        *last &= (1 << (shift % 32)) - 1;
-                    }
-                    times(&mut distance, 1); // 2^s - 1 - p: one less than the distance, still decides
-                    distance
-                };
-                let mut twice = distance;
-                times(&mut twice, 2);
-                while twice.last() == Some(&0) {
-                    twice.pop();
-                }
-                let less = twice.len() < power.len()
-                    || twice.len() == power.len() && twice.iter().rev().lt(power.iter().rev());
-                assert!(less, "row {index}");
+                // (2f - 1) * 10^-k < 2^(1 - e) < (2f + 1) * 10^-k; no product is a power of two.
+                let twice = u128::from(significand) * 2;
+                assert_eq!(
+                    bits(&times_power_of_ten(twice - 1, -decimal)),
+                    1 - exponent,
+                    "{index}"
+                );
+                assert_eq!(
+                    bits(&times_power_of_ten(twice + 1, -decimal)),
+                    2 - exponent,
+                    "{index}"
+                );
             }
         }
     }

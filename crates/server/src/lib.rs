@@ -1,1 +1,27 @@
-//! server.
+//! The server: event loops, connections, configuration, and everything clients ask about the server
+//! itself. Data commands are `engine`'s; this crate brings them bytes and takes their replies.
+//!
+//! Read in this order: `worker` (one event loop), `connection` (one client's socket and buffers),
+//! `batch` (bytes to commands to replies), `gate` (what is admitted), `registry` (all commands),
+//! `server` (what the workers share), `families` (the control commands).
+
+pub mod batch;
+pub mod client;
+pub mod clients;
+pub mod config;
+pub mod connection;
+pub mod daemon;
+pub mod families;
+pub mod gate;
+pub mod input;
+pub mod listener;
+pub mod logging;
+pub mod mailbox;
+pub mod registry;
+pub mod run;
+pub mod server;
+pub mod session;
+pub mod settings;
+pub mod stats;
+pub mod version;
+pub mod worker;

@@ -7,6 +7,7 @@
 //! [`peers`] (where the reference servers are), [`transcript`] (conversations as data files),
 
 pub mod client;
+pub mod differential;
 pub mod peers;
 pub mod process;
 pub mod reply;

@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn an_escaped_text_matches_itself_only(text in "[a*?\\[\\]]{1,8}", other in "[a*?\\[\\]]{1,8}") {
+    fn an_escaped_text_matches_itself_only(text in "[a*?\\[]{1,8}", other in "[a*?\\[]{1,8}") {
         let pattern: Vec<u8> = text.bytes().flat_map(|b| [b'\\', b]).collect();
         prop_assert!(glob_match(&pattern, text.as_bytes(), false));
         prop_assert_eq!(glob_match(&pattern, other.as_bytes(), false), text == other);

@@ -6,54 +6,24 @@ use resp::Reply;
 use crate::args::Args;
 use crate::entry::{NewValue, Value};
 use crate::failure::Failure;
-use crate::spec::{Arg, ArgKind, Begin, DataRun, Find, Flags, Group, KeySpec, Run, Spec};
+use crate::spec::{Arg, ArgKind, DataRun, Flags, Group, KeySpec, Run, Spec};
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
-
-/// What most rows of this family have in common.
-const ROW: Spec<DataRun> = Spec {
-    name: "",
-    arity: 0,
-    flags: Flags::NONE,
-    keys: &[],
-    group: Group::String,
-    categories: &[],
-    since: "1.0.0",
-    summary: "",
-    complexity: "O(1)",
-    deprecated: None,
-    tips: &[],
-    history: &[],
-    args: &[],
-    run: Run::Do(DataRun::Read(get)),
-};
-
-const ONE_KEY: Find = Find::Range { last: 0, step: 1, limit: 0 };
-const READ_KEY: KeySpec =
-    KeySpec { flags: &["RO", "access"], begin: Begin::Index(1), find: ONE_KEY, notes: None };
-const WRITE_KEY: KeySpec =
-    KeySpec { flags: &["OW", "update"], begin: Begin::Index(1), find: ONE_KEY, notes: None };
 
 /// The table of this family.
 pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
-        name: "get",
-        arity: 2,
         flags: Flags::FAST,
-        keys: &[READ_KEY],
+        keys: &[KeySpec::first(&["RO", "access"])],
         summary: "Returns the string at a key.",
         args: &[Arg::KEY],
-        run: Run::Do(DataRun::Read(get)),
-        ..ROW
+        ..Spec::new("get", 2, Group::String, Run::Do(DataRun::Read(get)))
     },
     Spec {
-        name: "set",
-        arity: -3,
         flags: Flags::DENYOOM,
-        keys: &[WRITE_KEY],
+        keys: &[KeySpec::first(&["OW", "update"])],
         summary: "Makes a key hold a string, whatever it held before.",
         args: &[Arg::KEY, Arg::new("value", ArgKind::String)],
-        run: Run::Do(DataRun::Write(set)),
-        ..ROW
+        ..Spec::new("set", -3, Group::String, Run::Do(DataRun::Write(set)))
     },
 ];
 

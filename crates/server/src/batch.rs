@@ -1,0 +1,453 @@
+//! Bytes to commands to replies: parse what arrived on all ready connections, hash the keys, prefetch,
+//! then execute in order.
+//!
+//! Memory latency is most of what a GET costs. So a worker first collects a batch of commands (of one
+//! pipeline, or of many connections), asks the cache for the buckets of all their keys, then for the
+//! entries, and only then runs them.
+//!
+//! Invariants: a connection's collected commands are the first `parsed` bytes of its input; running a
+//! command consumes its bytes. A connection that starts to wait or to close in the middle of a batch
+//! keeps the rest of its bytes: they are parsed again when it goes on.
+
+use std::ops::Range;
+
+use engine::args::{Args, KeyWord};
+use engine::dispatch::{Call, Outcome, execute};
+use engine::env::Env;
+use engine::keyspace::{Keyspace, Lease};
+use resp::{Limits, Reply, Span, Step};
+use slab::Slab;
+
+use crate::client::{Client, Fate, ReplyMode};
+use crate::connection::{Connection, Waiting};
+use crate::gate::{self, Verdict};
+use crate::registry::{Handler, KeyShape, Missing, RowId};
+use crate::server::Server;
+use crate::session::{ControlRun, Session};
+use crate::settings::Settings;
+use crate::stats::{WorkerStats, bump};
+
+/// Commands collected before they are run.
+const COMMANDS_MAX: usize = 64;
+/// Keys prefetched per batch; beyond that the first lines would be evicted before their use.
+const PREFETCHED_KEYS_MAX: usize = 256;
+
+/// What was found at one place of an input.
+enum Found {
+    /// A command, known or not.
+    Command(Result<RowId, Missing>),
+    /// An empty line or an empty array: nothing to do.
+    Nothing,
+    /// Bytes that break the protocol; the text of the error.
+    Broken(Vec<u8>),
+}
+
+struct Command {
+    connection: u32,
+    /// Bytes of input that it takes.
+    bytes: u32,
+    found: Found,
+    words: Range<u32>,
+    keys: Range<u32>,
+    /// Its words are copies in `Batch::inline`, from here on.
+    inline: Option<u32>,
+}
+
+/// Scratch space of one worker, empty between rounds.
+#[derive(Default)]
+pub struct Batch {
+    commands: Vec<Command>,
+    words: Vec<Span>,
+    keys: Vec<KeyWord>,
+    inline: Vec<u8>,
+}
+
+/// What running a batch needs.
+pub struct Surroundings<'s, 'k> {
+    /// What the workers share.
+    pub server: &'s Server,
+    /// This worker's counters.
+    pub stats: &'s WorkerStats,
+    /// Current settings.
+    pub settings: &'s Settings,
+    /// Time, limits, counters.
+    pub env: &'s mut Env,
+    /// Kept from command to command while they need the same stripe.
+    pub lease: &'s mut Lease<'k>,
+}
+
+impl Batch {
+    /// Whether no more commands should be collected before the batch is run.
+    pub fn is_full(&self) -> bool {
+        self.commands.len() >= COMMANDS_MAX
+    }
+
+    /// Whether nothing was collected.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Collects the commands that have wholly arrived at a connection, as far as the batch has room.
+    /// Returns whether there may be more.
+    pub fn collect(
+        &mut self,
+        id: usize,
+        connection: &mut Connection,
+        server: &Server,
+        settings: &Settings,
+    ) -> bool {
+        if !matches!(connection.waiting, Waiting::No) || connection.client.fate != Fate::Open {
+            return false;
+        }
+        let limits = Limits {
+            bulk_bytes_max: settings.proto_max_bulk_len_bytes,
+            query_bytes_max: settings.client_query_buffer_limit_bytes,
+            authenticated: connection.client.authenticated,
+        };
+        while !self.is_full() {
+            let input = &connection.input.unread()[connection.parsed..];
+            if input.is_empty() {
+                connection.missing = 0;
+                return false;
+            }
+            let first = self.words.len();
+            match connection.parser.next(input, &limits, &mut self.words) {
+                Ok(Step::Command { consumed }) => {
+                    self.push(id, consumed, first, input, None, server);
+                    connection.parsed += consumed;
+                }
+                Ok(Step::Inline { consumed, args }) => {
+                    self.push_inline(id, consumed, first, &args, server);
+                    connection.parsed += consumed;
+                }
+                Ok(Step::Incomplete { missing }) => {
+                    connection.missing = missing;
+                    return false;
+                }
+                Err(error) => {
+                    let text = [b"ERR Protocol error: ", &error.text()[..]].concat();
+                    let found = Found::Broken(text);
+                    let (words, keys) = (0..0, 0..0);
+                    let connection = id as u32;
+                    self.commands.push(Command {
+                        connection,
+                        bytes: 0,
+                        found,
+                        words,
+                        keys,
+                        inline: None,
+                    });
+                    return false;
+                }
+            }
+            if !connection.client.authenticated {
+                // The limits change with a login: look at one command at a time until then.
+                return true;
+            }
+        }
+        true
+    }
+
+    fn push_inline(
+        &mut self,
+        id: usize,
+        consumed: usize,
+        first: usize,
+        args: &[Vec<u8>],
+        server: &Server,
+    ) {
+        let base = self.inline.len();
+        for arg in args {
+            let start = (self.inline.len() - base) as u32;
+            self.words.push(Span {
+                start,
+                len: arg.len() as u32,
+            });
+            self.inline.extend_from_slice(arg);
+        }
+        let copy = std::mem::take(&mut self.inline);
+        self.push(
+            id,
+            consumed,
+            first,
+            &copy[base..],
+            Some(base as u32),
+            server,
+        );
+        self.inline = copy;
+    }
+
+    #[inline]
+    fn push(
+        &mut self,
+        id: usize,
+        consumed: usize,
+        first: usize,
+        buffer: &[u8],
+        inline: Option<u32>,
+        server: &Server,
+    ) {
+        let words = &self.words[first..];
+        let first_key = self.keys.len();
+        let found = match words {
+            [] => Found::Nothing,
+            [name, rest @ ..] => {
+                let second = rest.first().map(|span| span.of(buffer));
+                let row = server.registry.resolve(name.of(buffer), second);
+                if let Ok(row) = row {
+                    let shape = server.registry.row(row).shape;
+                    find_keys(shape, words, buffer, &server.keyspace, &mut self.keys);
+                }
+                Found::Command(row)
+            }
+        };
+        self.commands.push(Command {
+            connection: id as u32,
+            bytes: consumed as u32,
+            found,
+            words: first as u32..self.words.len() as u32,
+            keys: first_key as u32..self.keys.len() as u32,
+            inline,
+        });
+    }
+
+    /// Runs what was collected, in order, and empties the batch.
+    pub fn run(&mut self, connections: &mut Slab<Connection>, around: &mut Surroundings<'_, '_>) {
+        if self.commands.len() > 1 {
+            self.prefetch(connections, around.lease);
+        }
+        for command in &self.commands {
+            let Some(connection) = connections.get_mut(command.connection as usize) else {
+                continue;
+            };
+            if matches!(connection.waiting, Waiting::No) && connection.client.fate == Fate::Open {
+                self.run_one(command, connection, around);
+            }
+        }
+        around.lease.release();
+        self.commands.clear();
+        self.words.clear();
+        self.keys.clear();
+        self.inline.clear();
+    }
+
+    fn prefetch(&self, connections: &Slab<Connection>, lease: &mut Lease<'_>) {
+        let keys = |command: &Command| {
+            let db = connections[command.connection as usize].client.db;
+            let range = command.keys.start as usize..command.keys.end as usize;
+            self.keys[range].iter().map(move |key| (db, key.hash))
+        };
+        for (db, hash) in self
+            .commands
+            .iter()
+            .flat_map(keys)
+            .take(PREFETCHED_KEYS_MAX)
+        {
+            lease.prefetch_bucket(db, hash);
+        }
+        for (db, hash) in self
+            .commands
+            .iter()
+            .flat_map(keys)
+            .take(PREFETCHED_KEYS_MAX)
+        {
+            lease.prefetch_entry(db, hash);
+        }
+    }
+
+    #[inline]
+    fn run_one(
+        &self,
+        command: &Command,
+        connection: &mut Connection,
+        around: &mut Surroundings<'_, '_>,
+    ) {
+        let bytes = command.bytes as usize;
+        connection.dirty = true;
+        match &command.found {
+            Found::Nothing => {}
+            Found::Broken(text) => {
+                connection.out.error(text);
+                connection.client.fate = Fate::CloseAfterReply;
+            }
+            Found::Command(found) => {
+                let Connection {
+                    input, client, out, ..
+                } = &mut *connection;
+                let buffer = match command.inline {
+                    None => &input.unread()[..bytes],
+                    Some(start) => &self.inline[start as usize..],
+                };
+                let words = &self.words[command.words.start as usize..command.words.end as usize];
+                let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
+                let args = Args::new(buffer, words, keys);
+                let verdict = gate::admit(
+                    *found,
+                    words.iter().map(|span| span.of(buffer)),
+                    client,
+                    around.server,
+                    around.settings,
+                );
+                let waiting = handle(verdict, args, client, out, around);
+                match waiting {
+                    None => {}
+                    Some(Waiting::Pause) => {
+                        connection.waiting = Waiting::Pause;
+                        return connection.rewind();
+                    }
+                    Some(waiting) => connection.waiting = waiting,
+                }
+            }
+        }
+        connection.input.consume(bytes);
+        connection.parsed -= bytes;
+        if connection.client.fate != Fate::Open || !matches!(connection.waiting, Waiting::No) {
+            connection.rewind();
+        }
+    }
+}
+
+/// Carries a verdict out; returns what the connection has to wait for, if anything.
+#[inline]
+fn handle(
+    verdict: Verdict,
+    args: Args<'_>,
+    client: &mut Client,
+    out: &mut Reply,
+    around: &mut Surroundings<'_, '_>,
+) -> Option<Waiting> {
+    let start = out.mark();
+    let mut waiting = None;
+    match verdict {
+        Verdict::Run(id) => waiting = run(id, args, client, out, around),
+        Verdict::Refuse(id, failure) => {
+            if let Some(RowId(id)) = id {
+                bump(&around.stats.commands[usize::from(id)].rejected, 1);
+            }
+            around.server.count_error(failure.text(), around.stats);
+            out.error(failure.text());
+        }
+        Verdict::Postpone => return Some(Waiting::Pause),
+        Verdict::Drop => client.fate = Fate::CloseNow,
+    }
+    match client.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => out.truncate(start),
+        ReplyMode::SkipNext => {
+            out.truncate(start);
+            client.reply_mode = ReplyMode::Skip;
+        }
+        ReplyMode::Skip => {
+            out.truncate(start);
+            client.reply_mode = ReplyMode::On;
+        }
+    }
+    waiting
+}
+
+/// Runs an admitted command and counts it.
+#[inline]
+fn run(
+    id: RowId,
+    args: Args<'_>,
+    client: &mut Client,
+    out: &mut Reply,
+    around: &mut Surroundings<'_, '_>,
+) -> Option<Waiting> {
+    let server = around.server;
+    let mut waiting = None;
+    let mut failed = false;
+    let begin = server.ticks.raw();
+    match server.registry.row(id).handler {
+        Handler::Data(run) => {
+            around.env.touch = !client.no_touch;
+            let call = Call {
+                run,
+                db: client.db,
+                args,
+            };
+            match execute(call, around.lease, around.env, out) {
+                Outcome::Done => {}
+                Outcome::Failed(failure) => {
+                    failed = true;
+                    server.count_error(failure.text(), around.stats);
+                }
+                Outcome::Walking(walk) => waiting = Some(Waiting::Walk(walk)),
+            }
+        }
+        Handler::Control(run) => {
+            failed = run_control(run, id, args, client, out, around);
+        }
+        // Refused by the gate: a container alone has the wrong number of words.
+        Handler::Container => {}
+    }
+    let stats = &around.stats.commands[usize::from(id.0)];
+    bump(&stats.calls, 1);
+    bump(
+        &stats.nanos,
+        server.ticks.delta_as_nanos(begin, server.ticks.raw()),
+    );
+    bump(&stats.failed, u64::from(failed));
+    bump(&around.stats.commands_processed, 1);
+    client.last_command = Some(id);
+    waiting
+}
+
+fn run_control(
+    run: ControlRun,
+    id: RowId,
+    mut args: Args<'_>,
+    client: &mut Client,
+    out: &mut Reply,
+    around: &mut Surroundings<'_, '_>,
+) -> bool {
+    around.lease.release();
+    around.stats.publish(&around.env.stats);
+    let server = around.server;
+    if server.registry.row(id).parent.is_some() {
+        args.skip(1);
+    }
+    let start = out.mark();
+    let mut session = Session {
+        server,
+        client,
+        env: around.env,
+        lease: around.lease,
+    };
+    let result = run(&mut session, &mut args, out);
+    around.lease.release();
+    let Err(failure) = result else { return false };
+    out.truncate(start);
+    out.error(failure.text());
+    server.count_error(failure.text(), around.stats);
+    true
+}
+
+/// Appends the command's keys with their hashes.
+#[inline]
+fn find_keys(
+    shape: KeyShape,
+    words: &[Span],
+    buffer: &[u8],
+    keyspace: &Keyspace,
+    keys: &mut Vec<KeyWord>,
+) {
+    let mut add = |word: usize| {
+        let hash = keyspace.hash(words[word].of(buffer));
+        keys.push(KeyWord {
+            word: word as u32,
+            hash,
+        });
+    };
+    match shape {
+        KeyShape::None => {}
+        KeyShape::First if words.len() > 1 => add(1),
+        KeyShape::First => {}
+        KeyShape::Specs(specs) => {
+            for spec in specs {
+                let found = spec.words(words.len(), |at| words[at].of(buffer));
+                found.into_iter().flatten().for_each(&mut add);
+            }
+        }
+    }
+}

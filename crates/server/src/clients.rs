@@ -1,0 +1,117 @@
+//! The register of connected clients: what CLIENT LIST shows and CLIENT KILL needs of them.
+//!
+//! A connection belongs to its worker. What others may know of it stands in a [`Card`]: atomics that
+//! the owner stores at the end of a batch, and rarely changed texts behind a lock of their own. Orders
+//! to a connection (close it) go through its worker's mailbox.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use base::ids::ClientId;
+use base::time::UnixMillis;
+use parking_lot::Mutex;
+
+use crate::mailbox::WorkerId;
+
+/// Rarely changed texts of a client.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_version: Vec<u8>,
+}
+
+/// What everybody may know of a client.
+pub struct Card {
+    /// Unique since the server started.
+    pub id: ClientId,
+    /// The worker that owns the connection.
+    pub worker: WorkerId,
+    /// `127.0.0.1:5000`, or the path of the unix socket.
+    pub peer: String,
+    /// The address it connected to.
+    pub local: String,
+    /// File descriptor.
+    pub fd: i32,
+    /// Came over a unix socket.
+    pub unix: bool,
+    /// When it connected.
+    pub since: UnixMillis,
+    /// Time of its last command, in Unix milliseconds.
+    pub last_active: AtomicU64,
+    /// Selected database.
+    pub db: AtomicU32,
+    /// 2 or 3.
+    pub resp: AtomicU32,
+    /// Row of the last command plus one; 0 = none.
+    pub last_command: AtomicU32,
+    /// Bytes waiting in the query buffer.
+    pub query_bytes: AtomicU64,
+    /// Free bytes of the query buffer.
+    pub query_free_bytes: AtomicU64,
+    /// Bytes of reply not yet written.
+    pub reply_bytes: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+    /// Commands run.
+    pub commands: AtomicU64,
+    /// CLIENT NO-EVICT.
+    pub no_evict: AtomicBool,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: AtomicBool,
+    /// Waits in a blocking command or a pause.
+    pub blocked: AtomicBool,
+    /// Has been told to close.
+    pub killed: AtomicBool,
+    /// Name and library.
+    pub names: Mutex<Names>,
+}
+
+/// All connected clients.
+#[derive(Default)]
+pub struct Clients {
+    by_id: Mutex<BTreeMap<u64, Arc<Card>>>,
+    next_id: AtomicU64,
+    connected: AtomicU64,
+}
+
+impl Clients {
+    /// The next client's id; ids start at 1 and only grow.
+    pub fn new_id(&self) -> ClientId {
+        ClientId(self.next_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Enters a client.
+    pub fn add(&self, card: Arc<Card>) {
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        self.by_id.lock().insert(card.id.0, card);
+    }
+
+    /// Strikes a client out.
+    pub fn remove(&self, id: ClientId) {
+        if self.by_id.lock().remove(&id.0).is_some() {
+            self.connected.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Number of connected clients.
+    pub fn count(&self) -> u64 {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// One client.
+    pub fn get(&self, id: ClientId) -> Option<Arc<Card>> {
+        self.by_id.lock().get(&id.0).cloned()
+    }
+
+    /// All clients in the order in which they connected.
+    pub fn all(&self) -> Vec<Arc<Card>> {
+        self.by_id.lock().values().cloned().collect()
+    }
+}

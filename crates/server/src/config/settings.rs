@@ -1,0 +1,251 @@
+//! The configuration as the server reads it: one typed field per supported parameter.
+//!
+//! Every field is written by the row of the catalogue (`catalogue.rs`) that names it, and by nothing
+//! else; a value that reached a field has passed that row's type and bounds. Reading code takes
+//! these fields and never a text.
+
+use std::path::PathBuf;
+
+/// Declares an enum whose variants have a name in the configuration.
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// All values, in the order in which an error text lists them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// Their names, in the order of [`Self::ALL`].
+            pub const NAMES: &'static [&'static str] = &[$($text,)+];
+
+            /// The name in the configuration.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+named! {
+    /// How much is logged: lines below the level are dropped.
+    LogLevel {
+        /// Everything.
+        Debug = "debug",
+        /// Connections and other frequent events.
+        Verbose = "verbose",
+        /// What an operator wants to see in production.
+        Notice = "notice",
+        /// Only what needs attention.
+        Warning = "warning",
+        /// No line at all.
+        Nothing = "nothing",
+    }
+}
+
+named! {
+    /// What goes first when `maxmemory` is reached.
+    EvictionPolicy {
+        /// Least recently used among the keys with a deadline.
+        VolatileLru = "volatile-lru",
+        /// Least frequently used among the keys with a deadline.
+        VolatileLfu = "volatile-lfu",
+        /// Any key with a deadline.
+        VolatileRandom = "volatile-random",
+        /// The key whose deadline is nearest.
+        VolatileTtl = "volatile-ttl",
+        /// Least recently used key.
+        AllkeysLru = "allkeys-lru",
+        /// Least frequently used key.
+        AllkeysLfu = "allkeys-lfu",
+        /// Any key.
+        AllkeysRandom = "allkeys-random",
+        /// Nothing: commands that need memory fail.
+        NoEviction = "noeviction",
+    }
+}
+
+named! {
+    /// Who may do a guarded thing (DEBUG, setting protected parameters).
+    Permission {
+        /// Nobody.
+        No = "no",
+        /// Everybody.
+        Yes = "yes",
+        /// Connections from this machine.
+        Local = "local",
+    }
+}
+
+/// Where the client that asks for something is connected from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientPlace {
+    /// A unix socket or a loopback address.
+    Local,
+    /// Any other address.
+    Remote,
+}
+
+impl Permission {
+    /// Whether a client connected from `place` may.
+    pub fn allows(self, place: ClientPlace) -> bool {
+        match self {
+            Permission::No => false,
+            Permission::Yes => true,
+            Permission::Local => place == ClientPlace::Local,
+        }
+    }
+}
+
+/// The address part of one word of `bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindHost {
+    /// `*`: every IPv4 address of the machine.
+    AnyV4,
+    /// `::*`: every IPv6 address of the machine.
+    AnyV6,
+    /// An address or a host name.
+    Named(String),
+}
+
+/// One word of `bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindAddress {
+    /// What to listen on.
+    pub host: BindHost,
+    /// `false` for a word that began with `-`: the server starts without an address that the
+    /// machine does not have.
+    pub required: bool,
+}
+
+/// When a client that does not read its replies is disconnected. Zero switches a limit off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// At once when this much is waiting.
+    pub hard_bytes: u64,
+    /// After `soft_seconds` without a break above this.
+    pub soft_bytes: u64,
+    /// See `soft_bytes`.
+    pub soft_seconds: u64,
+}
+
+/// `client-output-buffer-limit`, per class of client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Clients that are neither of the others.
+    pub normal: OutputLimit,
+    /// Replicas.
+    pub replica: OutputLimit,
+    /// Clients subscribed to a channel.
+    pub pubsub: OutputLimit,
+}
+
+/// Which deletions hand the value to the background thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LazyFree {
+    /// Eviction at `maxmemory`.
+    pub eviction: bool,
+    /// Expiry.
+    pub expire: bool,
+    /// Values that a command replaces (RENAME, SET over a collection).
+    pub server_del: bool,
+    /// DEL behaves as UNLINK.
+    pub user_del: bool,
+    /// FLUSHALL and FLUSHDB without ASYNC or SYNC.
+    pub user_flush: bool,
+}
+
+/// All parameters that the server reads. See the rows of the same names for their meaning.
+#[derive(Clone, Debug)]
+#[expect(
+    missing_docs,
+    reason = "each field is documented by the row of its name in catalogue.rs"
+)]
+pub struct Settings {
+    pub bind: Vec<BindAddress>,
+    pub port: u16,
+    pub unixsocket: Option<PathBuf>,
+    /// Permission bits; `None` leaves them to the process's umask.
+    pub unixsocketperm: Option<u32>,
+    pub protected_mode: bool,
+    pub requirepass: Option<Vec<u8>>,
+    pub tcp_backlog: u32,
+    /// Zero: no keepalive probes.
+    pub tcp_keepalive_seconds: u32,
+    /// Zero: idle clients stay.
+    pub timeout_seconds: u32,
+    pub maxclients: u32,
+    /// Zero: one per core; see [`Settings::worker_count`].
+    pub workers: usize,
+    pub databases: u32,
+    pub loglevel: LogLevel,
+    /// `None`: standard output.
+    pub logfile: Option<PathBuf>,
+    pub hide_user_data_from_log: bool,
+    pub always_show_logo: bool,
+    pub daemonize: bool,
+    pub pidfile: Option<PathBuf>,
+    pub dir: PathBuf,
+    /// Zero: no limit.
+    pub maxmemory_bytes: u64,
+    pub maxmemory_policy: EvictionPolicy,
+    pub maxmemory_samples: u32,
+    pub maxmemory_eviction_tenacity: u32,
+    pub lfu_log_factor: u32,
+    pub lfu_decay_time_minutes: u32,
+    pub client_output_buffer_limit: OutputLimits,
+    pub client_query_buffer_limit_bytes: u64,
+    pub proto_max_bulk_len_bytes: u64,
+    pub lazyfree: LazyFree,
+    pub active_expire_effort: u32,
+    pub enable_debug_command: Permission,
+    pub enable_protected_configs: Permission,
+}
+
+impl Settings {
+    /// How many workers to start: `workers`, or the number of cores this process may use.
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            count => count,
+        }
+    }
+
+    /// The state before the catalogue's defaults are written into it; no reader ever sees it.
+    pub(super) fn blank() -> Self {
+        Settings {
+            bind: Vec::new(),
+            port: 0,
+            unixsocket: None,
+            unixsocketperm: None,
+            protected_mode: true,
+            requirepass: None,
+            tcp_backlog: 0,
+            tcp_keepalive_seconds: 0,
+            timeout_seconds: 0,
+            maxclients: 0,
+            workers: 0,
+            databases: 0,
+            loglevel: LogLevel::Notice,
+            logfile: None,
+            hide_user_data_from_log: true,
+            always_show_logo: false,
+            daemonize: false,
+            pidfile: None,
+            dir: PathBuf::new(),
+            maxmemory_bytes: 0,
+            maxmemory_policy: EvictionPolicy::NoEviction,
+            maxmemory_samples: 0,
+            maxmemory_eviction_tenacity: 0,
+            lfu_log_factor: 0,
+            lfu_decay_time_minutes: 0,
+            client_output_buffer_limit: OutputLimits::default(),
+            client_query_buffer_limit_bytes: 0,
+            proto_max_bulk_len_bytes: 0,
+            lazyfree: LazyFree::default(),
+            active_expire_effort: 0,
+            enable_debug_command: Permission::No,
+            enable_protected_configs: Permission::No,
+        }
+    }
+}

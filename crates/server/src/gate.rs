@@ -1,0 +1,119 @@
+//! Admission: the checks that stand between a command and its handler, in the order in which Redis
+//! makes them. A check sees the row, the client and the server, never the handler.
+
+use engine::failure::Failure;
+use engine::spec::Flags;
+
+use crate::client::Client;
+use crate::registry::{Handler, Missing, Registry, Row, RowId};
+use crate::server::{PauseKind, Server};
+use crate::settings::Settings;
+
+/// What becomes of a command.
+pub enum Verdict {
+    /// It runs.
+    Run(RowId),
+    /// It is refused with this error.
+    Refuse(Option<RowId>, Failure),
+    /// It waits until the pause is over.
+    Postpone,
+    /// The connection is closed without a word (a web browser led astray).
+    Drop,
+}
+
+/// Longest name and longest argument list quoted in "unknown command" errors, in bytes.
+const QUOTED_BYTES_MAX: usize = 128;
+
+/// Decides on a command whose words are `words` and whose row is `found`.
+#[inline]
+pub fn admit<'a>(
+    found: Result<RowId, Missing>,
+    words: impl Iterator<Item = &'a [u8]> + ExactSizeIterator + Clone,
+    client: &Client,
+    server: &Server,
+    settings: &Settings,
+) -> Verdict {
+    let registry = &server.registry;
+    let id = match found {
+        Ok(id) => id,
+        Err(missing) => return unknown(missing, words, registry),
+    };
+    let row = registry.row(id);
+    if !row.spec.accepts(words.len()) || matches!(row.handler, Handler::Container) {
+        return Verdict::Refuse(Some(id), Failure::arity(&row.name));
+    }
+    for check in CHECKS {
+        if let Err(failure) = check(row, client, settings) {
+            return Verdict::Refuse(Some(id), failure);
+        }
+    }
+    if server.is_pausing() && postponed(row, server) {
+        return Verdict::Postpone;
+    }
+    Verdict::Run(id)
+}
+
+type Check = fn(&Row, &Client, &Settings) -> Result<(), Failure>;
+
+/// The checks in order. Later capabilities add theirs here (ACL, cluster, memory, replica, loading).
+const CHECKS: &[Check] = &[logged_in];
+
+fn logged_in(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
+    if client.authenticated || row.flags.has(Flags::NO_AUTH) {
+        return Ok(());
+    }
+    Err(Failure::fixed("NOAUTH Authentication required."))
+}
+
+fn postponed(row: &Row, server: &Server) -> bool {
+    match server.pause_kind() {
+        Some(PauseKind::All) => row.name != "client|unpause" && row.name != "client|kill",
+        Some(PauseKind::Write) => row.flags.has(Flags::WRITE),
+        None => false,
+    }
+}
+
+#[cold]
+fn unknown<'a>(
+    missing: Missing,
+    mut words: impl Iterator<Item = &'a [u8]>,
+    registry: &Registry,
+) -> Verdict {
+    let name = words.next().unwrap_or_default();
+    if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+        return Verdict::Drop;
+    }
+    let mut text = Vec::new();
+    match missing {
+        Missing::Command => {
+            text.extend_from_slice(b"ERR unknown command '");
+            text.extend_from_slice(&name[..name.len().min(QUOTED_BYTES_MAX)]);
+            text.extend_from_slice(b"', with args beginning with: ");
+            quote_arguments(words, &mut text);
+            Verdict::Refuse(None, Failure::owned(text))
+        }
+        Missing::Subcommand(container) => {
+            let second = words.next().unwrap_or_default();
+            text.extend_from_slice(b"ERR unknown subcommand '");
+            text.extend_from_slice(&second[..second.len().min(QUOTED_BYTES_MAX)]);
+            text.extend_from_slice(b"'. Try ");
+            text.extend(registry.row(container).name.to_ascii_uppercase().bytes());
+            text.extend_from_slice(b" HELP.");
+            Verdict::Refuse(Some(container), Failure::owned(text))
+        }
+    }
+}
+
+fn quote_arguments<'a>(words: impl Iterator<Item = &'a [u8]>, text: &mut Vec<u8>) {
+    let mut quoted = 0;
+    for word in words {
+        if quoted >= QUOTED_BYTES_MAX {
+            break;
+        }
+        let shown = &word[..word.len().min(QUOTED_BYTES_MAX - quoted)];
+        text.push(b'\'');
+        text.extend_from_slice(shown);
+        text.extend_from_slice(b"' ");
+        quoted += shown.len() + 3;
+    }
+}

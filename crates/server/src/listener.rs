@@ -1,0 +1,187 @@
+//! Listening sockets, and what happens to a connection before a worker owns it.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::os::fd::AsRawFd;
+
+use crate::clients::{Card, Names};
+use crate::connection::{Accepted, Stream};
+use crate::mailbox::{Message, WorkerId};
+use crate::server::Server;
+use crate::settings::Settings;
+
+/// A listening socket.
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// Unix domain, with its path.
+    Unix(UnixListener, String),
+}
+
+/// Opens a TCP listener.
+///
+/// # Errors
+/// As the operating system says: the address is taken or is not ours.
+pub fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
+}
+
+/// Opens a unix listener, replacing a socket file that a dead server has left.
+///
+/// # Errors
+/// As the operating system says.
+pub fn bind_unix(path: &Path) -> io::Result<Listener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    Ok(Listener::Unix(
+        UnixListener::bind(path)?,
+        path.display().to_string(),
+    ))
+}
+
+impl Listener {
+    /// Registers for new connections.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Listener::Unix(listener, _) => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+
+    /// Accepts everything that waits and hands it to the workers, evenly.
+    pub fn accept_all(&self, server: &Server, settings: &Settings) {
+        loop {
+            let accepted = match self {
+                Listener::Tcp(listener) => listener
+                    .accept()
+                    .map(|(stream, peer)| (Stream::Tcp(stream), peer.to_string())),
+                Listener::Unix(listener, path) => listener
+                    .accept()
+                    .map(|(stream, _)| (Stream::Unix(stream), format!("{path}:0"))),
+            };
+            match accepted {
+                Ok((stream, peer)) => admit(stream, peer, server, settings),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Out of descriptors: the connection stays in the backlog until one is free.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn admit(mut stream: Stream, peer: String, server: &Server, settings: &Settings) {
+    if server.clients.count() >= u64::from(settings.maxclients) {
+        server.refused.fetch_add(1, Ordering::Relaxed);
+        return refuse(&mut stream, b"-ERR max number of clients reached\r\n");
+    }
+    let (local, fd, unix) = match &stream {
+        Stream::Tcp(stream) => {
+            tune(stream, settings);
+            let local = stream.local_addr().map(|address| address.to_string());
+            (local.unwrap_or_default(), stream.as_raw_fd(), false)
+        }
+        Stream::Unix(stream) => (peer.clone(), stream.as_raw_fd(), true),
+    };
+    server.accepted.fetch_add(1, Ordering::Relaxed);
+    let worker = server.least_loaded();
+    let card = Arc::new(Card::new(
+        server.clients.new_id(),
+        worker,
+        peer,
+        local,
+        fd,
+        unix,
+        server.now(),
+    ));
+    server.clients.add(Arc::clone(&card));
+    server.mailboxes[usize::from(worker.0)].send(Message::Accept(Accepted { stream, card }));
+}
+
+fn refuse(stream: &mut Stream, text: &[u8]) {
+    // The client is being turned away; if it cannot even be told, nothing is lost.
+    let _ = match stream {
+        Stream::Tcp(stream) => stream.write(text),
+        Stream::Unix(stream) => stream.write(text),
+    };
+}
+
+fn tune(stream: &mio::net::TcpStream, settings: &Settings) {
+    let socket = SockRef::from(stream);
+    // Best effort: a socket without these options works, only slower to notice a dead peer.
+    let _ = socket.set_tcp_nodelay(true);
+    if settings.tcp_keepalive_seconds > 0 {
+        let idle = Duration::from_secs(u64::from(settings.tcp_keepalive_seconds));
+        let interval = Duration::from_secs(u64::from(settings.tcp_keepalive_seconds / 3).max(1));
+        let keepalive = TcpKeepalive::new()
+            .with_time(idle)
+            .with_interval(interval)
+            .with_retries(3);
+        let _ = socket.set_tcp_keepalive(&keepalive);
+    }
+}
+
+impl Card {
+    /// The card of a client that connects now.
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        id: base::ids::ClientId,
+        worker: WorkerId,
+        peer: String,
+        local: String,
+        fd: i32,
+        unix: bool,
+        now: base::time::UnixMillis,
+    ) -> Card {
+        Card {
+            id,
+            worker,
+            peer,
+            local,
+            fd,
+            unix,
+            since: now,
+            last_active: (now.0 as u64).into(),
+            db: 0.into(),
+            resp: 2.into(),
+            last_command: 0.into(),
+            query_bytes: 0.into(),
+            query_free_bytes: 0.into(),
+            reply_bytes: 0.into(),
+            bytes_in: 0.into(),
+            bytes_out: 0.into(),
+            commands: 0.into(),
+            no_evict: false.into(),
+            no_touch: false.into(),
+            blocked: false.into(),
+            killed: false.into(),
+            names: parking_lot::Mutex::new(Names::default()),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Messages between workers: a queue and a wake-up each.
+//!
+//! The only way in which one thread makes another do something with a connection.
+
+use std::io;
+use std::sync::Arc;
+
+use base::ids::ClientId;
+use mio::{Registry, Token, Waker};
+use parking_lot::Mutex;
+
+use crate::connection::Accepted;
+
+/// Number of a worker, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerId(pub u16);
+
+/// What a worker can be told.
+pub enum Message {
+    /// Take over a new connection.
+    Accept(Accepted),
+    /// Close a client's connection.
+    Close(ClientId),
+    /// Look again at clients that wait for a pause to end.
+    Resume,
+    /// End the event loop.
+    Stop,
+}
+
+/// Sending end; cheap to clone.
+#[derive(Clone)]
+pub struct Mailbox {
+    queue: Arc<Mutex<Vec<Message>>>,
+    waker: Arc<Waker>,
+}
+
+impl Mailbox {
+    /// A mailbox whose messages wake the poll that `registry` belongs to with `token`.
+    ///
+    /// # Errors
+    /// The operating system has no event descriptor left.
+    pub fn new(registry: &Registry, token: Token) -> io::Result<Mailbox> {
+        let waker = Arc::new(Waker::new(registry, token)?);
+        Ok(Mailbox {
+            queue: Arc::default(),
+            waker,
+        })
+    }
+
+    /// Puts a message in and wakes the worker.
+    pub fn send(&self, message: Message) {
+        self.queue.lock().push(message);
+        // A wake-up that fails means a full counter: the worker is being woken already.
+        let _ = self.waker.wake();
+    }
+
+    /// Takes everything out, oldest first.
+    pub fn drain(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.queue.lock())
+    }
+}

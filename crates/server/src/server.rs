@@ -1,0 +1,165 @@
+//! What the workers share: data, configuration, clients, counters, mailboxes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use base::hash::Seed;
+use base::time::{Clock, SystemClock, UnixMillis};
+use engine::env::Garbage;
+use engine::keyspace::Keyspace;
+use parking_lot::Mutex;
+
+use crate::clients::{Card, Clients};
+use crate::config::Config;
+use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::registry::Registry;
+use crate::settings::Published;
+use crate::stats::{Totals, WorkerStats, bump};
+
+/// Which commands a pause holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseKind {
+    /// Those that may change data.
+    Write,
+    /// All.
+    All,
+}
+
+/// Kinds of errors counted apart, as in Redis.
+const ERROR_KINDS_MAX: usize = 128;
+
+/// See the module's head.
+pub struct Server {
+    /// All data.
+    pub keyspace: Keyspace,
+    /// All commands.
+    pub registry: Registry,
+    /// The whole configuration, for CONFIG.
+    pub config: Mutex<Config>,
+    /// Settings for the workers.
+    pub settings: Published,
+    /// Connected clients.
+    pub clients: Clients,
+    /// One per worker.
+    pub stats: Vec<WorkerStats>,
+    /// One per worker; filled when the workers start.
+    pub mailboxes: Vec<Mailbox>,
+    /// When the process started.
+    pub started: UnixMillis,
+    /// The clocks.
+    pub clock: SystemClock,
+    /// Cheap monotonic time for measuring commands.
+    pub ticks: quanta::Clock,
+    /// Error replies by their first word.
+    pub errors: Mutex<BTreeMap<Vec<u8>, u64>>,
+    /// Connections accepted, and refused for `maxclients`.
+    pub accepted: AtomicU64,
+    /// Connections refused for `maxclients`.
+    pub refused: AtomicU64,
+    /// CLIENT PAUSE: until when (Unix milliseconds) and what.
+    pub pause: Mutex<Option<(UnixMillis, PauseKind)>>,
+    /// A copy of the pause's end for a quick look; 0 = none.
+    pub paused_until: AtomicI64,
+    /// Connections of each worker.
+    pub load: Vec<AtomicU64>,
+}
+
+impl Server {
+    /// A server without data for `mailboxes.len()` workers.
+    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> Server {
+        let workers = mailboxes.len();
+        let settings = config.settings().clone();
+        let registry = Registry::new();
+        let clock = SystemClock::new();
+        let seed = Seed::random();
+        Server {
+            keyspace: Keyspace::new(Keyspace::stripes_for(workers), settings.databases, seed),
+            settings: Published::new(settings),
+            config: Mutex::new(config),
+            clients: Clients::default(),
+            stats: (0..workers)
+                .map(|_| WorkerStats::new(registry.len()))
+                .collect(),
+            registry,
+            mailboxes,
+            started: clock.now(),
+            clock,
+            ticks: quanta::Clock::new(),
+            errors: Mutex::default(),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            pause: Mutex::new(None),
+            paused_until: AtomicI64::new(0),
+            load: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// The worker with the fewest connections; it is counted as having one more.
+    pub fn least_loaded(&self) -> WorkerId {
+        let loads = self.load.iter().enumerate();
+        let least = loads.min_by_key(|(_, load)| load.load(Ordering::Relaxed));
+        let at = least.map_or(0, |(at, _)| at);
+        self.load[at].fetch_add(1, Ordering::Relaxed);
+        WorkerId(at as u16)
+    }
+
+    /// A client's connection is gone.
+    pub fn forget(&self, card: &Card) {
+        self.load[usize::from(card.worker.0)].fetch_sub(1, Ordering::Relaxed);
+        self.clients.remove(card.id);
+    }
+
+    /// Monotonic nanoseconds.
+    pub fn ticks_nanos(&self) -> u64 {
+        self.clock.monotonic_nanos()
+    }
+
+    /// Frees values away from the workers.
+    pub fn free_later(&self, garbage: Vec<Garbage>) {
+        drop(garbage);
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Counters of all workers.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.stats.iter().for_each(|worker| totals.add(worker));
+        totals
+    }
+
+    /// Whether CLIENT PAUSE holds anything back.
+    #[inline]
+    pub fn is_pausing(&self) -> bool {
+        self.paused_until.load(Ordering::Relaxed) != 0
+    }
+
+    /// What the pause in force holds back.
+    pub fn pause_kind(&self) -> Option<PauseKind> {
+        let pause = *self.pause.lock();
+        pause
+            .filter(|(until, _)| *until > self.now())
+            .map(|(_, kind)| kind)
+    }
+
+    /// Counts an error reply under its first word.
+    #[cold]
+    pub fn count_error(&self, text: &[u8], stats: &WorkerStats) {
+        bump(&stats.errors, 1);
+        let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let mut errors = self.errors.lock();
+        if errors.len() < ERROR_KINDS_MAX || errors.contains_key(word) {
+            *errors.entry(word.to_vec()).or_default() += 1;
+        }
+    }
+
+    /// Tells every worker.
+    pub fn broadcast(&self, message: impl Fn() -> Message) {
+        self.mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.send(message()));
+    }
+}

@@ -1,0 +1,61 @@
+//! The settings in force, as the workers see them.
+//!
+//! A worker keeps an `Arc<Settings>` and looks once per round whether a newer one was published.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use engine::access::Recency;
+use engine::env::Limits;
+use parking_lot::RwLock;
+
+use crate::config::settings::EvictionPolicy;
+pub use crate::config::settings::Settings;
+
+/// What the engine's handlers obey.
+pub fn engine_limits(settings: &Settings) -> Limits {
+    let recency = match settings.maxmemory_policy {
+        EvictionPolicy::AllkeysLfu | EvictionPolicy::VolatileLfu => Recency::Lfu {
+            log_factor: settings.lfu_log_factor,
+            decay_minutes: settings.lfu_decay_time_minutes,
+        },
+        _ => Recency::Lru,
+    };
+    Limits {
+        string_bytes_max: settings.proto_max_bulk_len_bytes,
+        recency,
+    }
+}
+
+/// The published settings.
+pub struct Published {
+    current: RwLock<Arc<Settings>>,
+    version: AtomicU64,
+}
+
+impl Published {
+    /// Publishes the first settings.
+    pub fn new(settings: Settings) -> Published {
+        Published {
+            current: RwLock::new(Arc::new(settings)),
+            version: AtomicU64::new(1),
+        }
+    }
+
+    /// Number of publications so far.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The newest settings.
+    pub fn get(&self) -> Arc<Settings> {
+        self.current.read().clone()
+    }
+
+    /// Replaces the settings.
+    pub fn set(&self, settings: Settings) {
+        *self.current.write() = Arc::new(settings);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,384 @@
+//! One event loop: its connections, its mailbox, its share of the periodic work.
+//!
+//! A round: wait for events; read what they announce; collect commands over all ready connections into
+//! batches and run them; write each connection's replies in one call; go on with long commands;
+//! do the periodic work that is due. Nothing in a round waits for anything but a stripe's lock.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::ids::ClientId;
+use base::rng::seed_from_os;
+use engine::env::Env;
+use engine::keyspace::Lease;
+use engine::tx::{Step, WalkTx};
+use mio::{Events, Poll, Token};
+use slab::Slab;
+
+use crate::batch::{Batch, Surroundings};
+use crate::client::{Client, Fate};
+use crate::connection::{Accepted, Connection, Waiting};
+use crate::listener::Listener;
+use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::server::Server;
+use crate::settings::{Settings, engine_limits};
+use crate::stats::{WorkerStats, bump};
+
+/// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
+const MAILBOX: Token = Token(0);
+const FIRST_CONNECTION: usize = 64;
+const EVENTS_MAX: usize = 512;
+/// Time between two rounds of periodic work.
+const TICK: Duration = Duration::from_millis(100);
+/// Steps of long commands per round, so that other clients wait for at most so many.
+const WALK_STEPS_MAX: usize = 4;
+
+/// A worker's poll and mailbox, made before its thread so that all mailboxes are known to all.
+pub struct Seat {
+    poll: Poll,
+    /// The way to reach this worker.
+    pub mailbox: Mailbox,
+    /// Listeners that this worker accepts from.
+    pub listeners: Vec<Listener>,
+}
+
+impl Seat {
+    /// A seat without listeners.
+    ///
+    /// # Errors
+    /// The operating system has no descriptors left.
+    pub fn new() -> io::Result<Seat> {
+        let poll = Poll::new()?;
+        let mailbox = Mailbox::new(poll.registry(), MAILBOX)?;
+        Ok(Seat {
+            poll,
+            mailbox,
+            listeners: Vec::new(),
+        })
+    }
+}
+
+/// See the module's head.
+pub struct Worker<'k> {
+    server: &'k Server,
+    stats: &'k WorkerStats,
+    id: WorkerId,
+    seat: Seat,
+    settings: Arc<Settings>,
+    settings_version: u64,
+    connections: Slab<Connection>,
+    /// Connections to serve in this round.
+    ready: Vec<usize>,
+    /// Connections with a walk under way.
+    walking: Vec<usize>,
+    spare: Vec<Vec<u8>>,
+    env: Env,
+    lease: Lease<'k>,
+    next_tick: u64,
+    stopping: bool,
+}
+
+impl<'k> Worker<'k> {
+    /// A worker without connections.
+    pub fn new(server: &'k Server, id: WorkerId, seat: Seat) -> Worker<'k> {
+        let settings = server.settings.get();
+        let env = Env::new(engine_limits(&settings), seed_from_os());
+        Worker {
+            server,
+            stats: &server.stats[usize::from(id.0)],
+            id,
+            seat,
+            settings_version: server.settings.version(),
+            settings,
+            connections: Slab::new(),
+            ready: Vec::new(),
+            walking: Vec::new(),
+            spare: Vec::new(),
+            env,
+            lease: server.keyspace.lease(),
+            next_tick: 0,
+            stopping: false,
+        }
+    }
+
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// The operating system's readiness call fails for good.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut batch = Batch::default();
+        for (at, listener) in self.seat.listeners.iter_mut().enumerate() {
+            listener.register(self.seat.poll.registry(), Token(1 + at))?;
+        }
+        while !self.stopping {
+            match self.seat.poll.poll(&mut events, Some(self.patience())) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            self.refresh();
+            for event in &events {
+                match event.token() {
+                    MAILBOX => self.read_mail(),
+                    Token(at) if at < FIRST_CONNECTION => {
+                        if let Some(listener) = self.seat.listeners.get(at - 1) {
+                            listener.accept_all(self.server, &self.settings);
+                        }
+                    }
+                    Token(at) => {
+                        let id = at - FIRST_CONNECTION;
+                        if let Some(connection) = self.connections.get_mut(id) {
+                            connection.readable |= event.is_readable() || event.is_read_closed();
+                            connection.dirty |= event.is_writable() && !connection.out.is_empty();
+                        }
+                        self.enqueue(id);
+                    }
+                }
+            }
+            self.serve(&mut batch);
+            self.go_on_walking();
+            self.tick();
+        }
+        Ok(())
+    }
+
+    /// How long the poll may sleep.
+    fn patience(&self) -> Duration {
+        if !self.ready.is_empty() || !self.walking.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = self.server.ticks_nanos();
+        Duration::from_nanos(self.next_tick.saturating_sub(now)).min(TICK)
+    }
+
+    /// Reads the clock and, if they changed, the settings: once per round.
+    fn refresh(&mut self) {
+        self.env.now = self.server.now();
+        let version = self.server.settings.version();
+        if version != self.settings_version {
+            self.settings_version = version;
+            self.settings = self.server.settings.get();
+            self.env.limits = engine_limits(&self.settings);
+        }
+    }
+
+    fn enqueue(&mut self, id: usize) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !connection.queued
+        {
+            connection.queued = true;
+            self.ready.push(id);
+        }
+    }
+
+    fn read_mail(&mut self) {
+        for message in self.seat.mailbox.drain() {
+            match message {
+                Message::Accept(accepted) => self.take_over(accepted),
+                Message::Close(id) => self.close_client(id),
+                Message::Resume => self.resume(),
+                Message::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    fn take_over(&mut self, accepted: Accepted) {
+        let Accepted { mut stream, card } = accepted;
+        let entry = self.connections.vacant_entry();
+        let id = entry.key();
+        if stream
+            .register(self.seat.poll.registry(), Token(FIRST_CONNECTION + id))
+            .is_err()
+        {
+            self.server.forget(&card);
+            return;
+        }
+        let client = Client::new(card, self.settings.requirepass.is_none());
+        entry.insert(Connection::new(stream, client));
+    }
+
+    fn close_client(&mut self, id: ClientId) {
+        let found = self
+            .connections
+            .iter()
+            .find(|(_, found)| found.client.card.id == id);
+        if let Some((at, _)) = found {
+            self.close(at);
+        }
+    }
+
+    /// Lets the commands that a pause held back try again.
+    fn resume(&mut self) {
+        let paused: Vec<usize> = self
+            .connections
+            .iter_mut()
+            .filter(|(_, connection)| matches!(connection.waiting, Waiting::Pause))
+            .map(|(id, connection)| {
+                connection.waiting = Waiting::No;
+                id
+            })
+            .collect();
+        paused.into_iter().for_each(|id| self.enqueue(id));
+    }
+
+    /// Reads, runs and writes for all ready connections.
+    fn serve(&mut self, batch: &mut Batch) {
+        let ready = std::mem::take(&mut self.ready);
+        for &id in &ready {
+            self.read(id);
+        }
+        for &id in &ready {
+            while let Some(connection) = self.connections.get_mut(id) {
+                let more = batch.collect(id, connection, self.server, &self.settings);
+                if !more {
+                    break;
+                }
+                self.run_batch(batch);
+            }
+        }
+        if !batch.is_empty() {
+            self.run_batch(batch);
+        }
+        for &id in &ready {
+            self.settle(id);
+        }
+        self.stats.publish(&self.env.stats);
+        self.server.free_later(self.env.take_garbage());
+        if self.ready.is_empty() {
+            self.ready = ready;
+            self.ready.clear();
+        }
+    }
+
+    fn run_batch(&mut self, batch: &mut Batch) {
+        let mut around = Surroundings {
+            server: self.server,
+            stats: self.stats,
+            settings: &self.settings,
+            env: &mut self.env,
+            lease: &mut self.lease,
+        };
+        batch.run(&mut self.connections, &mut around);
+    }
+
+    fn read(&mut self, id: usize) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        connection.queued = false;
+        if !connection.readable || !matches!(connection.waiting, Waiting::No) {
+            return;
+        }
+        connection.input.wake(&mut self.spare);
+        match connection
+            .input
+            .fill(&mut &mut connection.stream, connection.missing)
+        {
+            Ok((0, _)) => connection.ended = true,
+            Ok((count, filled)) => {
+                connection.readable = filled;
+                bump(&self.stats.bytes_in, count as u64);
+                bump(&self.stats.reads, 1);
+                bump(&connection.client.card.bytes_in, count as u64);
+                connection.dirty = true;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => connection.client.fate = Fate::CloseNow,
+        }
+    }
+
+    /// After a round: writes replies, brings the card up to date, decides whether it goes on.
+    fn settle(&mut self, id: usize) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.dirty && connection.client.fate != Fate::CloseNow {
+            connection.dirty = false;
+            match connection.flush() {
+                Ok(0) => {}
+                Ok(count) => {
+                    bump(&self.stats.bytes_out, count as u64);
+                    bump(&self.stats.writes, 1);
+                    bump(&connection.client.card.bytes_out, count as u64);
+                }
+                Err(_) => connection.client.fate = Fate::CloseNow,
+            }
+            connection.update_card(self.env.now);
+        }
+        connection.input.rest(&mut self.spare);
+        let written = connection.out.is_empty();
+        let waits = !matches!(connection.waiting, Waiting::No);
+        let over_limit = connection.over_limits(&self.settings, self.stats);
+        match connection.client.fate {
+            Fate::CloseNow => self.close(id),
+            Fate::CloseAfterReply if written => self.close(id),
+            _ if connection.ended && written && !waits => self.close(id),
+            _ if over_limit => self.close(id),
+            Fate::CloseAfterReply => {}
+            Fate::Open => {
+                if let Waiting::Walk(_) = connection.waiting {
+                    if !self.walking.contains(&id) {
+                        self.walking.push(id);
+                    }
+                } else if connection.readable && !waits && !connection.ended {
+                    self.enqueue(id);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, id: usize) {
+        if let Some(connection) = self.connections.try_remove(id) {
+            self.server.forget(&connection.client.card);
+            self.walking.retain(|&walking| walking != id);
+        }
+    }
+
+    /// A few steps of the long commands under way, in turn.
+    fn go_on_walking(&mut self) {
+        for _ in 0..WALK_STEPS_MAX.min(self.walking.len()) {
+            let id = self.walking.remove(0);
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            let Waiting::Walk(walk) = &mut connection.waiting else {
+                continue;
+            };
+            let mut tx = WalkTx::new(&mut self.lease, &self.env, connection.client.db);
+            let step = walk.step(&mut tx, &mut connection.out);
+            self.lease.release();
+            match step {
+                Step::More => self.walking.push(id),
+                Step::Done => {
+                    connection.waiting = Waiting::No;
+                    connection.dirty = true;
+                    connection.readable = true;
+                    self.enqueue(id);
+                }
+            }
+        }
+    }
+
+    /// Periodic work, when it is due.
+    fn tick(&mut self) {
+        let now = self.server.ticks_nanos();
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + TICK.as_nanos() as u64;
+        self.end_pause();
+    }
+
+    /// The first worker notices that a pause is over.
+    fn end_pause(&mut self) {
+        let until = self.server.paused_until.load(Ordering::Relaxed);
+        if self.id == WorkerId(0) && until != 0 && until <= self.env.now.0 {
+            self.server.paused_until.store(0, Ordering::Relaxed);
+            self.server.broadcast(|| Message::Resume);
+        }
+    }
+}

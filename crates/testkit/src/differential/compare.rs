@@ -1,0 +1,88 @@
+//! When two replies to the same command count as the same.
+
+use super::Mode;
+use crate::reply::Reply;
+
+/// Whether the two replies agree as far as `mode` asks. An error equals only the same error.
+pub(super) fn agree(mode: Mode, subject: &Reply, peer: &Reply) -> bool {
+    if subject == peer {
+        return true;
+    }
+    if subject.is_error() || peer.is_error() {
+        return false;
+    }
+    match (mode, subject, peer) {
+        (Mode::Exact, ..) => false,
+        (Mode::Unordered | Mode::Scan, ..) => subject.clone().sorted() == peer.clone().sorted(),
+        (Mode::Shape, ..) => std::mem::discriminant(subject) == std::mem::discriminant(peer),
+        // -1 and -2 are no times but words.
+        (Mode::Near(by), Reply::Int(a), Reply::Int(b)) => *a >= 0 && *b >= 0 && (a - b).abs() <= by,
+        (Mode::Near(_), ..) => false,
+        (Mode::Keys, ..) => {
+            std::mem::discriminant(subject) == std::mem::discriminant(peer)
+                && keys(subject) == keys(peer)
+        }
+    }
+}
+
+/// The keys of a map, or of the flat array that stands for one.
+fn keys(reply: &Reply) -> Vec<&Reply> {
+    match reply {
+        Reply::Map(pairs) => pairs.iter().map(|(key, _)| key).collect(),
+        Reply::Array(items) => items.iter().step_by(2).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Compares two EXEC replies element by element, each in the mode of the command that was queued.
+pub(super) fn agree_queued(modes: &[Mode], subject: &Reply, peer: &Reply) -> bool {
+    match (subject, peer) {
+        (Reply::Array(ours), Reply::Array(theirs)) if ours.len() == theirs.len() => {
+            let pairs = ours.iter().zip(theirs).enumerate();
+            // A queued SCAN is one step of an iteration, and steps are each server's own.
+            let mode = |index| match modes.get(index) {
+                Some(Mode::Scan) => Mode::Shape,
+                Some(mode) => *mode,
+                None => Mode::Exact,
+            };
+            pairs
+                .into_iter()
+                .all(|(index, (a, b))| agree(mode(index), a, b))
+        }
+        _ => subject == peer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_let_through_what_they_say() {
+        let bulk = |text: &str| Reply::Bulk(text.as_bytes().to_vec());
+        let error = |text: &str| Reply::Error(text.as_bytes().to_vec());
+        let rows = [
+            (Mode::Exact, bulk("a"), bulk("a"), true),
+            (Mode::Exact, bulk("a"), Reply::Status(b"a".to_vec()), false),
+            (Mode::Shape, bulk("a"), bulk("b"), true),
+            (Mode::Shape, bulk("a"), Reply::NilBulk, false),
+            (Mode::Shape, error("a"), error("b"), false),
+            (Mode::Near(5), Reply::Int(10), Reply::Int(15), true),
+            (Mode::Near(5), Reply::Int(10), Reply::Int(16), false),
+            (Mode::Near(5), Reply::Int(-1), Reply::Int(1), false),
+            (
+                Mode::Unordered,
+                Reply::Array(vec![bulk("a"), bulk("b")]),
+                Reply::Array(vec![bulk("b"), bulk("a")]),
+                true,
+            ),
+        ];
+        for (mode, subject, peer, same) in rows {
+            assert_eq!(
+                agree(mode, &subject, &peer),
+                same,
+                "{mode:?} {subject} {peer}"
+            );
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! Turns grammar rows into commands: parses shapes once, then draws from the named sources.
+//!
+//! Sources are chosen so that commands meet: a dozen keys, values that are often numbers, and for each kind of
+//! argument the values at its edges and some that are plainly wrong.
+
+use super::grammar::Row;
+use super::random::Random;
+use super::{Mode, Step};
+
+/// A parsed shape.
+enum Shape {
+    Literal(&'static str),
+    Source(Source),
+    /// One of the sequences, that many times at least and at most.
+    Choice {
+        options: Vec<Vec<Shape>>,
+        least: usize,
+        most: usize,
+    },
+}
+
+/// Draws one argument.
+type Source = fn(&mut Random) -> Vec<u8>;
+
+/// An endless stream of commands.
+pub(super) struct Generator {
+    rows: Vec<(Vec<Shape>, Mode)>,
+    /// Index into `rows`, once per unit of weight.
+    wheel: Vec<usize>,
+    random: Random,
+}
+
+impl Generator {
+    pub(super) fn new(rows: Vec<&'static Row>, seed: u64) -> Generator {
+        let spokes = rows.iter().enumerate();
+        let wheel = spokes
+            .flat_map(|(index, row)| vec![index; row.weight])
+            .collect();
+        let rows = rows
+            .iter()
+            .map(|row| (parse(row.shape), row.mode))
+            .collect();
+        Generator {
+            rows,
+            wheel,
+            random: Random::new(seed),
+        }
+    }
+
+    /// The next command.
+    pub(super) fn step(&mut self) -> Step {
+        let index = *self.random.pick(&self.wheel);
+        let (shape, mode) = &self.rows[index];
+        let mut args = Vec::new();
+        expand(shape, &mut self.random, &mut args);
+        spoil(&mut args, &mut self.random);
+        Step { args, mode: *mode }
+    }
+}
+
+fn expand(shapes: &[Shape], random: &mut Random, args: &mut Vec<Vec<u8>>) {
+    for shape in shapes {
+        match shape {
+            Shape::Literal(word) => args.push(any_case(word, random)),
+            Shape::Source(source) => args.push(source(random)),
+            Shape::Choice {
+                options,
+                least,
+                most,
+            } => {
+                for _ in 0..random.between(*least as i64, *most as i64) {
+                    let index = random.below(options.len());
+                    expand(&options[index], random, args);
+                }
+            }
+        }
+    }
+}
+
+/// Literal words are case-insensitive; now and then this is put to the test.
+fn any_case(word: &str, random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0 => word.to_lowercase().into_bytes(),
+        1 => {
+            let flip = |b: u8| {
+                if random.one_in(2) {
+                    b.to_ascii_lowercase()
+                } else {
+                    b
+                }
+            };
+            word.bytes().map(flip).collect()
+        }
+        _ => word.as_bytes().to_vec(),
+    }
+}
+
+/// Once in fifty the number of arguments goes wrong. Not for COMMAND: alone, it lists the whole server.
+fn spoil(args: &mut Vec<Vec<u8>>, random: &mut Random) {
+    let is_command = args
+        .first()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"COMMAND"));
+    match random.below(100) {
+        _ if is_command => {}
+        0 if args.len() > 1 => _ = args.pop(),
+        1 => args.push(value(random)),
+        _ => {}
+    }
+}
+
+/// Parses a row's shape. A malformed shape is a mistake in the table and panics in every run.
+fn parse(shape: &'static str) -> Vec<Shape> {
+    let mut tokens = tokens(shape).into_iter().peekable();
+    let mut options = sequences(&mut tokens);
+    assert!(
+        tokens.next().is_none() && options.len() == 1,
+        "malformed shape: {shape}"
+    );
+    options.remove(0)
+}
+
+/// Words and the marks `[`, `]`, `]*`, `(`, `)+`, `|`.
+fn tokens(shape: &'static str) -> Vec<&'static str> {
+    let mut tokens = Vec::new();
+    let mut rest = shape.trim_start();
+    while !rest.is_empty() {
+        let length = match rest.as_bytes()[0] {
+            b'[' | b'(' | b'|' => 1,
+            b']' if rest.starts_with("]*") => 2,
+            b')' if rest.starts_with(")+") => 2,
+            b']' => 1,
+            _ => rest
+                .find([' ', '[', ']', '(', ')', '|'])
+                .unwrap_or(rest.len())
+                .max(1),
+        };
+        tokens.push(&rest[..length]);
+        rest = rest[length..].trim_start();
+    }
+    tokens
+}
+
+/// Sequences separated by `|`, up to a closing mark (left in place) or the end.
+fn sequences(
+    tokens: &mut std::iter::Peekable<std::vec::IntoIter<&'static str>>,
+) -> Vec<Vec<Shape>> {
+    let mut options = vec![Vec::new()];
+    while let Some(token) = tokens.next_if(|token| !token.starts_with([']', ')'])) {
+        let shape = match token {
+            "|" => {
+                options.push(Vec::new());
+                continue;
+            }
+            "[" | "(" => {
+                let inner = sequences(tokens);
+                let (least, most) = match tokens.next() {
+                    Some("]") => (0, 1),
+                    Some("]*") => (0, 3),
+                    Some(")+") => (1, 3),
+                    other => panic!("a group ends with {other:?}"),
+                };
+                Shape::Choice {
+                    options: inner,
+                    least,
+                    most,
+                }
+            }
+            word => match SOURCES.iter().find(|(name, _)| *name == word) {
+                Some((_, source)) => Shape::Source(*source),
+                None => Shape::Literal(word),
+            },
+        };
+        // There is always a last option: the vector starts with one.
+        options.last_mut().expect("an open sequence").push(shape);
+    }
+    options
+}
+
+/// Every source by the name that shapes use.
+const SOURCES: &[(&str, Source)] = &[
+    ("key", key),
+    ("value", value),
+    ("int", int),
+    ("float", float),
+    ("offset", offset),
+    ("put_at", put_at),
+    ("numkeys", |r| {
+        text(r, &["1", "1", "1", "2", "2", "3", "0", "-1", "x", "99"])
+    }),
+    ("secs", |r| duration(r, 1_000)),
+    ("millis", |r| duration(r, 1)),
+    ("at_s", |r| deadline(r, 1_000)),
+    ("at_ms", |r| deadline(r, 1)),
+    ("far_s", |r| far_deadline(r, 1_000)),
+    ("far_ms", |r| far_deadline(r, 1)),
+    ("db", |r| {
+        text(
+            r,
+            &[
+                "0", "0", "0", "1", "1", "2", "9", "15", "16", "-1", "x", "01",
+            ],
+        )
+    }),
+    ("pattern", |r| text(r, PATTERNS)),
+    ("count", |r| {
+        text(r, &["1", "3", "10", "1000", "10", "100", "0", "-1", "x"])
+    }),
+    ("type", |r| {
+        text(r, &["string", "STRING", "list", "hash", "set", "zset"])
+    }),
+    ("protocol", |r| {
+        text(r, &["2", "3", "3", "2", "2", "3", "4", "1", "x"])
+    }),
+    ("name", |r| text(r, &["alice", "bob", "a b", "", "x\ny"])),
+    ("junk", |r| {
+        text(r, &["FOO", "", "EXX", "N X", "-1", "\u{e9}"])
+    }),
+    ("bad_cursor", |r| {
+        text(r, &["x", "-1", "99999999999999999999", ""])
+    }),
+];
+
+const PATTERNS: &[&str] = &[
+    "*",
+    "key:?",
+    "key:[0-3]",
+    "key:[^1]",
+    "[^k]*",
+    "k*1",
+    "*y:*",
+    "\\key:1",
+    "",
+    "?",
+    "[",
+    "key:[3-0]",
+    "key:1",
+    "\\",
+    "*\\",
+    "key:[",
+];
+
+fn text(random: &mut Random, choices: &[&str]) -> Vec<u8> {
+    random.pick(choices).as_bytes().to_vec()
+}
+
+/// A dozen ordinary names, and one each of: empty, binary, long, with a hash tag.
+fn key(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0 => Vec::new(),
+        1 => b"\x00\xff\r\n".to_vec(),
+        2 => b"long:".repeat(20),
+        3 => b"{tag}a".to_vec(),
+        _ => format!("key:{}", random.below(12)).into_bytes(),
+    }
+}
+
+fn value(random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0..5 => random.between(-20, 20).to_string().into_bytes(),
+        5..7 => int(random),
+        7..9 => float(random),
+        9 => Vec::new(),
+        10..13 => text(
+            random,
+            &["abc", "hello world", "ohmytext", "mynewtext", "ABC"],
+        ),
+        13..16 => {
+            let length = random.below(30);
+            random.bytes(length)
+        }
+        // Around the lengths at which encodings change.
+        16..19 => b"x".repeat(random.between(30, 70) as usize),
+        _ if random.one_in(10) => b"big".repeat(random.between(1000, 10_000) as usize),
+        _ => b"middle".repeat(random.between(10, 100) as usize),
+    }
+}
+
+fn int(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &[
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "01",
+        "+1",
+        "-0",
+        " 1",
+        "1 ",
+        "1.0",
+        "1e3",
+        "",
+        "abc",
+        "2147483648",
+        "10000",
+        "9999",
+    ];
+    if random.one_in(3) {
+        text(random, EDGES)
+    } else {
+        random.between(-100, 100).to_string().into_bytes()
+    }
+}
+
+fn float(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &[
+        "0.1",
+        "3.0",
+        "-3.5",
+        "5.0e3",
+        "1e17",
+        "1e-10",
+        "10.50",
+        "0",
+        "-0",
+        "1e300",
+        "inf",
+        "-inf",
+        "nan",
+        "0x10",
+        " 1",
+        "1 ",
+        "",
+        "abc",
+        "1e5000",
+        ".5",
+        "5.",
+        "3.14159265358979323846",
+    ];
+    if random.one_in(2) {
+        text(random, EDGES)
+    } else {
+        let (whole, cents) = (random.between(-50, 50), random.below(100));
+        format!("{whole}.{cents:02}").into_bytes()
+    }
+}
+
+/// A position to read at.
+fn offset(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &[
+        "0",
+        "-1",
+        "1000",
+        "536870912",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "x",
+        "",
+    ];
+    if random.one_in(4) {
+        text(random, EDGES)
+    } else {
+        random.between(-30, 30).to_string().into_bytes()
+    }
+}
+
+/// A position to write at: never one that makes a string of hundreds of megabytes.
+fn put_at(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &[
+        "0",
+        "-1",
+        "20000",
+        "536870912",
+        "9223372036854775807",
+        "x",
+        "",
+    ];
+    if random.one_in(8) {
+        text(random, EDGES)
+    } else {
+        random.between(0, 60).to_string().into_bytes()
+    }
+}
+
+/// Hours to decades ahead, in units of `unit_ms`. The range is wide so that two deadlines
+/// are never within the few milliseconds by which the servers' clocks are apart.
+fn duration(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+    const EDGES: &[&str] = &[
+        "0",
+        "-1",
+        "-1000",
+        "9223372036854775807",
+        "9223372036854775",
+        "x",
+        "",
+        "1.5",
+        "-9223372036854775808",
+    ];
+    if random.one_in(12) {
+        return text(random, EDGES);
+    }
+    (random.between(10_000_000, 1_000_000_000_000) / unit_ms)
+        .to_string()
+        .into_bytes()
+}
+
+/// A moment after the year 2100, sometimes one of two fixed ones so that deadlines can be equal.
+fn far_deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+    const FAR_MS: i64 = 4_102_444_800_000;
+    let shift = match random.below(12) {
+        0 => return text(random, &["0", "-1", "9223372036854775807", "x", ""]),
+        1..4 => random.between(0, 1) * 1000,
+        _ => random.between(0, 1_000_000_000_000),
+    };
+    ((FAR_MS + shift) / unit_ms).to_string().into_bytes()
+}
+
+/// Any moment: far ahead, or now and then long past.
+fn deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+    match random.one_in(15) {
+        true => text(random, &["1", "1000000000"]),
+        false => far_deadline(random, unit_ms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::grammar::ROWS;
+    use super::*;
+
+    #[test]
+    fn every_shape_parses_and_every_lower_case_word_is_a_source() {
+        for row in ROWS {
+            parse(row.shape);
+            for token in tokens(row.shape) {
+                let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+                let known = token == "nosuch" || SOURCES.iter().any(|(name, _)| *name == token);
+                assert!(!is_word || known, "{token} in {}", row.shape);
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_decides_the_stream() {
+        let stream = |seed| {
+            let mut generator = Generator::new(ROWS.iter().collect(), seed);
+            (0..500).map(|_| generator.step()).collect::<Vec<_>>()
+        };
+        assert_eq!(stream(7), stream(7));
+        assert_ne!(stream(7), stream(8));
+    }
+}
