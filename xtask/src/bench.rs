@@ -132,12 +132,12 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 impl Session {
     fn new(options: &Options) -> Result<Self, String> {
         let ruddle = match &options.bin {
-            Some(path) => path.clone(),
+            Some(path) => absolute(path)?,
             None => release_build()?,
         };
         let generator = match &options.load {
             Some(program) => Generator {
-                program: program.clone(),
+                program: absolute(program)?,
                 arguments: Vec::new(),
             },
             None => Generator {
@@ -200,6 +200,11 @@ impl Session {
         };
         line_up.contenders.iter().map(start).collect()
     }
+}
+
+/// The servers run in directories of their own, where a relative path leads elsewhere.
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Builds `ruddle` as it is shipped.
