@@ -3,6 +3,7 @@
 //! Each task is a module with one `run`. A task that fails says why in one message and ends with
 //! code 1.
 
+mod bench;
 mod differential;
 mod docs;
 mod inventory;
@@ -28,6 +29,8 @@ struct Cli {
 enum Task {
     /// Install the pinned peers (Redis, Valkey, redis-py) into target/peers, without root.
     Peers,
+    /// Measure Ruddle and the peers side by side.
+    Bench(bench::Options),
     /// Send one random stream of commands to two servers and compare every reply.
     Differential(differential::Options),
     /// Check the rules of the house.
@@ -41,6 +44,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Peers => peers::run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Differential(options) => differential::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Docs => docs::run(),
