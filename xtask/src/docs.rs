@@ -105,7 +105,7 @@ fn section(
     commands: &BTreeSet<String>,
     remarks: &Remarks,
 ) -> Result<(), String> {
-    _ = writeln!(page, "\n## {group}\n");
+    _ = writeln!(page, "\n## {group}");
     let (here, absent): (Vec<&Row>, Vec<&Row>) = rows
         .iter()
         .copied()
@@ -115,7 +115,7 @@ fn section(
         absent.into_iter().partition(remarked);
     if !here.is_empty() || !absent_with_reason.is_empty() {
         page.push_str(
-            "| command | since Redis | since Valkey | Ruddle |\n| --- | --- | --- | --- |\n",
+            "\n| command | since Redis | since Valkey | Ruddle |\n| --- | --- | --- | --- |\n",
         );
         for row in &here {
             let status = match remarks.commands.get(&row.name) {
