@@ -22,10 +22,10 @@ const HEAD: &str = "\
 Written by `cargo xtask docs`; do not edit. Remarks live in `xtask/data/compatibility.toml` and
 `xtask/data/tcl-failures.toml`.
 
-Ruddle has the commands of Redis and Valkey. Where the two answer differently, it answers as Redis 8 does.
-*since* is the release that brought a command to Redis or Valkey (`-`: never). `same` means: the same
-replies, errors included, as the transcripts and the differential runner check them against the
-peer itself.
+Ruddle takes the commands of Redis and Valkey. Where the two answer differently, it answers as
+Redis 8 does. *since* is the release that brought a command to Redis or Valkey (`-`: never).
+`same` means: the same replies, errors included, as the transcripts and the differential runner
+check them against the peer itself.
 ";
 
 /// Writes the page.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use super::session::Pair;
 use super::{CHUNK, Difference, Step};
 
-/// After this time what has been reached is good enough. (A server that hangs costs a timeout per try.)
+/// After this time what has been reached is good enough. (A server that hangs costs a timeout per
+/// try.)
 const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// The shortest stream found that still makes the two servers differ, as a difference.

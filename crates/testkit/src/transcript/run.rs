@@ -150,12 +150,15 @@ impl Run<'_> {
     fn all(&mut self, outcome: &mut Outcome) -> Result<(), String> {
         let restore = self.configure()?;
         for step in &self.section.steps {
-            match self
-                .step(step)
-                .map_err(|why| format!("line {}: {why}", step.line))?
-            {
-                None => outcome.passed += 1,
-                Some(failure) => outcome.failures.push(failure),
+            match self.step(step) {
+                Ok(None) => outcome.passed += 1,
+                Ok(Some(failure)) => outcome.failures.push(failure),
+                // A step that cannot be taken, because an earlier one captured nothing, say.
+                Err(why) => {
+                    let expected = self.lines[step.expected.clone()].to_vec();
+                    let failure = self.failure(step, expected, vec![format!("({why})")]);
+                    outcome.failures.push(failure);
+                }
             }
         }
         for (name, value) in restore {
