@@ -32,8 +32,8 @@ use base::time::UnixMillis;
 /// borrow instead of copying.
 pub const INLINE_BYTES_MAX: usize = 2048;
 
-/// Longest string that Redis 8.2 calls `embstr`, together with its key and eight bytes for a deadline
-/// (it keeps the three in one cache line then); longer ones, and modified ones, are `raw`.
+/// Longest string that Redis 8.2 calls `embstr`, together with its key and eight bytes for a
+/// deadline (it keeps the three in one cache line then); longer ones, and modified ones, are `raw`.
 const EMBEDDED_BYTES_MAX: usize = 41;
 
 const HEADER_BYTES: usize = 8;
@@ -344,8 +344,8 @@ impl Entry {
     pub fn value(&self) -> Value<'_> {
         let shape = self.shape();
         let at = self.0.as_ptr();
-        // SAFETY: the kind says which part is there, and `write_value` put it there as what it is read
-        // as here. Words are aligned: they come before the key.
+        // SAFETY: the kind says which part is there, and `write_value` put it there as what it is
+        // read as here. Words are aligned: they come before the key.
         unsafe {
             match shape.flags & KIND_MASK {
                 KIND_INT => Value::Int(at.add(shape.word_offset()).cast::<i64>().read()),
