@@ -1,7 +1,7 @@
 //! What the workers share: data, configuration, clients, counters, mailboxes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use base::hash::Seed;
 use base::time::{Clock, SystemClock, UnixMillis};
@@ -9,8 +9,10 @@ use engine::env::Garbage;
 use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
+use crate::background::Background;
 use crate::clients::{Card, Clients};
 use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::memory::Marks;
 use crate::registry::Registry;
 use crate::settings::{Published, Settings};
 use crate::stats::{Totals, WorkerStats, bump};
@@ -59,6 +61,12 @@ pub struct Server {
     pub paused_until: AtomicI64,
     /// Connections of each worker.
     pub load: Vec<AtomicU64>,
+    /// Frees what takes long to free.
+    pub background: Background,
+    /// Memory at start and at its peak.
+    pub memory: Marks,
+    /// DEBUG SET-ACTIVE-EXPIRE: whether due keys are looked for.
+    pub active_expire: AtomicBool,
 }
 
 impl Server {
