@@ -1,5 +1,6 @@
-//! Requests: however a stream is cut into pieces, the parser finds the same commands and the same error, and
-//! never panics. The first bytes of an input choose limits and cuts, the rest is the stream.
+//! Requests: however a stream is cut into pieces, the parser finds the same commands and the same
+//! error, and never panics. The first bytes of an input choose limits and cuts, the rest is the
+//! stream.
 //!
 //! `cargo +nightly fuzz run parse`
 
@@ -60,7 +61,10 @@ fuzz_target!(|input: &[u8]| {
     };
     let whole = feed(stream, std::iter::once(stream.len()), &limits);
 
-    let mut ends: Vec<usize> = cuts.iter().map(|&cut| usize::from(cut) % (stream.len() + 1)).collect();
+    let mut ends: Vec<usize> = cuts
+        .iter()
+        .map(|&cut| usize::from(cut) % (stream.len() + 1))
+        .collect();
     ends.sort_unstable();
     let pieces = feed(stream, ends.into_iter().chain([stream.len()]), &limits);
     assert_eq!(whole, pieces);

@@ -1,7 +1,9 @@
-//! The client's side: replies from bytes, commands to bytes. For tests, the load generator and the command line.
+//! The client's side: replies from bytes, commands to bytes. For tests, the load generator and the
+//! command line.
 //!
-//! [`decode`] builds values; [`skip_reply`] only finds where a reply ends and is cheap enough to count replies at
-//! millions per second. Both take whole replies from the start of a buffer and say "not yet" for a prefix.
+//! [`decode`] builds values; [`skip_reply`] only finds where a reply ends and is cheap enough to
+//! count replies at millions per second. Both take whole replies from the start of a buffer and say
+//! "not yet" for a prefix.
 
 use memchr::memchr;
 
@@ -92,7 +94,8 @@ pub fn decode(buf: &[u8]) -> Result<Option<(Value, usize)>, DecodeError> {
     }
 }
 
-/// Length in bytes of the first reply in `buf`; None if it has not wholly arrived. Nesting costs no stack.
+/// Length in bytes of the first reply in `buf`; None if it has not wholly arrived. Nesting costs no
+/// stack.
 ///
 /// # Errors
 /// The bytes are not a reply. Bodies of simple replies are not looked at.
@@ -232,7 +235,7 @@ fn double(text: &[u8]) -> Result<f64, Stop> {
 /// Skips one line and its body; returns how many replies follow as its elements.
 #[inline]
 fn skip_one(rest: &mut Input<'_>) -> Result<u64, Stop> {
-    if let Some((len, header)) = plain_header(rest.buf.get(rest.at..).unwrap_or_default(), b'$') {
+    if let Some((len, header)) = plain_header(rest.buf, rest.at, b'$') {
         let start = rest.at;
         rest.at += header;
         if rest.body(len as usize).is_ok() {

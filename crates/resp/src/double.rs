@@ -1,10 +1,11 @@
 //! Doubles as text, digit for digit as the reference server prints them.
 //!
-//! Redis 8.2.3 prints integers of up to 62 bits as integers and everything else with Grisu2 (Loitsch, "Printing
-//! Floating-Point Numbers Quickly and Accurately with Integers", 2010). Grisu2's text always reads back as the
-//! same number, but in about 4 of 1000 random doubles it is not the shortest such text, or not the closest among
-//! the shortest: 1e23 prints as `99999999999999990000000`. Clients compare scores as text, so we compute the
-//! same digits rather than better ones.
+//! Redis 8.2.3 prints integers of up to 62 bits as integers and everything else with Grisu2
+//! (Loitsch, "Printing Floating-Point Numbers Quickly and Accurately with Integers", 2010).
+//! Grisu2's text always reads back as the same number, but in about 4 of 1000 random doubles it is
+//! not the shortest such text, or not the closest among the shortest: 1e23 prints as
+//! `99999999999999990000000`. Clients compare scores as text, so we compute the same digits rather
+//! than better ones.
 
 use crate::powers::{FIRST_POWER, POWER_STEP, POWERS};
 
@@ -15,8 +16,8 @@ const HIDDEN_BIT: u64 = 1 << FRACTION_BITS;
 /// The scaled number's binary exponent must lie here, so that its integer part fits into 32 bits.
 const SCALED_EXPONENT_MIN: i32 = -60;
 const SCALED_EXPONENT_MAX: i32 = -32;
-/// Grisu2 yields at most 17 digits (18 with a wrong guess of the power); the text adds a sign, a point, an exponent
-/// (`-1.2345678901234567e-308`: 24 bytes) or zeros (24 digits before the point).
+/// Grisu2 yields at most 17 digits (18 with a wrong guess of the power); the text adds a sign, a
+/// point, an exponent (`-1.2345678901234567e-308`: 24 bytes) or zeros (24 digits before the point).
 const TEXT_BYTES_MAX: usize = 32;
 const DIGITS_MAX: usize = 20;
 /// Weights of the digits before the point.
@@ -57,7 +58,8 @@ impl DoubleText {
     }
 }
 
-/// Writes `value` as Redis does: `3`, `-0`, `0.1`, `1e+20`, `1e-7`, `100000000000000000`, `inf`, `-inf`, `nan`.
+/// Writes `value` as Redis does: `3`, `-0`, `0.1`, `1e+20`, `1e-7`, `100000000000000000`, `inf`,
+/// `-inf`, `nan`.
 pub fn format_double(value: f64, text: &mut DoubleText) -> &[u8] {
     text.len = 0;
     if value.is_nan() {
@@ -164,7 +166,8 @@ impl Binary {
     }
 }
 
-/// Grisu2: digits inside the interval of numbers that round to `value`, which is positive and finite.
+/// Grisu2: digits inside the interval of numbers that round to `value`, which is positive and
+/// finite.
 fn shortest_digits(value: f64) -> Digits {
     let bits = value.to_bits();
     let fraction = bits & (HIDDEN_BIT - 1);
@@ -205,7 +208,8 @@ fn shortest_digits(value: f64) -> Digits {
     generate(exact, upper, lower, -decimal)
 }
 
-/// The power of ten that brings a number with this binary exponent into the scaled range, and its exponent.
+/// The power of ten that brings a number with this binary exponent into the scaled range, and its
+/// exponent.
 fn scaling_power(exponent: i32) -> (Binary, i32) {
     const LOG10_OF_2: f64 = 0.301_029_995_663_981_14;
     let estimate = (-f64::from(exponent + POWERS.len() as i32) * LOG10_OF_2) as i32;
@@ -227,8 +231,8 @@ fn scaling_power(exponent: i32) -> (Binary, i32) {
     }
 }
 
-/// Digits of `upper` until what is left is smaller than the interval, then the last digit moved towards `exact`.
-/// All three have the same exponent after scaling.
+/// Digits of `upper` until what is left is smaller than the interval, then the last digit moved
+/// towards `exact`. All three have the same exponent after scaling.
 fn generate(exact: Binary, upper: Binary, lower: Binary, exponent: i32) -> Digits {
     let mut digits = Digits {
         bytes: [0; DIGITS_MAX],
@@ -273,9 +277,9 @@ fn generate(exact: Binary, upper: Binary, lower: Binary, exponent: i32) -> Digit
     }
 }
 
-/// Lowers the last digit while that brings the text nearer to the exact number and keeps it in the interval.
-/// `unit` is the weight of that digit, `left` how far the digits are below the upper bound, `distance` how far the
-/// exact number is.
+/// Lowers the last digit while that brings the text nearer to the exact number and keeps it in the
+/// interval. `unit` is the weight of that digit, `left` how far the digits are below the upper
+/// bound, `distance` how far the exact number is.
 fn approach(digits: &mut Digits, width: u64, mut left: u64, unit: u64, distance: u64) {
     let last = digits.len - 1; // the interval excludes zero: a first digit was pushed
     while left < distance

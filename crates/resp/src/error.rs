@@ -29,8 +29,8 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The text that follows `-ERR Protocol error: ` on the wire. Bytes, because the offending byte is quoted in
-    /// it; a carriage return or line feed there shows as a space.
+    /// The text that follows `-ERR Protocol error: ` on the wire. Bytes, because the offending byte
+    /// is quoted in it; a carriage return or line feed there shows as a space.
     pub fn text(&self) -> Cow<'static, [u8]> {
         let fixed: &'static str = match *self {
             Self::BigInline => "too big inline request",

@@ -1,11 +1,12 @@
 //! Inline requests: a line of words, as typed into telnet.
 //!
-//! Words are separated by blanks. A word may contain quoted parts: in double quotes `\xHH`, `\n`, `\r`, `\t`,
-//! `\b`, `\a` and `\` before any other byte are escapes, in single quotes only `\'`. A closing quote must end its
-//! word. Outside of quotes a backslash is an ordinary byte.
+//! Words are separated by blanks. A word may contain quoted parts: in double quotes `\xHH`, `\n`,
+//! `\r`, `\t`, `\b`, `\a` and `\` before any other byte are escapes, in single quotes only `\'`. A
+//! closing quote must end its word. Outside of quotes a backslash is an ordinary byte.
 //!
-//! Source: behaviour of Redis 8.2.3 (see `tests/it/errors.rs`). One difference, on purpose: a NUL byte is an
-//! ordinary byte here, where Redis stops understanding the connection until 64 KiB have come.
+//! Source: behaviour of Redis 8.2.3 (see `tests/it/errors.rs`). One difference, on purpose: a NUL
+//! byte is an ordinary byte here, where Redis stops understanding the connection until 64 KiB have
+//! come.
 
 use crate::error::ProtocolError;
 use crate::parse::Span;
@@ -20,7 +21,8 @@ fn ends_word(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Appends the words of a line without quotes to `spans`. `line` starts the command and is at most 64 KiB long.
+/// Appends the words of a line without quotes to `spans`. `line` starts the command and is at most
+/// 64 KiB long.
 pub(crate) fn split_plain(line: &[u8], spans: &mut Vec<Span>) {
     let mut at = 0;
     while let Some(skipped) = line[at..].iter().position(|&b| !is_blank(b)) {
@@ -49,7 +51,8 @@ pub(crate) fn split_quoted(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
     Ok(words)
 }
 
-/// Moves the first word of `rest` to `word`; returns what follows it. A word ends behind its first quoted part.
+/// Moves the first word of `rest` to `word`; returns what follows it. A word ends behind its first
+/// quoted part.
 fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Result<&'a [u8], ProtocolError> {
     while let [first, tail @ ..] = rest {
         match *first {

@@ -1,11 +1,12 @@
 //! Output of one connection: pending bytes in the order in which they go to the socket.
 //!
-//! Copied bytes all lie in one buffer, `tail`. Large values are not copied: a chunk says "these bytes come before
-//! `tail[at]`". So a reply of small parts is one contiguous write, and dropping or measuring what was written is
-//! arithmetic on one offset.
+//! Copied bytes all lie in one buffer, `tail`. Large values are not copied: a chunk says "these
+//! bytes come before `tail[at]`". So a reply of small parts is one contiguous write, and dropping
+//! or measuring what was written is arithmetic on one offset.
 //!
 //! Invariants: chunks are sorted by `at`; `sent <= at <= tail.len()` for each; what is pending is
-//! `tail[sent..]` plus the chunks, less `chunk_sent` bytes of the first one. When nothing is pending, all is empty.
+//! `tail[sent..]` plus the chunks, less `chunk_sent` bytes of the first one. When nothing is
+//! pending, all is empty.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -13,14 +14,16 @@ use std::sync::Arc;
 
 /// An empty buffer keeps so much capacity; more is given back.
 const CAPACITY_KEPT: usize = 64 * 1024;
-/// Sent bytes are removed from a buffer that never becomes empty when they are more than this and than the rest.
+/// Sent bytes are removed from a buffer that never becomes empty when they are more than this and
+/// than the rest.
 const SENT_BYTES_MAX: usize = 64 * 1024;
 /// Inserting into a tail longer than this becomes a chunk instead of moving it.
 const MOVED_BYTES_MAX: usize = 16 * 1024;
 /// Decimal digits of the largest 64-bit number.
 const DIGITS_MAX: usize = 20;
 
-/// A place in the output to which it can be cut back. Valid until the next [`advance`](crate::Reply::advance).
+/// A place in the output to which it can be cut back. Valid until the next
+/// [`advance`](crate::Reply::advance).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(usize);
 
@@ -96,8 +99,8 @@ impl Output {
         Mark(self.tail.len())
     }
 
-    /// Chunks stand between a header and a line end of the same reply, so the offset alone tells which ones came
-    /// after the mark. What is already sent stays.
+    /// Chunks stand between a header and a line end of the same reply, so the offset alone tells
+    /// which ones came after the mark. What is already sent stays.
     pub(crate) fn truncate(&mut self, mark: Mark) {
         let len = mark.0.max(self.sent);
         self.tail.truncate(len);
@@ -118,7 +121,8 @@ impl Output {
         }
     }
 
-    /// Fills `slices` from its front with the pending bytes, as far as it reaches; returns how many were filled.
+    /// Fills `slices` from its front with the pending bytes, as far as it reaches; returns how many
+    /// were filled.
     pub(crate) fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         let mut at = self.sent;
@@ -174,7 +178,8 @@ impl Output {
         self.forget_sent();
     }
 
-    /// Keeps a buffer that never becomes empty from growing for ever; each byte is moved at most once on average.
+    /// Keeps a buffer that never becomes empty from growing for ever; each byte is moved at most
+    /// once on average.
     fn forget_sent(&mut self) {
         if self.sent <= SENT_BYTES_MAX || self.sent <= self.tail.len() / 2 {
             return;

@@ -1,12 +1,13 @@
 //! Requests: bytes of the read buffer to arguments, without copying them.
 //!
-//! A request is an array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`) or an inline line (see `inline`). The
-//! parser yields [`Span`]s into the read buffer. It owns nothing but the progress of a command that has not wholly
-//! arrived, so the bytes of a command are looked at once, in however many pieces they come.
+//! A request is an array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`) or an inline line (see
+//! `inline`). The parser yields [`Span`]s into the read buffer. It owns nothing but the progress of
+//! a command that has not wholly arrived, so the bytes of a command are looked at once, in however
+//! many pieces they come.
 //!
-//! As strict and as lax as Redis 8.2.3 (asked, see `tests/it/errors.rs`): numbers have no sign `+` and no leading
-//! zeros; whatever byte follows the carriage return of a header is skipped, and so are the two bytes that follow a
-//! bulk; a count of zero or less is a command without arguments.
+//! As strict and as lax as Redis 8.2.3 (asked, see `tests/it/errors.rs`): numbers have no sign `+`
+//! and no leading zeros; whatever byte follows the carriage return of a header is skipped, and so
+//! are the two bytes that follow a bulk; a count of zero or less is a command without arguments.
 
 use memchr::{memchr, memchr2};
 
@@ -23,7 +24,8 @@ const UNAUTHENTICATED_BULK_BYTES_MAX: u64 = 16384;
 /// Spans are kept for the next fragmented command up to this capacity.
 const PARTIAL_SPANS_KEPT: usize = 1024;
 
-/// One argument: bytes `start..start + len` relative to the start of the command in the read buffer.
+/// One argument: bytes `start..start + len` relative to the start of the command in the read
+/// buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Offset of the first byte from the start of the command.
@@ -46,10 +48,11 @@ impl Span {
 /// How much a client may send.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Longest argument in bytes (`proto-max-bulk-len`). A command that does not fit into 4 GiB is refused in any case.
+    /// Longest argument in bytes (`proto-max-bulk-len`). A command that does not fit into 4 GiB is
+    /// refused in any case.
     pub bulk_bytes_max: u64,
-    /// Longest unfinished input in bytes (`client-query-buffer-limit`). The parser holds no input: the caller
-    /// checks this one when its buffer grows.
+    /// Longest unfinished input in bytes (`client-query-buffer-limit`). The parser holds no input:
+    /// the caller checks this one when its buffer grows.
     pub query_bytes_max: u64,
     /// Whether the client has logged in or need not.
     pub authenticated: bool,
@@ -58,14 +61,15 @@ pub struct Limits {
 /// What the parser found at the start of the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A whole command is at `buf[..consumed]`; its arguments were appended to the spans. None appended: nothing to
-    /// do (empty line, `*0`, `*-1`).
+    /// A whole command is at `buf[..consumed]`; its arguments were appended to the spans. None
+    /// appended: nothing to do (empty line, `*0`, `*-1`).
     Command {
         /// Length of the command in the buffer, in bytes.
         consumed: usize,
     },
-    /// A whole inline command with quotes is at `buf[..consumed]`. Unquoting changes bytes, so its arguments are
-    /// copies, and no spans were appended. Rare: lines without quotes come as [`Step::Command`].
+    /// A whole inline command with quotes is at `buf[..consumed]`. Unquoting changes bytes, so its
+    /// arguments are copies, and no spans were appended. Rare: lines without quotes come as
+    /// [`Step::Command`].
     Inline {
         /// Length of the line in the buffer, in bytes.
         consumed: usize,
@@ -74,16 +78,18 @@ pub enum Step {
     },
     /// The command has not wholly arrived.
     Incomplete {
-        /// At least this many bytes are still to come (1 or more): the rest of the bulk that is under way. For
-        /// reserving buffer space; the number is what the client announced, up to `bulk_bytes_max`.
+        /// At least this many bytes are still to come (1 or more): the rest of the bulk that is
+        /// under way. For reserving buffer space; the number is what the client announced, up to
+        /// `bulk_bytes_max`.
         missing: usize,
     },
 }
 
 /// Request parser of one connection.
 ///
-/// Between two calls of [`Parser::next`] that answered `Incomplete`, the buffer may move in memory and grow at its
-/// end, but its bytes stay. After any other answer the next call starts a new command.
+/// Between two calls of [`Parser::next`] that answered `Incomplete`, the buffer may move in memory
+/// and grow at its end, but its bytes stay. After any other answer the next call starts a new
+/// command.
 #[derive(Debug, Default)]
 pub struct Parser {
     /// Arguments of the partial command found by earlier calls.
@@ -103,10 +109,11 @@ struct Cursor {
 }
 
 impl Parser {
-    /// Parses one command at the start of `buf`, going on where the last call for this command stopped.
+    /// Parses one command at the start of `buf`, going on where the last call for this command
+    /// stopped.
     ///
-    /// `spans` is an arena that a batch of commands shares: a command's spans are appended to it when the command
-    /// is complete, else it is left as it was (the parser keeps what it found).
+    /// `spans` is an arena that a batch of commands shares: a command's spans are appended to it
+    /// when the command is complete, else it is left as it was (the parser keeps what it found).
     ///
     /// # Errors
     /// The client broke the protocol; tell it and close. The parser is then as new.
@@ -149,7 +156,7 @@ impl Parser {
             Some(_) => return self.inline(buf, spans),
             None => return Ok(Step::Incomplete { missing: 1 }),
         }
-        let (count, at) = match plain_header(buf, b'*') {
+        let (count, at) = match plain_header(buf, 0, b'*') {
             Some((count, at)) => (count as i64, at), // at most 18 digits
             None => match self.line_number(buf, 0, ProtocolError::BigMultibulkCount)? {
                 Line::Number(count, at) => (count, at),
@@ -182,7 +189,8 @@ impl Parser {
         Ok(Step::Incomplete { missing })
     }
 
-    /// The same for a command of which earlier calls have read the count and perhaps some arguments.
+    /// The same for a command of which earlier calls have read the count and perhaps some
+    /// arguments.
     #[cold]
     fn go_on(
         &mut self,
@@ -213,8 +221,9 @@ impl Parser {
         })
     }
 
-    /// Appends the arguments from the cursor on, as far as they are there. Returns the bytes missing, 0 if none.
-    /// An argument whose body is incomplete is not passed: its header, a few bytes, is read again next time.
+    /// Appends the arguments from the cursor on, as far as they are there. Returns the bytes
+    /// missing, 0 if none. An argument whose body is incomplete is not passed: its header, a few
+    /// bytes, is read again next time.
     #[inline]
     fn arguments(
         &mut self,
@@ -229,13 +238,13 @@ impl Parser {
         };
         let mut at = cursor.at;
         while cursor.left > 0 {
-            let (len, body) = match plain_header(buf.get(at..).unwrap_or_default(), b'$') {
+            let (len, body) = match plain_header(buf, at, b'$') {
                 Some((len, header)) => (len, at + header),
                 None => {
                     cursor.at = at;
                     match self.bulk_header(buf, at)? {
                         Some(header) => header,
-                        None => return Ok(1),
+                        None => return bytes_missing(buf.len() as u64 + 1, buf.len()),
                     }
                 }
             };
@@ -259,7 +268,8 @@ impl Parser {
         Ok(0)
     }
 
-    /// Length and body offset of the bulk whose header starts at `at` and is not a plain one; None: incomplete.
+    /// Length and body offset of the bulk whose header starts at `at` and is not a plain one; None:
+    /// incomplete.
     #[cold]
     fn bulk_header(
         &mut self,
@@ -346,13 +356,15 @@ enum Line {
     Incomplete,
 }
 
-/// Number and length of the header line that `rest` starts with, if the line is a plain one: of this type, whole in
+/// Number and length of the header line at `at`, if the line is a plain one: of this type, whole in
 /// the buffer, at most 18 digits, no sign, no leading zero. Everything else, right or wrong, is for
 /// [`Parser::line_number`] to judge, and so is a line at the very end of the buffer.
 #[inline(always)]
-pub(crate) fn plain_header(rest: &[u8], kind: u8) -> Option<(u64, usize)> {
+pub(crate) fn plain_header(buf: &[u8], at: usize, kind: u8) -> Option<(u64, usize)> {
     // The shortest argument, `$0\r\n\r\n`, has six bytes: nothing that is complete is shorter.
-    let &[first, a, b, c, d, _] = rest.first_chunk()?;
+    let &[first, a, b, c, d, _] = buf.get(at..at + 6)? else {
+        return None;
+    };
     let value = u64::from(a.wrapping_sub(b'0'));
     if first != kind || value > 9 {
         return None;
@@ -372,7 +384,7 @@ pub(crate) fn plain_header(rest: &[u8], kind: u8) -> Option<(u64, usize)> {
     if digit <= 9 && d == b'\r' {
         return Some((value * 10 + digit, 6));
     }
-    longer_header(rest, value)
+    longer_header(&buf[at..], value)
 }
 
 /// Goes on with [`plain_header`] at the third digit.

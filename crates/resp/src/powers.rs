@@ -1,7 +1,9 @@
-//! Powers of ten for `double`: `10^(-348 + 8 * i)` as a significand of 64 bits and a binary exponent.
+//! Powers of ten for `double`: `10^(-348 + 8 * i)` as a significand of 64 bits and a binary
+//! exponent.
 //!
-//! `POWERS[i] = (f, e)` means `f * 2^e`, with `2^63 <= f < 2^64` rounded to nearest. The table is computed, not
-//! copied: `tests::powers_are_right` in `double` checks every row with exact arithmetic.
+//! `POWERS[i] = (f, e)` means `f * 2^e`, with `2^63 <= f < 2^64` rounded to nearest. The table is
+//! computed, not copied: `tests::powers_are_right` in `double` checks every row with exact
+//! arithmetic.
 
 /// Decimal exponent of the first row.
 pub(crate) const FIRST_POWER: i32 = -348;

@@ -1,7 +1,8 @@
 //! Replies: the forms of RESP2 and RESP3, written to a connection's output.
 //!
-//! A handler says what it answers (`map`, `double`, `null`); this file knows how each protocol spells it. Nothing
-//! here formats: lengths and small integers come from tables, others from `itoa`.
+//! A handler says what it answers (`map`, `double`, `null`); this file knows how each protocol
+//! spells it. Nothing here formats: lengths and small integers come from tables, others from
+//! `itoa`.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ const TABLE_ROWS: usize = 1024;
 /// Bytes of a header of any length: type, 20 digits, line end.
 const HEADER_BYTES_MAX: usize = 23;
 
-/// Header lines of one type for the numbers below [`TABLE_ROWS`]. A row holds the line in its first bytes and the
-/// line's length in the last, so that writing one is an eight-byte store.
+/// Header lines of one type for the numbers below [`TABLE_ROWS`]. A row holds the line in its first
+/// bytes and the line's length in the last, so that writing one is an eight-byte store.
 type HeaderTable = [[u8; 8]; TABLE_ROWS];
 
 static BULK: HeaderTable = header_table(b'$');
@@ -117,7 +118,8 @@ impl Reply {
         self.line(b'+', text);
     }
 
-    /// An error: its code and text, without `-` and line end. Line ends inside become spaces, around it they go.
+    /// An error: its code and text, without `-` and line end. Line ends inside become spaces,
+    /// around it they go.
     pub fn error(&mut self, text: &[u8]) {
         self.line(b'-', trim_line_ends(text));
     }
@@ -252,12 +254,14 @@ impl Reply {
         self.out.tail.extend_from_slice(encoded);
     }
 
-    /// Header of an array whose length is told to [`finish`](Self::finish) after its elements are written.
+    /// Header of an array whose length is told to [`finish`](Self::finish) after its elements are
+    /// written.
     pub fn array_later(&mut self) -> Later {
         self.later(b'*', 1)
     }
 
-    /// Header of a map whose number of pairs is told to [`finish`](Self::finish) after they are written.
+    /// Header of a map whose number of pairs is told to [`finish`](Self::finish) after they are
+    /// written.
     pub fn map_later(&mut self) -> Later {
         match self.proto {
             Proto::Resp2 => self.later(b'*', 2),
@@ -265,7 +269,8 @@ impl Reply {
         }
     }
 
-    /// Header of a set whose length is told to [`finish`](Self::finish) after its elements are written.
+    /// Header of a set whose length is told to [`finish`](Self::finish) after its elements are
+    /// written.
     pub fn set_later(&mut self) -> Later {
         match self.proto {
             Proto::Resp2 => self.later(b'*', 1),
@@ -273,12 +278,13 @@ impl Reply {
         }
     }
 
-    /// Writes the length of an aggregate: its elements, for a map its pairs. Aggregates within each other are
-    /// finished inner first, and none is open across [`advance`](Self::advance).
+    /// Writes the length of an aggregate: its elements, for a map its pairs. Aggregates within each
+    /// other are finished inner first, and none is open across [`advance`](Self::advance).
     pub fn finish(&mut self, later: Later, len: usize) {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(len as u64 * later.factor).as_bytes();
-        // The placeholder takes the last digit; the others, which are rarely there, are inserted before it.
+        // The placeholder takes the last digit; the others, which are rarely there, are inserted
+        // before it.
         if let [more @ .., last] = digits {
             self.out.tail[later.digit_at] = *last;
             if !more.is_empty() {
@@ -316,8 +322,8 @@ impl Reply {
         self.out.contiguous()
     }
 
-    /// Fills `slices` from its front with the pending bytes in order, as far as it reaches; returns how many
-    /// slices were filled (none of them is empty).
+    /// Fills `slices` from its front with the pending bytes in order, as far as it reaches; returns
+    /// how many slices were filled (none of them is empty).
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.out.io_slices(slices)
     }

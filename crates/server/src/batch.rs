@@ -100,8 +100,8 @@ impl Batch {
             return false;
         }
         let limits = Limits {
-            bulk_bytes_max: settings.bulk_bytes_max,
-            query_bytes_max: settings.query_bytes_max,
+            bulk_bytes_max: settings.proto_max_bulk_len_bytes,
+            query_bytes_max: settings.client_query_buffer_limit_bytes,
             authenticated: connection.client.authenticated,
         };
         while !self.is_full() {

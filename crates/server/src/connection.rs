@@ -156,9 +156,9 @@ impl Connection {
 
     /// Whether its unread query or its unwritten replies have grown beyond the limits.
     pub fn over_limits(&self, settings: &Settings, stats: &WorkerStats) -> bool {
-        let hard = settings.output.hard_bytes;
+        let hard = settings.client_output_buffer_limit.normal.hard_bytes;
         let output = hard > 0 && self.out.len_bytes() as u64 > hard;
-        let query = self.input.unread().len() as u64 > settings.query_bytes_max;
+        let query = self.input.unread().len() as u64 > settings.client_query_buffer_limit_bytes;
         bump(&stats.output_limit_closes, u64::from(output));
         bump(&stats.query_limit_closes, u64::from(query));
         output || query

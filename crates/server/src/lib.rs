@@ -28,4 +28,5 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod stats;
+pub mod version;
 pub mod worker;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -45,6 +46,21 @@ pub fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Listener> {
     Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
 }
 
+/// Opens a unix listener, replacing a socket file that a dead server has left.
+///
+/// # Errors
+/// As the operating system says.
+pub fn bind_unix(path: &Path) -> io::Result<Listener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    Ok(Listener::Unix(
+        UnixListener::bind(path)?,
+        path.display().to_string(),
+    ))
+}
+
 impl Listener {
     /// Registers for new connections.
     ///
@@ -81,7 +97,7 @@ impl Listener {
 }
 
 fn admit(mut stream: Stream, peer: String, server: &Server, settings: &Settings) {
-    if server.clients.count() >= settings.clients_max {
+    if server.clients.count() >= u64::from(settings.maxclients) {
         server.refused.fetch_add(1, Ordering::Relaxed);
         return refuse(&mut stream, b"-ERR max number of clients reached\r\n");
     }
@@ -120,9 +136,9 @@ fn tune(stream: &mio::net::TcpStream, settings: &Settings) {
     let socket = SockRef::from(stream);
     // Best effort: a socket without these options works, only slower to notice a dead peer.
     let _ = socket.set_tcp_nodelay(true);
-    if settings.keepalive_seconds > 0 {
-        let idle = Duration::from_secs(settings.keepalive_seconds);
-        let interval = Duration::from_secs((settings.keepalive_seconds / 3).max(1));
+    if settings.tcp_keepalive_seconds > 0 {
+        let idle = Duration::from_secs(u64::from(settings.tcp_keepalive_seconds));
+        let interval = Duration::from_secs(u64::from(settings.tcp_keepalive_seconds / 3).max(1));
         let keepalive = TcpKeepalive::new()
             .with_time(idle)
             .with_interval(interval)

@@ -1,16 +1,43 @@
-//! The program: reads the configuration, builds the server, runs it until a signal ends it.
+//! The program: chooses between serving and the subcommands, and ends with one line if it cannot.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+
+use server::config::Config;
+use server::config::cli::{HELP, Invocation, parse_arguments};
+use server::version::{REDIS_VERSION, VERSION};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    match server::run::main() {
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == "bench") {
+        arguments[0] = "ruddle bench".into();
+        return bench::main(arguments.into_iter());
+    }
+    match start(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ruddle: {error}");
+        Err(why) => {
+            eprintln!("ruddle: {why}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: Vec<OsString>) -> Result<(), String> {
+    match parse_arguments(arguments).map_err(|error| error.to_string())? {
+        Invocation::Version => {
+            println!("Ruddle server v={VERSION} (speaks Redis {REDIS_VERSION})");
+            Ok(())
+        }
+        Invocation::Help => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Invocation::Serve(sources) => {
+            let config = Config::load(&sources).map_err(|error| error.to_string())?;
+            server::run::serve(config)
         }
     }
 }

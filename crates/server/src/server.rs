@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 
 use crate::background::Background;
 use crate::clients::{Card, Clients};
+use crate::config::Config;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
 use crate::registry::Registry;
-use crate::settings::{Published, Settings};
+use crate::settings::Published;
 use crate::stats::{Totals, WorkerStats, bump};
 
 /// Which commands a pause holds back.
@@ -35,6 +36,8 @@ pub struct Server {
     pub keyspace: Keyspace,
     /// All commands.
     pub registry: Registry,
+    /// The whole configuration, for CONFIG.
+    pub config: Mutex<Config>,
     /// Settings for the workers.
     pub settings: Published,
     /// Connected clients.
@@ -71,18 +74,16 @@ pub struct Server {
 
 impl Server {
     /// A server without data for `mailboxes.len()` workers.
-    pub fn new(
-        workers: usize,
-        databases: u32,
-        settings: Settings,
-        mailboxes: Vec<Mailbox>,
-    ) -> Server {
+    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> Server {
+        let workers = mailboxes.len();
+        let settings = config.settings().clone();
         let registry = Registry::new();
         let clock = SystemClock::new();
         let seed = Seed::random();
         Server {
-            keyspace: Keyspace::new(Keyspace::stripes_for(workers), databases, seed),
+            keyspace: Keyspace::new(Keyspace::stripes_for(workers), settings.databases, seed),
             settings: Published::new(settings),
+            config: Mutex::new(config),
             clients: Clients::default(),
             stats: (0..workers)
                 .map(|_| WorkerStats::new(registry.len()))

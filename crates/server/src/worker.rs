@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::ids::ClientId;
+use base::rng::seed_from_os;
 use engine::env::Env;
 use engine::keyspace::Lease;
 use engine::tx::{Step, WalkTx};
@@ -22,7 +23,7 @@ use crate::connection::{Accepted, Connection, Waiting};
 use crate::listener::Listener;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::server::Server;
-use crate::settings::Settings;
+use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
@@ -81,9 +82,9 @@ pub struct Worker<'k> {
 
 impl<'k> Worker<'k> {
     /// A worker without connections.
-    pub fn new(server: &'k Server, id: WorkerId, seat: Seat, seed: u64) -> Worker<'k> {
+    pub fn new(server: &'k Server, id: WorkerId, seat: Seat) -> Worker<'k> {
         let settings = server.settings.get();
-        let env = Env::new(settings.engine_limits(), seed);
+        let env = Env::new(engine_limits(&settings), seed_from_os());
         Worker {
             server,
             stats: &server.stats[usize::from(id.0)],
@@ -160,7 +161,7 @@ impl<'k> Worker<'k> {
         if version != self.settings_version {
             self.settings_version = version;
             self.settings = self.server.settings.get();
-            self.env.limits = self.settings.engine_limits();
+            self.env.limits = engine_limits(&self.settings);
         }
     }
 
@@ -195,7 +196,7 @@ impl<'k> Worker<'k> {
             self.server.forget(&card);
             return;
         }
-        let client = Client::new(card, self.settings.password.is_empty());
+        let client = Client::new(card, self.settings.requirepass.is_none());
         entry.insert(Connection::new(stream, client));
     }
 

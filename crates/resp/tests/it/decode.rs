@@ -77,7 +77,9 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_look_like_replies_are_survived(text in "([*%~>$=!:,#_+-]-?[0-9a-z]{0,3}\r\n){0,20}") {
+    fn bytes_that_look_like_replies_are_survived(
+        text in "([*%~>$=!:,#_+-]-?[0-9a-z]{0,3}\r\n){0,20}",
+    ) {
         let decoded = decode(text.as_bytes());
         if let Ok(Some((_, len))) = decoded {
             prop_assert_eq!(skip_reply(text.as_bytes()), Ok(Some(len)));

@@ -1,4 +1,5 @@
-//! Odd requests and what becomes of them. Every row was sent to Redis 8.2.3 over a raw socket and agrees with it.
+//! Odd requests and what becomes of them. Every row was sent to Redis 8.2.3 over a raw socket and
+//! agrees with it.
 
 use resp::{Limits, ProtocolError};
 
@@ -9,7 +10,8 @@ const UNAUTHENTICATED: Limits = Limits {
     ..LIMITS
 };
 
-/// A request and its commands: words joined by `|`, commands by `;` (a command without words is empty).
+/// A request and its commands: words joined by `|`, commands by `;` (a command without words is
+/// empty).
 const ACCEPTED: &[(&[u8], &[u8])] = &[
     (b"*1\r\n$4\r\nPING\r\n", b"PING"),
     (b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", b"ECHO|"),
@@ -235,7 +237,8 @@ fn a_command_beyond_4_gib_is_refused() {
     }
 }
 
-/// What a command leaves behind must not reach the next one: every row after every accepted row, in single bytes.
+/// What a command leaves behind must not reach the next one: every row after every accepted row, in
+/// single bytes.
 #[test]
 fn rows_arrive_in_any_pieces() {
     let rows = ACCEPTED.iter().chain(REFUSED).map(|(request, _)| request);

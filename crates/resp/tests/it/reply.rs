@@ -1,4 +1,5 @@
-//! Replies: exact bytes in both protocols, reading them back, and the output queue against a plain byte vector.
+//! Replies: exact bytes in both protocols, reading them back, and the output queue against a plain
+//! byte vector.
 
 use std::io::IoSlice;
 use std::sync::Arc;

@@ -123,8 +123,8 @@ fn spans_of_a_batch_share_an_arena() {
     assert_eq!(lengths, [3, 1, 4]);
 }
 
-/// Byte by byte, a command of many arguments costs about its length, not the square of it: the work is counted by
-/// what a call may look at, since the parser resumes where it stopped.
+/// Byte by byte, a command of many arguments costs about its length, not the square of it: the work
+/// is counted by what a call may look at, since the parser resumes where it stopped.
 #[test]
 fn many_pieces_cost_no_more_than_one() {
     let args: Command = (0..20_000).map(|i| i.to_string().into_bytes()).collect();

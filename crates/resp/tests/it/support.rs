@@ -18,8 +18,9 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<ProtocolError>,
 }
 
-/// Parses a stream that arrives in pieces ending at `cuts` (ascending) and at its end, as a connection does: each
-/// command starts at the front of the buffer. The buffer of each call is a new allocation.
+/// Parses a stream that arrives in pieces ending at `cuts` (ascending) and at its end, as a
+/// connection does: each command starts at the front of the buffer. The buffer of each call is a
+/// new allocation.
 pub(crate) fn feed(stream: &[u8], cuts: &[usize], limits: &Limits) -> Outcome {
     let mut outcome = Outcome::default();
     let mut parser = Parser::default();
