@@ -56,7 +56,7 @@ pub enum Garbage {
     /// A long string.
     String(Arc<Vec<u8>>),
     /// All entries of a flushed table.
-    Table(Table),
+    Table(Box<Table>),
 }
 
 /// See the module's head.
@@ -157,7 +157,9 @@ impl Env {
     pub fn discard_table(&self, table: Table) {
         if !table.is_empty() {
             add(&self.stats.lazyfreed_objects, table.len() as u64);
-            self.garbage.borrow_mut().push(Garbage::Table(table));
+            self.garbage
+                .borrow_mut()
+                .push(Garbage::Table(Box::new(table)));
         }
     }
 

@@ -52,34 +52,12 @@ pub struct Policy {
     pub order: Order,
 }
 
-/// Every policy with its name in the configuration.
-pub const POLICIES: &[(&str, Policy)] = &[
-    ("volatile-lru", policy(Scope::Volatile, Order::LeastRecent)),
-    ("volatile-lfu", policy(Scope::Volatile, Order::LeastFrequent)),
-    ("volatile-random", policy(Scope::Volatile, Order::Random)),
-    ("volatile-ttl", policy(Scope::Volatile, Order::NearestDeadline)),
-    ("allkeys-lru", policy(Scope::All, Order::LeastRecent)),
-    ("allkeys-lfu", policy(Scope::All, Order::LeastFrequent)),
-    ("allkeys-random", policy(Scope::All, Order::Random)),
-];
-
-const fn policy(scope: Scope, order: Order) -> Policy {
-    Policy { scope, order }
-}
-
 /// Candidates kept.
 const POOL_MAX: usize = 16;
 /// Rounds of sampling that find only keys which are gone by the time of their turn.
 const ROUNDS_MAX: usize = 16;
 
 impl Policy {
-    /// The name in the configuration.
-    pub fn name(self) -> &'static str {
-        let row = POLICIES.iter().find(|(_, policy)| *policy == self);
-        // Only volatile-ttl looks at deadlines: there is no allkeys-ttl, in Redis or in the table.
-        row.map_or("volatile-ttl", |(name, _)| name)
-    }
-
     /// Keys of a table that may be evicted.
     fn population(self, table: &Table) -> usize {
         match self.scope {
@@ -149,7 +127,12 @@ impl Pool {
     /// Takes a candidate in, unless it is known or worse than all of a full pool.
     fn offer(&mut self, score: u64, db: DbIndex, key: &[u8]) {
         let full = self.candidates.len() >= POOL_MAX;
-        if full && self.candidates.first().is_some_and(|worst| score <= worst.score) {
+        if full
+            && self
+                .candidates
+                .first()
+                .is_some_and(|worst| score <= worst.score)
+        {
             return;
         }
         let first_equal = self.candidates.partition_point(|other| other.score < score);
@@ -173,7 +156,9 @@ impl Pool {
 
     /// Whether another candidate beats this score.
     fn has_better_than(&self, score: u64) -> bool {
-        self.candidates.last().is_some_and(|best| best.score > score)
+        self.candidates
+            .last()
+            .is_some_and(|best| best.score > score)
     }
 
     /// Deletes the best key to be found; `false` when no key may be evicted. Covers stripes of its own choice with `lease`, one at a time.
@@ -199,16 +184,14 @@ impl Pool {
 
     /// Offers some keys of a random stripe, from each database, as Redis does. Whether there were any
     /// in the whole keyspace.
-    fn sample(
-        &mut self,
-        policy: Policy,
-        samples: usize,
-        lease: &mut Lease<'_>,
-        env: &Env,
-    ) -> bool {
+    fn sample(&mut self, policy: Policy, samples: usize, lease: &mut Lease<'_>, env: &Env) -> bool {
         let keyspace = lease.keyspace();
         let stripes = keyspace.stripe_count();
-        let wanted = if policy.order == Order::Random { 1 } else { samples };
+        let wanted = if policy.order == Order::Random {
+            1
+        } else {
+            samples
+        };
         let start = env.random_below(u64::from(stripes)) as u32;
         for step in 0..stripes {
             lease.cover_one(StripeId((start + step) % stripes));

@@ -172,13 +172,7 @@ unsafe fn control(name: &'static [u8]) -> bool {
     use std::ptr::null_mut;
     // SAFETY: the name is terminated, and all value pointers are null as the control demands.
     let status = unsafe {
-        tikv_jemalloc_sys::mallctl(
-            name.as_ptr().cast(),
-            null_mut(),
-            null_mut(),
-            null_mut(),
-            0,
-        )
+        tikv_jemalloc_sys::mallctl(name.as_ptr().cast(), null_mut(), null_mut(), null_mut(), 0)
     };
     status == 0
 }

@@ -9,6 +9,8 @@
 //! Why this keeps stale keys few: a segment is looked through when 0.75 % of its keys are due
 //! (`Table::visit_expired`), and that is noticed after a pause, which is short while keys expire.
 
+use std::sync::atomic::Ordering;
+
 use engine::env::Env;
 use engine::expire::{Lap, Sweep, Swept};
 use engine::keyspace::{Keyspace, Lease};
@@ -64,7 +66,7 @@ impl Cycle {
     pub fn run(
         &mut self,
         now_nanos: u64,
-        effort: u64,
+        effort: u32,
         server: &Server,
         stats: &WorkerStats,
         lease: &mut Lease<'_>,
@@ -77,7 +79,7 @@ impl Cycle {
             self.next_nanos = now_nanos + PAUSE_MAX_NANOS;
             return;
         }
-        let share = SHARE_PERCENT + SHARE_PERCENT_PER_EFFORT * effort.saturating_sub(1);
+        let share = SHARE_PERCENT + SHARE_PERCENT_PER_EFFORT * u64::from(effort.saturating_sub(1));
         let mut spent;
         let lap = loop {
             let swept = self.sweep.step(lease, env);
@@ -108,7 +110,9 @@ impl Cycle {
         // Smoothed as Redis smooths its estimate: one twentieth of the news.
         let stale_ppm = lap.expired as f64 * 1e6 / lap.volatile.max(1) as f64;
         self.stale_ppm = self.stale_ppm * 0.95 + stale_ppm * 0.05;
-        stats.set_expired_stale_ppm(self.stale_ppm as u64);
+        stats
+            .expired_stale_ppm
+            .store(self.stale_ppm as u64, Ordering::Relaxed);
         // A lap costs time even if nothing is due: with many keys, laps must not follow too closely.
         let least = PAUSE_MIN_NANOS.max(self.lap_nanos * 4);
         self.lap_nanos = 0;

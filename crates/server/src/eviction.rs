@@ -23,7 +23,7 @@ use engine::spec::Flags;
 
 use crate::allocator;
 use crate::server::Server;
-use crate::settings::Settings;
+use crate::settings::{Settings, eviction};
 
 /// Keys evicted between two looks at the clock and at the other threads' memory.
 const KEYS_PER_LOOK: usize = 16;
@@ -31,8 +31,8 @@ const KEYS_PER_LOOK: usize = 16;
 /// no limit. These are Redis's figures.
 const TENACITY_STEP: Duration = Duration::from_micros(50);
 const TENACITY_GROWTH: f64 = 1.15;
-const TENACITY_LINEAR_MAX: u64 = 10;
-const TENACITY_UNLIMITED: u64 = 100;
+const TENACITY_LINEAR_MAX: u32 = 10;
+const TENACITY_UNLIMITED: u32 = 100;
 
 /// Whether a command that needs memory may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Evictor {
         lease: &mut Lease<'_>,
         env: &Env,
     ) -> Room {
-        let limit = settings.memory_bytes_max;
+        let limit = settings.maxmemory_bytes;
         if limit == 0 || self.used() <= limit {
             self.behind = false;
             return Room::Enough;
@@ -118,19 +118,20 @@ impl Evictor {
         lease: &mut Lease<'_>,
         env: &Env,
     ) -> Room {
-        if self.policy != settings.eviction {
-            self.policy = settings.eviction;
+        let policy = eviction(settings.maxmemory_policy);
+        if self.policy != policy {
+            self.policy = policy;
             self.pool.clear();
         }
         self.behind = false;
-        let Some(policy) = settings.eviction else {
+        let Some(policy) = policy else {
             return without_candidates(server);
         };
-        let limit = settings.memory_bytes_max;
+        let limit = settings.maxmemory_bytes;
         let until = server
             .ticks_nanos()
-            .saturating_add(nanos_max(settings.eviction_tenacity));
-        let samples = settings.eviction_samples as usize;
+            .saturating_add(nanos_max(settings.maxmemory_eviction_tenacity));
+        let samples = settings.maxmemory_samples as usize;
         while self.used() > limit {
             for _ in 0..KEYS_PER_LOOK {
                 if !self.pool.evict_one(policy, samples, lease, env) {
@@ -163,13 +164,13 @@ fn without_candidates(server: &Server) -> Room {
 }
 
 /// How long one call may take, by `maxmemory-eviction-tenacity`.
-fn nanos_max(tenacity: u64) -> u64 {
+fn nanos_max(tenacity: u32) -> u64 {
     if tenacity >= TENACITY_UNLIMITED {
         return u64::MAX;
     }
-    let linear = TENACITY_STEP.as_nanos() as u64 * tenacity.min(TENACITY_LINEAR_MAX);
+    let linear = TENACITY_STEP * tenacity.min(TENACITY_LINEAR_MAX);
     let beyond = tenacity.saturating_sub(TENACITY_LINEAR_MAX);
-    (linear as f64 * TENACITY_GROWTH.powi(beyond as i32)) as u64
+    (linear.as_nanos() as f64 * TENACITY_GROWTH.powi(beyond as i32)) as u64
 }
 
 #[cfg(test)]

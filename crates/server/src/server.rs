@@ -1,6 +1,7 @@
 //! What the workers share: data, configuration, clients, counters, mailboxes.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use base::hash::Seed;
@@ -74,13 +75,16 @@ pub struct Server {
 
 impl Server {
     /// A server without data for `mailboxes.len()` workers.
-    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> Server {
+    ///
+    /// # Errors
+    /// The operating system gives no thread for background work.
+    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> io::Result<Server> {
         let workers = mailboxes.len();
         let settings = config.settings().clone();
         let registry = Registry::new();
         let clock = SystemClock::new();
         let seed = Seed::random();
-        Server {
+        let server = Server {
             keyspace: Keyspace::new(Keyspace::stripes_for(workers), settings.databases, seed),
             settings: Published::new(settings),
             config: Mutex::new(config),
@@ -99,7 +103,12 @@ impl Server {
             pause: Mutex::new(None),
             paused_until: AtomicI64::new(0),
             load: (0..workers).map(|_| AtomicU64::new(0)).collect(),
-        }
+            background: Background::start()?,
+            memory: Marks::default(),
+            active_expire: AtomicBool::new(true),
+        };
+        server.memory.start(server.started);
+        Ok(server)
     }
 
     /// The worker with the fewest connections; it is counted as having one more.
@@ -124,7 +133,7 @@ impl Server {
 
     /// Frees values away from the workers.
     pub fn free_later(&self, garbage: Vec<Garbage>) {
-        drop(garbage);
+        self.background.free(garbage);
     }
 
     /// The wall clock.
@@ -143,6 +152,11 @@ impl Server {
     #[inline]
     pub fn is_pausing(&self) -> bool {
         self.paused_until.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
+    pub fn expires_actively(&self) -> bool {
+        self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
     }
 
     /// What the pause in force holds back.
