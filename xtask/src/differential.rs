@@ -1,4 +1,5 @@
-//! `cargo xtask differential`: Ruddle and a peer side by side under one random stream; see `testkit::differential`.
+//! `cargo xtask differential`: Ruddle and a peer side by side under one random stream; see
+//! `testkit::differential`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

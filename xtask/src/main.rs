@@ -1,10 +1,18 @@
 //! Project automation: `cargo xtask TASK`. The only automation there is; CI runs nothing else.
 //!
-//! Each task is a module with one `run`. A task that fails says why in one message and ends with code 1.
+//! Each task is a module with one `run`. A task that fails says why in one message and ends with
+//! code 1.
 
+mod bench;
 mod differential;
+mod docs;
+mod inventory;
 mod peers;
+mod server;
 mod shell;
+mod smoke;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -21,14 +29,26 @@ struct Cli {
 enum Task {
     /// Install the pinned peers (Redis, Valkey, redis-py) into target/peers, without root.
     Peers,
+    /// Measure Ruddle and the peers side by side.
+    Bench(bench::Options),
     /// Send one random stream of commands to two servers and compare every reply.
     Differential(differential::Options),
+    /// Check the rules of the house.
+    Tidy(tidy::Options),
+    /// Write COMPATIBILITY.md anew.
+    Docs,
+    /// Run every check there is; ends with `N passed, N failed`.
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Peers => peers::run(),
+        Task::Bench(options) => bench::run(&options),
         Task::Differential(options) => differential::run(&options),
+        Task::Tidy(options) => tidy::run(&options),
+        Task::Docs => docs::run(),
+        Task::Test(options) => test::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,10 @@
-//! `cargo xtask peers`: the reference servers and the client library, pinned, from PyPI, without root.
+//! `cargo xtask peers`: the reference servers and the client library, pinned, from PyPI, without
+//! root.
 //!
 //! `pip install --target` rather than a virtual environment: it needs nothing but pip (Debian ships
-//! Python without `ensurepip`), works on externally managed installations, and honours pip's own configuration
-//! (`PIP_FIND_LINKS`, a cache, a mirror). A stamp file makes the second run a matter of milliseconds.
+//! Python without `ensurepip`), works on externally managed installations, and honours pip's own
+//! configuration (`PIP_FIND_LINKS`, a cache, a mirror). A stamp file makes the second run a matter
+//! of milliseconds.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -20,8 +20,8 @@ impl Seed {
     #[must_use]
     pub fn random() -> Self {
         let word = || {
-            // A multiplier of few bits would mix badly. One draw in 100,000,000 has under 10 or
-            // over 54 ones.
+            // A multiplier of few bits would mix badly. Fewer than one draw in 100,000,000 has
+            // under 10 or over 54 ones.
             loop {
                 let word = rng::seed_from_os();
                 if (10..=54).contains(&word.count_ones()) {

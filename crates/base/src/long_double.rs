@@ -8,7 +8,7 @@
 use rustc_apfloat::Float;
 use rustc_apfloat::ieee::X87DoubleExtended;
 
-use crate::num::{self, FloatText, HexFloat};
+use crate::num::{self, FloatText, WideFloat};
 
 /// Digits printed after the decimal point before trailing zeros are cut.
 const FRACTION_DIGITS: usize = 17;
@@ -41,7 +41,7 @@ impl LongDouble {
         let value = match num::classify(magnitude)? {
             FloatText::Infinity => X87DoubleExtended::INFINITY,
             FloatText::Decimal => in_range(decimal(magnitude)?, num::has_nonzero_digit(magnitude))?,
-            FloatText::Hex(hex) => in_range(from_hex(&hex), hex.mantissa != 0)?,
+            FloatText::Hex(hex) => in_range(from_wide(&hex), hex.mantissa != 0)?,
         };
         Some(Self(if negative { -value } else { value }))
     }
@@ -137,6 +137,9 @@ enum Unpacked {
 
 /// A decimal number without sign that begins with a digit or a point.
 fn decimal(magnitude: &[u8]) -> Option<X87DoubleExtended> {
+    if let Some(wide) = WideFloat::parse_short_decimal(magnitude) {
+        return Some(from_wide(&wide));
+    }
     // The library takes an exponent without digits for zero; `strtold` leaves it as garbage.
     let ends_well = magnitude
         .last()
@@ -148,8 +151,8 @@ fn decimal(magnitude: &[u8]) -> Option<X87DoubleExtended> {
 }
 
 /// The nearest number; infinity when too large, subnormal or zero when small.
-fn from_hex(hex: &HexFloat) -> X87DoubleExtended {
-    let (kept, power) = hex.round(X87DoubleExtended::PRECISION as u32, LOWEST_POWER);
+fn from_wide(wide: &WideFloat) -> X87DoubleExtended {
+    let (kept, power) = wide.round(X87DoubleExtended::PRECISION as u32, LOWEST_POWER);
     // Both limits lie so far outside the format that pinning to them changes nothing.
     let power = power.clamp(-40_000, 40_000) as i32;
     X87DoubleExtended::from_u128(kept).value.scalbn(power)

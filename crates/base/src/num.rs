@@ -118,13 +118,13 @@ pub(crate) enum FloatText {
     /// Begins like a decimal number; not checked further.
     Decimal,
     /// A complete hexadecimal number.
-    Hex(HexFloat),
+    Hex(WideFloat),
 }
 
 /// Tells the kinds of number apart by their beginning. `None`: certainly no number.
 pub(crate) fn classify(magnitude: &[u8]) -> Option<FloatText> {
     match magnitude {
-        [b'0', b'x' | b'X', rest @ ..] => HexFloat::parse(rest).map(FloatText::Hex),
+        [b'0', b'x' | b'X', rest @ ..] => WideFloat::parse_hex(rest).map(FloatText::Hex),
         [b'0'..=b'9' | b'.', ..] => Some(FloatText::Decimal),
         _ if magnitude.eq_ignore_ascii_case(b"inf") => Some(FloatText::Infinity),
         _ if magnitude.eq_ignore_ascii_case(b"infinity") => Some(FloatText::Infinity),
@@ -151,21 +151,20 @@ fn in_range(value: f64, nonzero: bool) -> Option<f64> {
     (value.is_finite() && (value != 0.0 || !nonzero)).then_some(value)
 }
 
-/// An unsigned hexadecimal float `mantissa x 2^exponent`. When the text had more than 64
-/// significant bits, the lost ones are noted in the lowest bit (sticky), which is enough for
-/// correct rounding to anything narrower.
-pub(crate) struct HexFloat {
-    /// The leading significant bits. Zero only when the number is zero.
+/// An unsigned float `mantissa x 2^exponent` with more bits than any result keeps. What did not fit
+/// is noted in the lowest bit (sticky), which is enough for correct rounding to anything narrower.
+pub(crate) struct WideFloat {
+    /// Zero only when the number is zero. At least 66 bits wide when the lowest one is sticky.
     pub(crate) mantissa: u128,
     /// The power of two that the mantissa's lowest bit stands for; saturated far outside any
     /// format.
     pub(crate) exponent: i64,
 }
 
-impl HexFloat {
-    /// Parses what follows `0x`: hex digits with an optional point, optional `p` and decimal
-    /// exponent.
-    fn parse(text: &[u8]) -> Option<Self> {
+impl WideFloat {
+    /// Parses what follows the `0x` of a hexadecimal number: hex digits with an optional point,
+    /// optional `p` and decimal exponent.
+    fn parse_hex(text: &[u8]) -> Option<Self> {
         let end = text
             .iter()
             .position(|b| b.eq_ignore_ascii_case(&b'p'))
@@ -197,6 +196,41 @@ impl HexFloat {
             exponent: scale.saturating_add(power),
         })
     }
+
+    /// Parses a plain decimal number, digits with an optional point: `None` for any other text and
+    /// when there are more than 19 digits or more than [`Self::DECIMALS_MAX`] after the point. The
+    /// short way for the texts that people write.
+    pub(crate) fn parse_short_decimal(text: &[u8]) -> Option<Self> {
+        let (mut digits, mut digit_count, mut decimals) = (0_u64, 0, None);
+        for &byte in text {
+            if byte == b'.' && decimals.is_none() {
+                decimals = Some(0);
+                continue;
+            }
+            digits = digits
+                .wrapping_mul(10)
+                .wrapping_add(u64::from(digit(byte)?));
+            digit_count += 1;
+            decimals = decimals.map(|count| count + 1);
+        }
+        let decimals = decimals.unwrap_or(0);
+        if digit_count == 0 || digit_count > 19 || decimals > Self::DECIMALS_MAX {
+            return None;
+        }
+        let divisor = u128::from(10_u64.pow(decimals));
+        // With the highest bit at 127 and a divisor below 2^57, 71 bits of quotient remain or more.
+        let shift = u128::from(digits).leading_zeros() % u128::BITS;
+        let dividend = u128::from(digits) << shift;
+        let inexact = !dividend.is_multiple_of(divisor);
+        let mantissa = (dividend / divisor) | u128::from(inexact);
+        Some(Self {
+            mantissa,
+            exponent: -i64::from(shift),
+        })
+    }
+
+    /// Digits after the point that [`Self::parse_short_decimal`] takes.
+    const DECIMALS_MAX: u32 = 17;
 
     /// Rounds to `precision` bits, ties to even, but keeps no bit below 2^`lowest`. Returns the
     /// kept mantissa (at most 2^`precision`) and the power of two of its lowest bit.

@@ -1,11 +1,12 @@
 //! Requests, rendered before they are needed.
 //!
-//! A batch is the bytes of one pipeline of commands and the places where keys and values stand in them. With values of one
-//! size these places never move: the next use overwrites digits and tags (`Patch`) and nothing else. With values of
-//! several sizes the batch is rendered anew each time.
-//! A workload of several commands becomes a ring of batches that together hold the commands in exactly their
-//! proportions; which batch goes next is drawn at random, so the proportions hold on average at any moment.
-//! Batches belong to a thread, not to a connection: a few kilobytes that stay in the cache.
+//! A batch is the bytes of one pipeline of commands and the places where keys and values stand in
+//! them. With values of one size these places never move: the next use overwrites digits and tags
+//! (`Patch`) and nothing else. With values of several sizes the batch is rendered anew each time. A
+//! workload of several commands becomes a ring of batches that together hold the commands in
+//! exactly their proportions; which batch goes next is drawn at random, so the proportions hold on
+//! average at any moment. Batches belong to a thread, not to a connection: a few kilobytes that
+//! stay in the cache.
 
 use crate::keys::{KeyShape, KeySource};
 use crate::scenario::{Command, Piece, Workload};
@@ -44,9 +45,16 @@ struct Batch {
 pub(crate) struct Batches {
     commands: Vec<Command>,
     ring: Vec<Batch>,
+    filler: Filler,
+}
+
+/// What the holes of a batch are filled with.
+struct Filler {
     keys: KeySource,
     shape: KeyShape,
     values: Values,
+    /// One argument, while its length is not known yet.
+    argument: Vec<u8>,
 }
 
 /// Batches in a ring at most: proportions finer than that are rounded to it.
@@ -74,15 +82,18 @@ impl Batches {
             .iter()
             .map(|(_, command)| command.clone())
             .collect();
+        let ring_len = ring_len(&weights, pipeline);
+        let mut order = Interleave::new(weights);
         let mut batches = Self {
             commands,
             ring: Vec::new(),
-            keys,
-            shape,
-            values,
+            filler: Filler {
+                keys,
+                shape,
+                values,
+                argument: Vec::new(),
+            },
         };
-        let ring_len = ring_len(&weights, pipeline);
-        let mut order = Interleave::new(weights);
         let mut ring_bytes = 0;
         while batches.ring.len() < ring_len && ring_bytes <= RING_BYTES_MAX {
             let mut batch = Batch {
@@ -91,7 +102,12 @@ impl Batches {
                 patches: Vec::new(),
                 ends: Vec::new(),
             };
-            batches.render(&mut batch, pipeline, &mut Vec::new());
+            batch.render(
+                &batches.commands,
+                pipeline,
+                &mut batches.filler,
+                &mut Vec::new(),
+            );
             ring_bytes += batch.bytes.len();
             batches.ring.push(batch);
         }
@@ -103,26 +119,21 @@ impl Batches {
     pub(crate) fn next(&mut self) -> usize {
         match self.ring.len() {
             1 => 0,
-            several => self.keys.choose(several),
+            several => self.filler.keys.choose(several),
         }
     }
 
-    /// Draws new keys for the first `count` commands of batch `index`, writes them to `drawn` in order, and
-    /// returns the bytes to send.
+    /// Draws new keys for the first `count` commands of batch `index`, writes them to `drawn` in
+    /// order, and returns the bytes to send.
     #[inline]
     pub(crate) fn fill(&mut self, index: usize, count: usize, drawn: &mut Vec<u64>) -> &[u8] {
         drawn.clear();
-        if self.values.is_fixed() {
-            let Self {
-                ring, keys, shape, ..
-            } = self;
-            ring[index].patch(count, *shape, keys, drawn);
+        let batch = &mut self.ring[index];
+        if self.filler.values.is_fixed() {
+            batch.patch(count, &mut self.filler, drawn);
         } else {
-            let mut batch = std::mem::replace(&mut self.ring[index], Batch::empty());
-            self.render(&mut batch, count, drawn);
-            self.ring[index] = batch;
+            batch.render(&self.commands, count, &mut self.filler, drawn);
         }
-        let batch = &self.ring[index];
         &batch.bytes[..batch.ends[count - 1].bytes]
     }
 
@@ -134,125 +145,104 @@ impl Batches {
 
     /// What a key's value is.
     pub(crate) fn values(&self) -> &Values {
-        &self.values
-    }
-
-    /// Writes the batch's first `count` commands from nothing.
-    fn render(&mut self, batch: &mut Batch, count: usize, drawn: &mut Vec<u64>) {
-        batch.bytes.clear();
-        batch.patches.clear();
-        batch.ends.clear();
-        for &command in &batch.commands[..count] {
-            let command = &self.commands[usize::from(command)];
-            append_header(&mut batch.bytes, b'*', command.arguments.len());
-            let mut key = 0;
-            for argument in &command.arguments {
-                // A key's number decides its value's size, so draw before the length is written.
-                let before = drawn.len();
-                for piece in argument {
-                    if matches!(piece, Piece::Key | Piece::Number) {
-                        drawn.push(self.keys.draw());
-                    }
-                }
-                let len = argument_len(argument, &drawn[before..], key, self.shape, &self.values);
-                append_header(&mut batch.bytes, b'$', len);
-                let mut fresh = before;
-                for piece in argument {
-                    let at = batch.bytes.len();
-                    let hole = match piece {
-                        Piece::Literal(text) => {
-                            batch.bytes.extend_from_slice(text);
-                            continue;
-                        }
-                        Piece::Key => {
-                            key = drawn[fresh];
-                            fresh += 1;
-                            self.shape.append_key_zero(&mut batch.bytes);
-                            self.shape.patch_key(&mut batch.bytes, at, key);
-                            Hole::Key
-                        }
-                        Piece::Number => {
-                            key = drawn[fresh];
-                            fresh += 1;
-                            batch.bytes.resize(at + self.shape.number_bytes(), b'0');
-                            self.shape.patch_number(&mut batch.bytes, at, key);
-                            Hole::Number
-                        }
-                        Piece::Data => {
-                            self.values.append(&mut batch.bytes, key);
-                            Hole::Data {
-                                len: self.values.len(key),
-                            }
-                        }
-                    };
-                    batch.patches.push(Patch { at, hole });
-                }
-                batch.bytes.extend_from_slice(b"\r\n");
-            }
-            batch.ends.push(End {
-                bytes: batch.bytes.len(),
-                patches: batch.patches.len(),
-            });
-        }
+        &self.filler.values
     }
 }
 
 impl Batch {
-    fn empty() -> Self {
-        Self {
-            commands: Vec::new(),
-            bytes: Vec::new(),
-            patches: Vec::new(),
-            ends: Vec::new(),
+    /// Writes the first `count` commands from nothing.
+    fn render(
+        &mut self,
+        commands: &[Command],
+        count: usize,
+        filler: &mut Filler,
+        drawn: &mut Vec<u64>,
+    ) {
+        self.bytes.clear();
+        self.patches.clear();
+        self.ends.clear();
+        for position in 0..count {
+            let command = &commands[usize::from(self.commands[position])];
+            append_header(&mut self.bytes, b'*', command.arguments.len());
+            let mut key = 0;
+            for argument in &command.arguments {
+                self.render_argument(argument, &mut key, filler, drawn);
+            }
+            self.ends.push(End {
+                bytes: self.bytes.len(),
+                patches: self.patches.len(),
+            });
         }
     }
 
+    /// Appends one argument; `key` is the one drawn last and becomes the next one drawn.
+    fn render_argument(
+        &mut self,
+        argument: &[Piece],
+        key: &mut u64,
+        filler: &mut Filler,
+        drawn: &mut Vec<u64>,
+    ) {
+        let first_patch = self.patches.len();
+        filler.argument.clear();
+        for piece in argument {
+            let at = filler.argument.len();
+            if matches!(piece, Piece::Key | Piece::Number) {
+                *key = filler.keys.draw();
+                drawn.push(*key);
+            }
+            let hole = match piece {
+                Piece::Literal(text) => {
+                    filler.argument.extend_from_slice(text);
+                    continue;
+                }
+                Piece::Key => {
+                    filler.shape.append_key_zero(&mut filler.argument);
+                    filler.shape.patch_key(&mut filler.argument, at, *key);
+                    Hole::Key
+                }
+                Piece::Number => {
+                    let end = at + filler.shape.number_bytes();
+                    filler.argument.resize(end, b'0');
+                    filler.shape.patch_number(&mut filler.argument, at, *key);
+                    Hole::Number
+                }
+                Piece::Data => {
+                    filler.values.append(&mut filler.argument, *key);
+                    let len = filler.argument.len() - at;
+                    Hole::Data { len }
+                }
+            };
+            self.patches.push(Patch { at, hole });
+        }
+        append_header(&mut self.bytes, b'$', filler.argument.len());
+        for patch in &mut self.patches[first_patch..] {
+            patch.at += self.bytes.len();
+        }
+        self.bytes.extend_from_slice(&filler.argument);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Overwrites the keys, and what depends on them, in the first `count` commands.
     #[inline]
-    fn patch(&mut self, count: usize, shape: KeyShape, keys: &mut KeySource, drawn: &mut Vec<u64>) {
+    fn patch(&mut self, count: usize, filler: &mut Filler, drawn: &mut Vec<u64>) {
         let mut key = 0;
         for patch in &self.patches[..self.ends[count - 1].patches] {
             match patch.hole {
                 Hole::Key => {
-                    key = keys.draw();
+                    key = filler.keys.draw();
                     drawn.push(key);
-                    shape.patch_key(&mut self.bytes, patch.at, key);
+                    filler.shape.patch_key(&mut self.bytes, patch.at, key);
                 }
                 Hole::Number => {
-                    key = keys.draw();
+                    key = filler.keys.draw();
                     drawn.push(key);
-                    shape.patch_number(&mut self.bytes, patch.at, key);
+                    filler.shape.patch_number(&mut self.bytes, patch.at, key);
                 }
                 Hole::Data { len } => values::patch(&mut self.bytes, patch.at, len, key),
             }
         }
     }
-}
-
-/// Bytes of an argument whose keys are `drawn`; `key` is the one drawn before them.
-fn argument_len(
-    argument: &[Piece],
-    drawn: &[u64],
-    mut key: u64,
-    shape: KeyShape,
-    values: &Values,
-) -> usize {
-    let mut drawn = drawn.iter().copied();
-    let mut len = 0;
-    for piece in argument {
-        len += match piece {
-            Piece::Literal(text) => text.len(),
-            Piece::Key => {
-                key = drawn.next().unwrap_or(key);
-                shape.key_bytes()
-            }
-            Piece::Number => {
-                key = drawn.next().unwrap_or(key);
-                shape.number_bytes()
-            }
-            Piece::Data => values.len(key),
-        };
-    }
-    len
 }
 
 fn append_header(out: &mut Vec<u8>, head: u8, count: usize) {

@@ -1,7 +1,7 @@
 //! One connection of the load: sends a batch, waits for all its replies, is then free for the next.
 //!
-//! Invariant: at most one batch is under way. So once its replies are in, nothing can follow, and one `read` per batch is
-//! enough: no second one that only returns "would block".
+//! Invariant: at most one batch is under way. So once its replies are in, nothing can follow, and
+//! one `read` per batch is enough: no second one that only returns "would block".
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Instant;
@@ -107,7 +107,8 @@ impl Connection {
         self.awaited != 0
     }
 
-    /// Reads until the batch is complete or the socket is empty. `room` is scratch space; it is larger than any line.
+    /// Reads until the batch is complete or the socket is empty. `room` is scratch space; it is
+    /// larger than any line.
     #[inline]
     pub(crate) fn receive(
         &mut self,
@@ -193,7 +194,8 @@ impl Connection {
 /// From this much on, a call to drop payload costs less than copying it.
 const DISCARD_BYTES_MIN: u64 = 16 * 1024;
 
-/// Sorts what a read returned: bytes, `None` when there are none yet, or an error. The end of the stream is one.
+/// Sorts what a read returned: bytes, `None` when there are none yet, or an error. The end of the
+/// stream is one.
 #[inline]
 fn outcome(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {

@@ -1,9 +1,10 @@
 //! Which key comes next, and how a key is spelled.
 //!
-//! A key is a number below the key space's size. On the wire it is a prefix and that number in decimal, padded
-//! with zeros, so every key has the same length and a request is changed by overwriting digits.
-//! Zipf sampling is rejection-inversion (Hörmann and Derflinger, "Rejection-inversion to generate variates from
-//! monotone discrete distributions", 1996): constant set-up time, whatever the key space's size.
+//! A key is a number below the key space's size. On the wire it is a prefix and that number in
+//! decimal, padded with zeros, so every key has the same length and a request is changed by
+//! overwriting digits. Zipf sampling is rejection-inversion (Hörmann and Derflinger,
+//! "Rejection-inversion to generate variates from monotone discrete distributions", 1996): constant
+//! set-up time, whatever the key space's size.
 
 use std::ops::Range;
 
@@ -47,11 +48,6 @@ impl KeyShape {
         Ok(Self { key_bytes, digits })
     }
 
-    /// Bytes of every key.
-    pub(crate) fn key_bytes(self) -> usize {
-        self.key_bytes
-    }
-
     /// Bytes of every bare number.
     pub(crate) fn number_bytes(self) -> usize {
         self.digits
@@ -75,7 +71,8 @@ impl KeyShape {
     }
 }
 
-/// Writes `number` in decimal, right-aligned, over all of `out`; digits that do not fit are dropped.
+/// Writes `number` in decimal, right-aligned, over all of `out`; digits that do not fit are
+/// dropped.
 fn write_digits(out: &mut [u8], mut number: u64) {
     let mut pairs = out.rchunks_exact_mut(2);
     for pair in pairs.by_ref() {

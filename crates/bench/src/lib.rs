@@ -1,9 +1,10 @@
 //! `ruddle bench`: a load generator for Redis-compatible servers.
 //!
-//! It is to cost so little that one core of load saturates one core of server. Hence: requests are rendered once and patched
-//! (`batch`, from `scenario`, `keys`, `values`), a connection writes a batch and reads its replies with one system call
-//! each (`connection`), replies are skimmed and not built (`scan`, `sink`), and one thread serves all connections (`load`).
-//! Around that: the command line (`options`), connecting (`net`), and results (`report`).
+//! It is to cost so little that one core of load saturates one core of server. Hence: requests are
+//! rendered once and patched (`batch`, from `scenario`, `keys`, `values`), a connection writes a
+//! batch and reads its replies with one system call each (`connection`), replies are skimmed and
+//! not built (`scan`, `sink`), and one thread serves all connections (`load`). Around that: the
+//! command line (`options`), connecting (`net`), and results (`report`).
 //!
 //! Reading order: `options`, this file, `load`, `connection`, `batch`, `scan`.
 #![forbid(unsafe_code)]
@@ -39,8 +40,9 @@ pub use report::{Measurement, Report};
 use scenario::{Command, PREFILL, Workload};
 use values::Values;
 
-/// Runs the load generator. `args` are the command line, the program's (or subcommand's) name first.
-/// The exit code is 0 when every reply was right, 1 when one was not or the server could not be reached, 2 for bad options.
+/// Runs the load generator. `args` are the command line, the program's (or subcommand's) name
+/// first. The exit code is 0 when every reply was right, 1 when one was not or the server could not
+/// be reached, 2 for bad options.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let options = match Options::try_parse_from(args) {
         Ok(options) => options,
@@ -146,7 +148,8 @@ fn prefill(plan: &Plan) -> Run {
 /// Long enough that system calls hardly count.
 const PREFILL_PIPELINE: usize = 64;
 
-/// Connects, starts the threads, waits for them and adds up. The first failure of a thread is the result's.
+/// Connects, starts the threads, waits for them and adds up. The first failure of a thread is the
+/// result's.
 fn measure(plan: &Plan, run: &Run) -> io::Result<Measurement> {
     let shares: Vec<Share> = (0..plan.threads)
         .map(|thread| share(plan, run, thread))
@@ -156,7 +159,8 @@ fn measure(plan: &Plan, run: &Run) -> io::Result<Measurement> {
         let (done, finished) = mpsc::channel();
         for share in shares {
             let (done, answered) = (done.clone(), &answered);
-            // The receiver outlives the threads, unless one of them has failed: then nobody waits for the others' news.
+            // The receiver outlives the threads, unless one of them has failed: then nobody waits
+            // for the others' news.
             scope.spawn(move || drop(done.send(load::run(share, answered))));
         }
         collect(plan, run, &finished, &answered)

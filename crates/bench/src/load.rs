@@ -1,9 +1,11 @@
-//! One thread of load: an event loop over its connections until its share of the requests is answered.
+//! One thread of load: an event loop over its connections until its share of the requests is
+//! answered.
 //!
-//! Closed loop: a connection sends its next batch when it has all replies to the last. Open loop (`--rate`): batches fall
-//! due at even intervals, whether or not a connection is free, and a latency counts from the due moment, so a
-//! server that stalls cannot hide by stalling the load ("coordinated omission").
-//! Invariant: when `run` returns without an error, every request sent has been answered.
+//! Closed loop: a connection sends its next batch when it has all replies to the last. Open loop
+//! (`--rate`): batches fall due at even intervals, whether or not a connection is free, and a
+//! latency counts from the due moment, so a server that stalls cannot hide by stalling the load
+//! ("coordinated omission"). Invariant: when `run` returns without an error, every request sent has
+//! been answered.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,8 +88,11 @@ pub(crate) fn run(share: Share, answered: &AtomicU64) -> io::Result<Outcome> {
     load.start(start)?;
     let mut room = vec![0; READ_BYTES];
     let mut events = Events::with_capacity(load.share.connections.len().clamp(1, 1024));
-    while load.is_busy() {
+    loop {
         let timeout = load.send_due(Instant::now())?;
+        if !load.is_busy() {
+            break;
+        }
         match load.poll.poll(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
@@ -183,7 +188,8 @@ impl<'a> Load<'a> {
         Ok(None)
     }
 
-    /// Gives connection `index` its next batch, or puts it aside when there is nothing left to send.
+    /// Gives connection `index` its next batch, or puts it aside when there is nothing left to
+    /// send.
     #[inline]
     fn send(&mut self, index: usize, due: Instant) -> io::Result<()> {
         if self.unsent == 0 {
@@ -217,16 +223,16 @@ impl<'a> Load<'a> {
             };
         }
         let received = connection.receive(room, check.then_some(&*batches), &mut self.traffic)?;
-        if received.replies == 0 {
-            return Ok(());
-        }
         let now = Instant::now();
-        let latency_ns = now.saturating_duration_since(received.sent_at).as_nanos() as u64;
-        let latency_ns = latency_ns.clamp(LATENCY_NS.0, LATENCY_NS.1);
-        self.latencies
-            .saturating_record_n(latency_ns, received.replies);
-        self.answered.fetch_add(received.replies, Ordering::Relaxed);
+        if received.replies > 0 {
+            let latency_ns = now.saturating_duration_since(received.sent_at).as_nanos() as u64;
+            let latency_ns = latency_ns.clamp(LATENCY_NS.0, LATENCY_NS.1);
+            self.latencies
+                .saturating_record_n(latency_ns, received.replies);
+            self.answered.fetch_add(received.replies, Ordering::Relaxed);
+        }
         if !received.idle {
+            // The end of the stream raises no event of its own if the data before it already has.
             return if closed {
                 self.receive(index, room, closed)
             } else {

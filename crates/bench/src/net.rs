@@ -92,8 +92,8 @@ impl Stream {
 }
 
 impl Stream {
-    /// Drops up to `room.len()` received bytes without copying them here; `None` where the kernel cannot.
-    /// Linux: `MSG_TRUNC` on a TCP socket (tcp(7)). The bytes of `room` stay as they are.
+    /// Drops up to `room.len()` received bytes without copying them here; `None` where the kernel
+    /// cannot. Linux: `MSG_TRUNC` on a TCP socket (tcp(7)). The bytes of `room` stay as they are.
     pub(crate) fn discard(&mut self, room: &mut [u8]) -> Option<io::Result<usize>> {
         match self {
             Self::Tcp(stream) if cfg!(target_os = "linux") => {

@@ -1,4 +1,5 @@
-//! The command line, and the plan that it is turned into once everything in it has been found to make sense.
+//! The command line, and the plan that it is turned into once everything in it has been found to
+//! make sense.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,12 @@ use crate::values::Sizes;
 
 /// Puts load on a Redis-compatible server and reports throughput and latency.
 #[derive(Debug, Parser)]
-#[command(name = "ruddle bench", bin_name = "ruddle bench", disable_help_flag = true, after_help = EXAMPLES)]
+#[command(
+    name = "ruddle bench",
+    bin_name = "ruddle bench",
+    disable_help_flag = true,
+    after_help = EXAMPLES
+)]
 pub(crate) struct Options {
     /// Server's host name or address.
     #[arg(short = 'h', long, default_value = "127.0.0.1")]
@@ -84,7 +90,14 @@ pub(crate) struct Options {
     seed: u64,
 
     /// Scenarios to run, one after the other.
-    #[arg(short = 't', long, value_delimiter = ',', default_value = DEFAULT_SCENARIOS, value_name = "NAMES", long_help = tests_help())]
+    #[arg(
+        short = 't',
+        long,
+        value_delimiter = ',',
+        default_value = DEFAULT_SCENARIOS,
+        value_name = "NAMES",
+        long_help = tests_help()
+    )]
     tests: Vec<String>,
     /// Store every key first.
     #[arg(long)]

@@ -1,9 +1,10 @@
 //! Skims a stream of RESP2/RESP3 replies: where each ends, which are errors, and no more.
 //!
-//! Nothing is built. Aggregates need no stack: a reply is done when as many values have been seen as headers have
-//! announced, so one counter (`values_left`) follows any nesting. Between calls the scanner stands at the start
-//! of a line or inside a bulk's payload; the caller keeps an incomplete line and presents it again, longer.
-//! Format: the RESP specification at redis.io/docs/latest/develop/reference/protocol-spec.
+//! Nothing is built. Aggregates need no stack: a reply is done when as many values have been seen
+//! as headers have announced, so one counter (`values_left`) follows any nesting. Between calls the
+//! scanner stands at the start of a line or inside a bulk's payload; the caller keeps an incomplete
+//! line and presents it again, longer. Format: the RESP specification at
+//! redis.io/docs/latest/develop/reference/protocol-spec.
 
 /// What a scan tells its caller about the replies.
 pub(crate) trait Sink {
@@ -74,7 +75,8 @@ impl Scanner {
         Ok(at)
     }
 
-    /// Bytes of bulk payload that are certain to come next; they may be thrown away unseen if reported to `skipped`.
+    /// Bytes of bulk payload that are certain to come next; they may be thrown away unseen if
+    /// reported to `skipped`.
     pub(crate) fn payload_left(&self) -> u64 {
         self.bulk_left.saturating_sub(2)
     }

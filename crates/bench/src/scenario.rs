@@ -1,8 +1,8 @@
 //! What to send: the table of named scenarios, and raw commands from the command line.
 //!
-//! A command is written as words separated by spaces. In a word, `__key__` draws a key, `__num__` draws a number of the
-//! key space, and `__data__` is the value that belongs to what was drawn last.
-//! To add a scenario: one row.
+//! A command is written as words separated by spaces. In a word, `__key__` draws a key, `__num__`
+//! draws a number of the key space, and `__data__` is the value that belongs to what was drawn
+//! last. To add a scenario: one row.
 
 use std::ops::RangeInclusive;
 
@@ -169,7 +169,8 @@ pub(crate) enum Expect {
     Values,
 }
 
-/// A command's name, the numbers of arguments after it that the row is about, and its correct reply.
+/// A command's name, the numbers of arguments after it that the row is about, and its correct
+/// reply.
 type Expectation = (&'static str, RangeInclusive<usize>, Expect);
 
 const ANY_COUNT: RangeInclusive<usize> = 0..=usize::MAX;
@@ -292,7 +293,8 @@ impl Workload {
         }
     }
 
-    /// The row that is called `name`; `ratio` is writes to reads. An error names the rows that exist.
+    /// The row that is called `name`; `ratio` is writes to reads. An error names the rows that
+    /// exist.
     pub(crate) fn named(name: &str, ratio: (u32, u32)) -> Result<Self, String> {
         let row = SCENARIOS
             .iter()

@@ -1,4 +1,5 @@
-//! What becomes of replies: counted (`Count`), or counted and compared with what is right (`Check`).
+//! What becomes of replies: counted (`Count`), or counted and compared with what is right
+//! (`Check`).
 
 use crate::batch::Batches;
 use crate::scan::Sink;

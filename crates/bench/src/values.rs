@@ -1,8 +1,9 @@
 //! The values that are stored: their sizes and their bytes, both derived from the key's number.
 //!
-//! Whoever knows the key knows its value, so `--check` can verify a GET without remembering any SET.
-//! A value is the start of one fixed pattern whose first eight bytes are replaced by a tag of the key: changing a
-//! prepared request to another key costs one eight-byte store, whatever the value's size.
+//! Whoever knows the key knows its value, so `--check` can verify a GET without remembering any
+//! SET. A value is the start of one fixed pattern whose first eight bytes are replaced by a tag of
+//! the key: changing a prepared request to another key costs one eight-byte store, whatever the
+//! value's size.
 
 use std::str::FromStr;
 

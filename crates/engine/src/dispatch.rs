@@ -41,7 +41,7 @@ pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply
             lease.cover(call.args.keys().iter().map(|key| key.hash));
         }
         DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
-        DataRun::Walk(_) => {}
+        DataRun::Walk(_) | DataRun::Help(_) => {}
     }
     execute_leased(call, lease, env, out)
 }
@@ -72,6 +72,11 @@ pub fn execute_leased(
             }
             Err(failure) => Err(failure),
         },
+        DataRun::Help(lines) => {
+            out.array(lines.len());
+            lines.iter().for_each(|line| out.simple(line.as_bytes()));
+            Ok(Effect::NOTHING)
+        }
     };
     match result {
         Ok(effect) => {

@@ -370,6 +370,13 @@ impl Entry {
         }
     }
 
+    /// The name of the value's type, as TYPE gives it.
+    pub fn type_name(&self) -> &'static str {
+        match self.value() {
+            Value::Int(_) | Value::Inline(_) | Value::Shared(_) => "string",
+        }
+    }
+
     /// Redis's name of the value's encoding.
     pub fn encoding(&self) -> &'static str {
         match self.value() {

@@ -60,6 +60,9 @@ pub struct Deprecated {
     pub replaced_by: &'static str,
 }
 
+/// Reads a walk's arguments and makes the walk.
+pub type StartWalk = fn(&Env, &mut Args<'_>) -> Result<Box<dyn Walk>, Failure>;
+
 /// What a data command's handler may do, by its type.
 #[derive(Clone, Copy)]
 pub enum DataRun {
@@ -72,13 +75,20 @@ pub enum DataRun {
     /// Leases every stripe (FLUSHALL, SWAPDB).
     WriteAll(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
     /// Goes through the database in bounded steps, stripe by stripe.
-    Walk(fn(&Env, &mut Args<'_>) -> Result<Box<dyn Walk>, Failure>),
+    Walk(StartWalk),
+    /// Answers these lines: the HELP of a container. Touches no data.
+    Help(&'static [&'static str]),
 }
 
 impl DataRun {
     /// Whether the command may change data.
     pub fn writes(self) -> bool {
         matches!(self, DataRun::Write(_) | DataRun::WriteAll(_))
+    }
+
+    /// Whether the command looks at data without changing any.
+    pub fn reads(self) -> bool {
+        !self.writes() && !matches!(self, DataRun::Help(_))
     }
 }
 

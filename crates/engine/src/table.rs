@@ -814,7 +814,7 @@ fn tag(hash: u64) -> u8 {
 #[inline]
 fn home_bucket(hash: u64, used_bits: u8, buckets: usize) -> usize {
     let bits = hash << used_bits >> 32;
-    (bits * buckets as u64 >> 32) as usize
+    ((bits * buckets as u64) >> 32) as usize
 }
 
 #[cfg(test)]

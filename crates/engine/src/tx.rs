@@ -323,6 +323,14 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         true
     }
 
+    /// Deletes `key` if its deadline has passed, as `execute` did with the command's keys in its own
+    /// database. For keys that a command reaches in another one (MOVE, COPY ... DB).
+    pub fn expire_if_due(&mut self, key: Key<'_>) {
+        if self.env.expire {
+            crate::dispatch::expire_if_due(key, self.db, self.lease, self.env);
+        }
+    }
+
     /// Empties the database; returns how many keys it had. Needs a lease on all stripes.
     pub fn flush(&mut self, db: DbIndex) -> usize {
         let mut count = 0;

@@ -9,14 +9,14 @@ use crate::config::settings::Settings;
 /// Where the process id goes when the server runs in the background and no file is configured.
 const DEFAULT_PIDFILE: &str = "/var/run/ruddle.pid";
 
-/// Continues in the background: a new session, no terminal, standard streams to nowhere. The caller's
-/// process ends with success, so whatever can fail loudly (listening, above all) should be done before.
-/// The working directory and other open files stay.
+/// Continues in the background: a new session, no terminal, standard streams to nowhere. The
+/// caller's process ends with success, so whatever can fail loudly (listening, above all) should be
+/// done before. The working directory and other open files stay.
 ///
 /// Must be called before a thread is started: only the calling thread lives on.
 ///
-/// Compat: one fork, as upstream. A second one would only keep the server from acquiring a terminal by
-/// opening one, and it opens none.
+/// Compat: one fork, as upstream. A second one would only keep the server from acquiring a terminal
+/// by opening one, and it opens none.
 ///
 /// # Errors
 /// The system refuses to fork, or has no `/dev/null`.

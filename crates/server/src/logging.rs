@@ -4,10 +4,10 @@
 //! 4711:M 22 Nov 2026 12:35:40.123 * Ready to accept connections
 //! pid  role  local time            level  message
 //! ```
-//! Code logs through the `log` crate, so that libraries reach the same file. Its levels map to ours:
-//! `trace!` is debug (`.`), `debug!` verbose (`-`), `info!` notice (`*`), `warn!` and `error!` warning
-//! (`#`). Lines are written whole, one `write` each, under one lock; a line that cannot be written is
-//! dropped, because there is nobody left to tell.
+//! Code logs through the `log` crate, so that libraries reach the same file. Its levels map to
+//! ours: `trace!` is debug (`.`), `debug!` verbose (`-`), `info!` notice (`*`), `warn!` and
+//! `error!` warning (`#`). Lines are written whole, one `write` each, under one lock; a line that
+//! cannot be written is dropped, because there is nobody left to tell.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -23,6 +23,10 @@ use crate::config::settings::LogLevel;
 /// Compat: the upstream cuts messages at this length too.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
+/// Crates of this workspace that log. Libraries are heard from `warn!` up: their debugging (a line
+/// per socket from `mio`) is not what `loglevel debug` asks for.
+const OWN_CRATES: [&str; 3] = ["ruddle", "server", "engine"];
+
 /// Where lines go.
 enum Sink {
     Stdout,
@@ -33,8 +37,8 @@ struct Logger {
     sink: Mutex<Sink>,
 }
 
-/// Starts logging to `file`, or to standard output, at `level`. Call once, before the first line and
-/// after any fork. The file is created if need be and appended to.
+/// Starts logging to `file`, or to standard output, at `level`. Call once, before the first line
+/// and after any fork. The file is created if need be and appended to.
 ///
 /// # Errors
 /// The file cannot be opened. A second call is an error too (`AlreadyExists`).
@@ -64,7 +68,9 @@ pub fn set_level(level: LogLevel) {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let origin = metadata.target().split("::").next().unwrap_or_default();
         metadata.level() <= log::max_level()
+            && (metadata.level() <= Level::Warn || OWN_CRATES.contains(&origin))
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -121,7 +127,8 @@ fn line(pid: u32, time: DateTime<Local>, level: Level, message: &str) -> String 
     line
 }
 
-/// A primary. Compat: upstream writes `S` on a replica and `X` in a Sentinel, which do not exist yet.
+/// A primary.
+/// Compat: upstream writes `S` on a replica and `X` in a Sentinel, which do not exist yet.
 const ROLE: char = 'M';
 
 #[cfg(test)]
@@ -165,6 +172,7 @@ mod tests {
             }
         });
         log::debug!("below the level");
+        log::info!(target: "mio::poll", "chatter");
         set_level(LogLevel::Verbose);
         log::debug!("above the level");
         set_level(LogLevel::Nothing);

@@ -233,8 +233,8 @@ fn about<R>(spec: &Spec<R>) -> Spec<()> {
 fn all_flags(declared: Flags, handler: Handler, keys: &[KeySpec]) -> Flags {
     let kind = match handler {
         Handler::Data(run) if run.writes() => Flags::WRITE,
-        Handler::Data(_) => Flags::READONLY,
-        Handler::Control(_) | Handler::Container => Flags::NONE,
+        Handler::Data(run) if run.reads() => Flags::READONLY,
+        Handler::Data(_) | Handler::Control(_) | Handler::Container => Flags::NONE,
     };
     let movable = keys.iter().any(|spec| {
         matches!(spec.begin, Begin::Keyword(..)) || matches!(spec.find, Find::KeyNum { .. })

@@ -1,7 +1,8 @@
-//! A blocking connection that speaks raw RESP: send words, read one reply. Nothing is hidden or retried.
+//! A blocking connection that speaks raw RESP: send words, read one reply. Nothing is hidden or
+//! retried.
 //!
-//! Sits between a test and a [`crate::process::Server`]. Invariant: replies come out in the order of the wire,
-//! pushes included; the caller knows what it is waiting for.
+//! Sits between a test and a [`crate::process::Server`]. Invariant: replies come out in the order
+//! of the wire, pushes included; the caller knows what it is waiting for.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

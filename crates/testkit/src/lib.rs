@@ -3,8 +3,9 @@
 //! Everything here judges Ruddle from outside, through a socket, against a pinned peer
 //! (Redis or Valkey), so that an expectation comes from the reference and not from memory.
 //!
-//! Reading order: [`reply`] (what a server said), [`client`] (one connection), [`process`] (one server),
-//! [`peers`] (where the reference servers are), [`transcript`] (conversations as data files),
+//! Reading order: [`reply`] (what a server said), [`client`] (one connection), [`process`] (one
+//! server), [`peers`] (where the reference servers are), [`transcript`] (conversations as data
+//! files),
 
 pub mod client;
 pub mod differential;

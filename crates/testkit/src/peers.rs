@@ -1,7 +1,8 @@
-//! Where the servers under test are: the two pinned peers that `cargo xtask peers` installs, and our own binary.
+//! Where the servers under test are: the two pinned peers that `cargo xtask peers` installs, and
+//! our own binary.
 //!
-//! A missing peer is an error that names the remedy. It is never a reason to skip a test: a suite that
-//! skips its oracle passes for the wrong reason.
+//! A missing peer is an error that names the remedy. It is never a reason to skip a test: a suite
+//! that skips its oracle passes for the wrong reason.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! A real server as a child process on a free loopback port, with its log kept for the failure report.
+//! A real server as a child process on a free loopback port, with its log kept for the failure
+//! report.
 //!
 //! Invariant: when a [`Server`] is dropped its process is dead and its scratch directory is gone.
 
@@ -42,8 +43,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server of this kind with `args` behind the usual ones (so that they win), and waits until it
-    /// answers. The error holds the server's log.
+    /// Starts a server of this kind with `args` behind the usual ones (so that they win), and waits
+    /// until it answers. The error holds the server's log.
     pub fn start(kind: Kind, args: &[&str]) -> Result<Server, String> {
         Server::start_binary(kind, &kind.binary()?, args)
     }
@@ -114,8 +115,8 @@ impl Server {
         }
     }
 
-    /// Whether the process that answered INFO is our child and not a stranger that took the port first.
-    /// An error reply (a password is set) names no process; it is believed.
+    /// Whether the process that answered INFO is our child and not a stranger that took the port
+    /// first. An error reply (a password is set) names no process; it is believed.
     fn is_ours(&self, info: &Reply) -> bool {
         let text = String::from_utf8_lossy(info.bytes().unwrap_or_default());
         let process = text

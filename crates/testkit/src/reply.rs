@@ -1,13 +1,15 @@
-//! Replies as the tests see them: an enum with one variant per wire type, its decoder and its printer.
+//! Replies as the tests see them: an enum with one variant per wire type, its decoder and its
+//! printer.
 //!
-//! Deliberately not the server's own codec: a test that decodes with the code under test proves nothing.
-//! Invariant: two different wire replies never print alike (`$-1`, `*-1` and `_` are three texts),
-//! so comparing printed lines is comparing replies. Source: the RESP2 and RESP3 specifications; the printed
-//! form follows `redis-cli` wherever that is unambiguous.
+//! Deliberately not the server's own codec: a test that decodes with the code under test proves
+//! nothing. Invariant: two different wire replies never print alike (`$-1`, `*-1` and `_` are three
+//! texts), so comparing printed lines is comparing replies. Source: the RESP2 and RESP3
+//! specifications; the printed form follows `redis-cli` wherever that is unambiguous.
 
 use std::fmt::Write as _;
 
-/// One reply of a server, RESP2 or RESP3. Numbers that have more than one spelling keep the server's text.
+/// One reply of a server, RESP2 or RESP3. Numbers that have more than one spelling keep the
+/// server's text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reply {
     /// `+text`
@@ -52,7 +54,8 @@ pub struct Malformed(pub String);
 const DEPTH_MAX: usize = 32;
 
 impl Reply {
-    /// Decodes the reply at the front of `bytes`: the reply and its length, or `None` when it is incomplete.
+    /// Decodes the reply at the front of `bytes`: the reply and its length, or `None` when it is
+    /// incomplete.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Reply, usize)>, Malformed> {
         let mut cursor = Cursor { bytes, at: 0 };
         Ok(cursor.reply(0)?.map(|reply| (reply, cursor.at)))
@@ -129,7 +132,8 @@ impl std::fmt::Display for Reply {
     }
 }
 
-/// Bytes between double quotes, escaped as `redis-cli` does: printable ASCII as it is, the rest as `\xHH`.
+/// Bytes between double quotes, escaped as `redis-cli` does: printable ASCII as it is, the rest as
+/// `\xHH`.
 pub fn quoted(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() + 2);
     out.push('"');

@@ -1,6 +1,7 @@
 //! Every transcript against Ruddle and against its peer, one test per file and server.
 //!
-//! `cargo test -p testkit --test transcripts -- redis/get` runs one; `UPDATE_EXPECT=redis` rewrites.
+//! `cargo test -p testkit --test transcripts -- redis/get` runs one; `UPDATE_EXPECT=redis`
+//! rewrites.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,6 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testkit::peers::{self, Kind};
 use testkit::transcript::{self, Transcript};
-
-/// The directories that hold transcripts, relative to the repository.
-const DIRECTORIES: &[&str] = &[
-    "crates/engine/tests/commands",
-    "crates/server/tests/commands",
-    "crates/testkit/tests/format",
-];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -27,7 +21,7 @@ fn main() {
 
 fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for directory in DIRECTORIES {
+    for directory in transcript::DIRECTORIES {
         // A crate without transcripts has no directory.
         let Ok(entries) = fs::read_dir(peers::root().join(directory)) else {
             continue;

@@ -322,6 +322,16 @@ proptest! {
     }
 
     #[test]
+    fn short_decimals_agree_with_long_ones(digits: u64, decimals in 0..18_u32, cut in 0..20_u32) {
+        let digits = digits.checked_shr(3 * cut).unwrap_or(digits);
+        let scale = 10_u64.pow(decimals);
+        let width = decimals as usize;
+        let text = format!("{}.{:0width$}", digits / scale, digits % scale);
+        // An exponent leads past the short way.
+        prop_assert_eq!(number(&text), number(&format!("{text}e0")));
+    }
+
+    #[test]
     fn integers_are_exact(a: i32, b: i64) {
         let text = LongDouble::from(i64::from(a)).add(LongDouble::from(b)).format_human();
         let exact = i128::from(a) + i128::from(b);

@@ -1,4 +1,5 @@
-//! The smallest server that the generator's scenarios can talk to: strings, a thread per connection.
+//! The smallest server that the generator's scenarios can talk to: strings, a thread per
+//! connection.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,7 +12,7 @@ pub(crate) enum Faults {
     None,
     /// Values come back with their first byte changed.
     WrongValues,
-    /// The connection closes on the first command.
+    /// The connection closes in the middle of the first reply.
     Closes,
 }
 
@@ -53,7 +54,7 @@ fn serve(stream: TcpStream, strings: &Strings, faults: Faults) -> io::Result<()>
     loop {
         let words = command(&mut reader)?;
         if faults == Faults::Closes {
-            return Ok(());
+            return writer.write_all(b"$5\r\nab");
         }
         let reply = reply(&words, &mut strings.lock().unwrap(), faults);
         for piece in reply.chunks(PIECE_BYTES) {

@@ -2,7 +2,8 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod keys;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS];

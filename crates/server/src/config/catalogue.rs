@@ -2,8 +2,8 @@
 //!
 //! CONFIG GET, SET and REWRITE, the configuration file and the command line all work from these
 //! rows; `params.rs` says what their parts mean. To add a parameter: a field in `settings.rs` and a
-//! row here. Names, types, bounds and defaults are Redis 8.2.3's, then Valkey 9.1.2's for what only it
-//! has; the tests compare them with lists taken from those servers (`tests/data/`). Rows are in
+//! row here. Names, types, bounds and defaults are Redis 8.2.3's, then Valkey 9.1.2's for what only
+//! it has; the tests compare them with lists taken from those servers (`tests/data/`). Rows are in
 //! alphabetical order.
 
 use super::kinds::{Kind, Overflow, ReadWords, any_text, unread};
@@ -1276,7 +1276,7 @@ pub const PARAMS: &[Param] = &[
     .ahead(REPLICATION),
     p(
         "replica-full-sync-buffer-limit",
-        memory(0, Overflow::Negative),
+        memory(0, Overflow::OutOfRange),
         "0",
         "Bytes a replica buffers while it loads.",
     )

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use base::num::parse_i64;
-use base::units::parse_memory;
+use base::units::{MemoryLimit, parse_memory, parse_memory_limit};
 
 use super::settings::Settings;
 
@@ -136,7 +136,7 @@ impl Kind {
                 store(settings, value);
                 Ok(value.to_string().into_bytes())
             }
-            Kind::MemoryOrPercent => parse_memory_or_percent(word),
+            Kind::MemoryOrPercent => memory_or_percent(word),
             Kind::Choice { names, store } => {
                 let index = find_name(names, word).ok_or_else(|| not_one_of(names))?;
                 store(settings, index);
@@ -199,20 +199,15 @@ fn check_memory(value: u64, min: u64, overflow: Overflow) -> Result<(), Fault> {
 }
 
 /// Compat: `0%` prints as `0`, which means the same: off.
-fn parse_memory_or_percent(word: &[u8]) -> Result<Vec<u8>, Fault> {
-    if let Some(value) = parse_memory(word) {
-        check_memory(value, 0, Overflow::OutOfRange)?;
-        return Ok(value.to_string().into_bytes());
-    }
-    let percent = word
-        .strip_suffix(b"%")
-        .and_then(parse_i64)
-        .filter(|percent| *percent >= 0)
-        .ok_or(NOT_MEMORY_OR_PERCENT)?;
-    match percent {
-        0 => Ok(b"0".to_vec()),
-        1..=100 => Ok(format!("{percent}%").into_bytes()),
-        _ => Err(PERCENT_TOO_LARGE.into()),
+fn memory_or_percent(word: &[u8]) -> Result<Vec<u8>, Fault> {
+    match parse_memory_limit(word).ok_or(NOT_MEMORY_OR_PERCENT)? {
+        MemoryLimit::Bytes(bytes) => {
+            check_memory(bytes, 0, Overflow::OutOfRange)?;
+            Ok(bytes.to_string().into_bytes())
+        }
+        MemoryLimit::Percent(0) => Ok(b"0".to_vec()),
+        MemoryLimit::Percent(percent @ 1..=100) => Ok(format!("{percent}%").into_bytes()),
+        MemoryLimit::Percent(_) => Err(PERCENT_TOO_LARGE.into()),
     }
 }
 

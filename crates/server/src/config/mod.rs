@@ -1,12 +1,12 @@
 //! The configuration: read once at start, changed by CONFIG SET, written back by CONFIG REWRITE.
 //!
 //! ```text
-//! arguments, file, stdin --(source)--> lines --(catalogue, kinds)--> Settings + texts for CONFIG GET
+//! arguments, file, stdin --(source)--> lines --(catalogue, kinds)--> Settings + printed texts
 //! ```
-//! [`Config`] holds both forms of every value: the typed field in [`Settings`] that the server reads
-//! and the text that CONFIG GET prints. They are only ever changed together, by the row of the
-//! catalogue ([`PARAMS`]) and after the whole change has been checked, so they agree and hold no
-//! nonsense. The syntax, names and error texts follow Redis 8.2.3.
+//! [`Config`] holds both forms of every value: the typed field in [`Settings`] that the server
+//! reads and the text that CONFIG GET prints. They are only ever changed together, by the row of
+//! the catalogue ([`PARAMS`]) and after the whole change has been checked, so they agree and hold
+//! no nonsense. The syntax, names and error texts follow Redis 8.2.3.
 
 mod catalogue;
 pub mod cli;
@@ -116,7 +116,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the configuration at start. Nothing else happens: no directory is changed, no file made.
+    /// Reads the configuration at start. Nothing else happens: no directory is changed, no file
+    /// made.
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         if let Some(file) = &sources.file {
@@ -177,8 +178,8 @@ impl Config {
         found
     }
 
-    /// CONFIG SET: changes all of `pairs` (name, value) or nothing. Answers what the server has to do
-    /// now, each thing once. A caller that fails to do it puts back a clone taken before.
+    /// CONFIG SET: changes all of `pairs` (name, value) or nothing. Answers what the server has to
+    /// do now, each thing once. A caller that fails to do it puts back a clone taken before.
     pub fn set(
         &mut self,
         pairs: &[(&[u8], &[u8])],
@@ -292,8 +293,8 @@ impl Config {
         Ok(())
     }
 
-    /// What the log should say once at start about directives that were set and do nothing (yet).
-    /// A directive that only repeats the default is passed over in silence: stock files have dozens.
+    /// What the log should say once at start about directives that were set and do nothing (yet). A
+    /// directive that only repeats the default is passed over in silence: stock files have dozens.
     pub fn notices(&self) -> Vec<String> {
         let notice = |(param, value): (&Param, &Value)| {
             let origin = value.origin.as_ref()?;
@@ -347,7 +348,8 @@ fn words_of(value: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Bytes from outside as part of an error: control characters, line breaks above all, become blanks.
+/// Bytes from outside as part of an error: control characters, line breaks above all, become
+/// blanks.
 fn one_line(bytes: &[u8]) -> String {
     let blank = |character: char| {
         if character.is_control() {

@@ -43,16 +43,18 @@ pub enum Change {
 pub enum Standing {
     /// It does what it says.
     Live,
-    /// It tunes a machine that this server does not have. Any valid value is kept; the text says what
-    /// happens instead.
+    /// It tunes a machine that this server does not have. Any valid value is kept; the text says
+    /// what happens instead.
     Moot(&'static str),
     /// A detail of the named capability, which does not exist yet. Any valid value is kept.
     Ahead(&'static str),
-    /// Would switch on the named capability, which does not exist yet: only the default is accepted.
+    /// Would switch on the named capability, which does not exist yet: only the default is
+    /// accepted.
     Refused(&'static str),
 }
 
-/// What the server must do after CONFIG SET has changed a parameter, beyond reading the new settings.
+/// What the server must do after CONFIG SET has changed a parameter, beyond reading the new
+/// settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Apply {
     /// Nothing: the setting is read where it is used.

@@ -1,9 +1,10 @@
 //! CONFIG REWRITE: writes the running configuration back into the file it came from.
 //!
 //! Comments, blank lines, order and directives that are not parameters stay. A line of a parameter
-//! is replaced by its current value; lines too many become blank; a parameter that is not in the file
-//! and not at its default is added at the end, below a marker. Rewriting twice changes nothing. The
-//! file is replaced whole or not at all: temporary file, fsync, rename, fsync of the directory.
+//! is replaced by its current value; lines too many become blank; a parameter that is not in the
+//! file and not at its default is added at the end, below a marker. Rewriting twice changes
+//! nothing. The file is replaced whole or not at all: temporary file, fsync, rename, fsync of the
+//! directory.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,7 +13,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use base::strings::{repr as quote, split_args};
+use base::strings::{repr, split_args};
 
 use super::catalogue::{FILE_ONLY, PARAMS};
 use super::kinds::Kind;
@@ -113,7 +114,7 @@ impl Config {
 fn values(kind: &Kind, shown: &[u8]) -> Vec<Vec<u8>> {
     match kind {
         Kind::Memory { .. } | Kind::MemoryOrPercent => vec![with_unit(shown)],
-        Kind::Text(_) => vec![quote(shown)],
+        Kind::Text(_) => vec![repr(shown)],
         Kind::Words { lines, .. } => lines(shown),
         Kind::Bool(_) | Kind::Int { .. } | Kind::Uint { .. } | Kind::Octal { .. } => {
             vec![shown.to_vec()]

@@ -1,8 +1,8 @@
 //! The configuration as the server reads it: one typed field per supported parameter.
 //!
-//! Every field is written by the row of the catalogue (`catalogue.rs`) that names it, and by nothing
-//! else; a value that reached a field has passed that row's type and bounds. Reading code takes
-//! these fields and never a text.
+//! Every field is written by the row of the catalogue (`catalogue.rs`) that names it, and by
+//! nothing else; a value that reached a field has passed that row's type and bounds. Reading code
+//! takes these fields and never a text.
 
 use std::path::PathBuf;
 

@@ -1,9 +1,11 @@
 //! Where directives come from: files, what they include, standard input, the command line.
 //!
-//! Everything is brought into one list of [`Line`]s in the order in which they take effect, each with
-//! its [`Origin`] for error messages. What the words mean is not known here, except `include`.
+//! Everything is brought into one list of [`Line`]s in the order in which they take effect, each
+//! with its [`Origin`] for error messages. What the words mean is not known here, except `include`.
 //! The syntax is redis.conf's: a directive per line, words separated by blanks, quotes as in
-//! redis-cli, `#` begins a comment line.
+//! redis-cli, `#` begins a comment line. Relative names of included files are taken from the
+//! working directory at start.
+//! Compat: upstream takes them from the latest `dir` above the line.
 
 use std::fmt;
 use std::io::Read;
@@ -69,7 +71,8 @@ pub struct Line {
     pub words: Vec<Vec<u8>>,
 }
 
-/// What the command line names as sources of the configuration, in the order in which they are read.
+/// What the command line names as sources of the configuration, in the order in which they are
+/// read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// The configuration file.

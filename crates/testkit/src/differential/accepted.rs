@@ -1,4 +1,5 @@
-//! Differences between two servers that are known and meant, each with its reason. Keep this table short.
+//! Differences between two servers that are known and meant, each with its reason. Keep this table
+//! short.
 
 use crate::peers::Kind;
 use crate::reply::Reply;
@@ -15,8 +16,36 @@ pub(super) struct Accepted {
     fits: fn(&Reply, &Reply) -> bool,
 }
 
-/// All of them.
-const TABLE: &[Accepted] = &[];
+/// All of them. Ruddle answers as Redis does where the two peers differ, so those with Valkey are
+/// the long part.
+const TABLE: &[Accepted] = &[
+    Accepted {
+        peer: Kind::Valkey,
+        command: "OBJECT ENCODING",
+        reason: "the length at which a string stops being embstr differs",
+        fits: |ours, theirs| {
+            let names = [&b"raw"[..], b"embstr"];
+            let named = |reply: &Reply| reply.bytes().is_some_and(|name| names.contains(&name));
+            named(ours) && named(theirs)
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "GETEX",
+        reason: "GETEX: Valkey looks at the options first, Redis at the key",
+        fits: |ours, theirs| (is_nil(ours) || ours.is_error()) && theirs.is_error(),
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "OBJECT REFCOUNT",
+        reason: "the number of references is each server's own business",
+        fits: |ours, theirs| matches!((ours, theirs), (Reply::Int(_), Reply::Int(_))),
+    },
+];
+
+fn is_nil(reply: &Reply) -> bool {
+    matches!(reply, Reply::NilBulk | Reply::Null)
+}
 
 /// The row that explains why two replies to this command differ.
 pub(super) fn explain(

@@ -1,7 +1,7 @@
 //! Turns grammar rows into commands: parses shapes once, then draws from the named sources.
 //!
-//! Sources are chosen so that commands meet: a dozen keys, values that are often numbers, and for each kind of
-//! argument the values at its edges and some that are plainly wrong.
+//! Sources are chosen so that commands meet: a dozen keys, values that are often numbers, and for
+//! each kind of argument the values at its edges and some that are plainly wrong.
 
 use super::grammar::Row;
 use super::random::Random;
@@ -95,7 +95,8 @@ fn any_case(word: &str, random: &mut Random) -> Vec<u8> {
     }
 }
 
-/// Once in fifty the number of arguments goes wrong. Not for COMMAND: alone, it lists the whole server.
+/// Once in fifty the number of arguments goes wrong. Not for COMMAND: alone, it lists the whole
+/// server.
 fn spoil(args: &mut Vec<Vec<u8>>, random: &mut Random) {
     let is_command = args
         .first()

@@ -1,13 +1,14 @@
 //! The grammar: one row per command shape. To cover a new command, add a row.
 //!
-//! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`], `[a | b]` is an
-//! optional choice, `[...]*` zero to three of them, `(...)+` one to three.
+//! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`],
+//! `[a | b]` is an optional choice, `[...]*` zero to three of them, `(...)+` one to three.
 
 use std::collections::BTreeSet;
 
-use super::Mode;
 use super::Mode::{Exact, Keys, Near, Scan, Shape, Unordered};
 use super::session::Pair;
+use super::{Mode, Plan};
+use crate::peers::Kind;
 
 /// One command shape.
 pub(super) struct Row {
@@ -15,6 +16,8 @@ pub(super) struct Row {
     pub(super) weight: usize,
     pub(super) shape: &'static str,
     pub(super) mode: Mode,
+    /// Only with this peer: the other one does not know the shape.
+    only_with: Option<Kind>,
 }
 
 const fn row(weight: usize, shape: &'static str, mode: Mode) -> Row {
@@ -22,16 +25,37 @@ const fn row(weight: usize, shape: &'static str, mode: Mode) -> Row {
         weight,
         shape,
         mode,
+        only_with: None,
     }
 }
 
-/// Two servers execute a command at slightly different times: remaining times may differ by this much.
+const fn redis(weight: usize, shape: &'static str, mode: Mode) -> Row {
+    Row {
+        weight,
+        shape,
+        mode,
+        only_with: Some(Kind::Redis),
+    }
+}
+
+const fn valkey(weight: usize, shape: &'static str, mode: Mode) -> Row {
+    Row {
+        weight,
+        shape,
+        mode,
+        only_with: Some(Kind::Valkey),
+    }
+}
+
+/// Two servers execute a command at slightly different times: remaining times may differ by this
+/// much.
 const SECONDS: Mode = Near(5);
 const MILLIS: Mode = Near(5000);
 
 /// All rows.
 pub(super) const ROWS: &[Row] = &[
-    // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE, until it looks at it.
+    // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE,
+    // until it looks at it.
     row(
         30,
         "SET key value [NX | XX | GET | KEEPTTL | EX secs | PX millis | EXAT far_s | PXAT far_ms]*",
@@ -39,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(30, "SET key value", Exact),
     row(3, "SET key value junk", Exact),
-    row(6, "SET key value [IFEQ value | GET | KEEPTTL]*", Exact),
+    valkey(6, "SET key value [IFEQ value | GET | KEEPTTL]*", Exact),
     row(20, "GET key", Exact),
     row(5, "SETNX key value", Exact),
     row(5, "SETEX key secs value", Exact),
@@ -112,8 +136,8 @@ pub(super) const ROWS: &[Row] = &[
     row(2, "SWAPDB db db", Exact),
     row(1, "FLUSHDB [SYNC | ASYNC | junk]", Exact),
     row(1, "FLUSHALL [SYNC | ASYNC | junk]", Exact),
-    // Connection. No AUTH and no HELLO with AUTH: a wrong password inside MULTI makes Redis 8.2.3 leave the
-    // reply out of EXEC's array, so that the connection is out of step ever after.
+    // Connection. No AUTH and no HELLO with AUTH: a wrong password inside MULTI makes Redis 8.2.3
+    // leave the reply out of EXEC's array, so that the connection is out of step ever after.
     row(3, "PING [value]", Exact),
     row(3, "ECHO value", Exact),
     row(3, "HELLO protocol", Keys),
@@ -145,19 +169,25 @@ pub(super) const ROWS: &[Row] = &[
     row(3, "SADD key (value)+", Exact),
     row(3, "HSET key (value value)+", Exact),
     row(3, "ZADD key int value", Exact),
-    // Transactions.
-    row(3, "MULTI", Exact),
-    row(6, "EXEC", Exact),
-    row(1, "DISCARD", Exact),
-    row(1, "WATCH (key)+", Exact),
-    row(1, "UNWATCH", Exact),
+    // Transactions. In Valkey, MULTI inside MULTI spoils the transaction; from there on all is
+    // different.
+    redis(3, "MULTI", Exact),
+    redis(6, "EXEC", Exact),
+    redis(1, "DISCARD", Exact),
+    redis(1, "WATCH (key)+", Exact),
+    redis(1, "UNWATCH", Exact),
 ];
 
-/// The rows whose command both servers have, and the names of the commands left out.
-pub(super) fn rows_known_to(pair: &mut Pair) -> Result<(Vec<&'static Row>, Vec<String>), String> {
+/// The rows that make sense with this peer and whose command both servers have; and the names of
+/// the commands left out.
+pub(super) fn rows_for(
+    plan: &Plan,
+    pair: &mut Pair,
+) -> Result<(Vec<&'static Row>, Vec<String>), String> {
     let mut left_out = BTreeSet::new();
     let mut rows = Vec::new();
-    for row in ROWS {
+    let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
+    for row in ROWS.iter().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name)? {

@@ -1,12 +1,14 @@
-//! The differential runner: one seeded stream of random commands to two servers, every reply compared.
+//! The differential runner: one seeded stream of random commands to two servers, every reply
+//! compared.
 //!
-//! The subject (Ruddle, as a rule) and a peer get the same commands in the same pipelined chunks. Replies must be the same
-//! up to the row's [`Mode`]; every so often, and at the end, so must the whole data set. The first difference that
-//! [`accepted`] does not explain is shrunk to a few commands and printed as a `redis-cli` session.
+//! The subject (Ruddle, as a rule) and a peer get the same commands in the same pipelined chunks.
+//! Replies must be the same up to the row's [`Mode`]; every so often, and at the end, so must the
+//! whole data set. The first difference that [`accepted`] does not explain is shrunk to a few
+//! commands and printed as a `redis-cli` session.
 //!
-//! Invariant: the stream depends on the seed and on the two servers' command lists only, never on replies or clocks,
-//! so a seed is a reproduction. Times are either long past or far ahead, and random enough that two
-//! deadlines never compare differently because of a few milliseconds.
+//! Invariant: the stream depends on the seed and on the two servers' command lists only, never on
+//! replies or clocks, so a seed is a reproduction. Times are either long past or far ahead, and
+//! random enough that two deadlines never compare differently because of a few milliseconds.
 
 mod accepted;
 mod compare;
@@ -53,7 +55,8 @@ pub struct Plan {
 pub struct Report {
     /// Commands sent before the end or the first difference.
     pub commands: usize,
-    /// Commands of the grammar that one of the two servers does not have; nothing was generated for them.
+    /// Commands of the grammar that one of the two servers does not have; nothing was generated for
+    /// them.
     pub left_out: Vec<String>,
     /// How often each accepted difference was met, by its reason.
     pub accepted: BTreeMap<&'static str, usize>,
@@ -130,7 +133,7 @@ impl fmt::Display for Difference {
 /// Runs a plan on two fresh servers. An error is a server that cannot be started or talked to.
 pub fn run(plan: &Plan) -> Result<Report, String> {
     let mut pair = Pair::start(plan)?;
-    let (rows, left_out) = grammar::rows_known_to(&mut pair)?;
+    let (rows, left_out) = grammar::rows_for(plan, &mut pair)?;
     let mut generator = Generator::new(rows, plan.seed);
     let mut steps = Vec::with_capacity(plan.commands);
     pair.begin()?;

@@ -1,5 +1,6 @@
-//! A seeded random source: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-//! Small, ours, and the same on every platform and in every release, so that a seed stays a reproduction.
+//! A seeded random source: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
+//! generators", 2014). Small, ours, and the same on every platform and in every release, so that a
+//! seed stays a reproduction.
 
 /// The state.
 pub(super) struct Random(u64);

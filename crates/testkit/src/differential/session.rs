@@ -211,7 +211,8 @@ impl Pair {
         }
     }
 
-    /// Compares both servers' data: keys of every database, then type, value, encoding and deadline of each.
+    /// Compares both servers' data: keys of every database, then type, value, encoding and deadline
+    /// of each.
     pub(super) fn audit(&mut self) -> Result<Option<Difference>, String> {
         for database in 0..DATABASES {
             let number = database.to_string();
@@ -257,7 +258,8 @@ impl Pair {
         Ok(difference)
     }
 
-    /// Asks both the same on the auditors' connections; the subject's reply, and the difference if there is one.
+    /// Asks both the same on the auditors' connections; the subject's reply, and the difference if
+    /// there is one.
     fn look(
         &mut self,
         context: &str,

@@ -1,7 +1,9 @@
-//! Makes a difference small: reruns shorter and shorter streams on empty servers, keeping what still differs.
+//! Makes a difference small: reruns shorter and shorter streams on empty servers, keeping what
+//! still differs.
 //!
-//! First only the end of the stream, doubling until it differs; then pieces are cut out, halving their size
-//! (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002, without the complement step).
+//! First only the end of the stream, doubling until it differs; then pieces are cut out, halving
+//! their size (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002,
+//! without the complement step).
 
 use super::session::Pair;
 use super::{CHUNK, Difference, Step};
@@ -63,7 +65,8 @@ impl Shrinker<'_> {
         Ok(cut_any)
     }
 
-    /// The first difference of this stream on empty servers. Its steps include the one that differs.
+    /// The first difference of this stream on empty servers. Its steps include the one that
+    /// differs.
     fn rerun(&mut self, steps: &[Step]) -> Result<Option<Difference>, String> {
         self.reruns += 1;
         self.pair.begin()?;

@@ -1,7 +1,8 @@
-//! Reads a transcript file into sections of steps. Pure text work; see the module head for the format.
+//! Reads a transcript file into sections of steps. Pure text work; see the module head for the
+//! format.
 //!
-//! Invariant: every line of the file belongs to exactly one thing, and a line that belongs to none is an
-//! error with its number, so that a typo cannot silence a check.
+//! Invariant: every line of the file belongs to exactly one thing, and a line that belongs to none
+//! is an error with its number, so that a typo cannot silence a check.
 
 use std::collections::HashMap;
 use std::fs;
@@ -471,8 +472,8 @@ mod tests {
 
     #[test]
     fn sections_inherit_the_head_and_lines_find_their_step() {
-        let text = "# covers: get, CLIENT LIST\n@ peer valkey\n\n> GET k\n(nil)\n\n=== two\n@ resp3\n\
-            @ config a b\na& PING\na<\nPONG\nuntil PING = PONG\n";
+        let text = "# covers: get, CLIENT LIST\n@ peer valkey\n\n> GET k\n(nil)\n\n\
+            === two\n@ resp3\n@ config a b\na& PING\na<\nPONG\nuntil PING = PONG\n";
         let parsed = Transcript::parse(Path::new("t"), text).unwrap();
         assert_eq!(parsed.covers, ["GET", "CLIENT LIST"]);
         let [one, two] = &parsed.sections[..] else {

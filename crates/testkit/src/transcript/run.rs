@@ -78,8 +78,9 @@ fn concerns(section: &Section, who: Who) -> bool {
     }
 }
 
-/// Starts a fresh server of this kind, with the arguments the file asks for, and runs the file against it.
-/// With `UPDATE_EXPECT` naming this peer, unmet expectations are rewritten instead of reported.
+/// Starts a fresh server of this kind, with the arguments the file asks for, and runs the file
+/// against it. With `UPDATE_EXPECT` naming this peer, unmet expectations are rewritten instead of
+/// reported.
 pub fn run_against(path: &Path, who: Who) -> Result<Outcome, String> {
     let transcript = Transcript::read(path)?;
     let args: Vec<&str> = transcript.args.iter().map(String::as_str).collect();

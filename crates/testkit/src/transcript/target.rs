@@ -1,4 +1,5 @@
-//! What a transcript talks to. A [`Target`] is a server over TCP today; the engine in process fits as well.
+//! What a transcript talks to. A [`Target`] is a server over TCP today; the engine in process fits
+//! as well.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,7 +31,8 @@ impl Answer {
     }
 }
 
-/// Something that answers commands on numbered connections. A connection exists from its first use on.
+/// Something that answers commands on numbered connections. A connection exists from its first use
+/// on.
 pub trait Target {
     /// Runs one command and returns its reply.
     fn call(&mut self, connection: usize, args: &[Vec<u8>]) -> Answer;
@@ -41,7 +43,8 @@ pub trait Target {
     /// The time that the target goes by, in Unix milliseconds.
     fn now_ms(&self) -> i64;
 
-    /// The byte stream beneath, for a target that has one. Sections that need it are left out elsewhere.
+    /// The byte stream beneath, for a target that has one. Sections that need it are left out
+    /// elsewhere.
     fn sockets(&mut self) -> Option<&mut dyn Sockets> {
         None
     }
@@ -114,7 +117,8 @@ impl Target for ServerTarget {
 
     fn reset(&mut self) {
         self.connections.clear();
-        // A server that cannot flush (it is down, or wants a password) shows in the section's own replies.
+        // A server that cannot flush (it is down, or wants a password) shows in the section's own
+        // replies.
         _ = self
             .server
             .connect()

@@ -1,0 +1,1 @@
+//! Tests of the keyspace commands at the engine boundary.

@@ -1,0 +1,157 @@
+//! `cargo xtask test`: everything that decides whether the project is sound, and one line of
+//! numbers at the end.
+//!
+//! The parts run in order and all of them always run; the last line, `N passed, N failed`, sums
+//! them up and is what CI reads.
+
+use std::process::Command;
+
+use clap::Args;
+use testkit::differential::Plan;
+use testkit::peers::{self as peers_lookup, Kind};
+
+use crate::{differential, peers, shell, smoke, tidy};
+
+/// How much to do.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Length of the differential run against each peer.
+    #[arg(long, default_value_t = 200_000)]
+    commands: usize,
+    /// Seed of the differential runs. Fixed, so that a red build is red for its own change.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// How many checks of a part went well, and how many did not.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+impl Tally {
+    /// One check, and whether it went well; a failure is printed.
+    fn of(result: Result<(), String>) -> Tally {
+        match result {
+            Ok(()) => Tally {
+                passed: 1,
+                failed: 0,
+            },
+            Err(why) => {
+                eprintln!("{why}");
+                Tally {
+                    passed: 0,
+                    failed: 1,
+                }
+            }
+        }
+    }
+}
+
+type Part = fn(&Options) -> Tally;
+
+/// The parts, in order: what the later ones need comes first.
+const PARTS: &[(&str, Part)] = &[
+    ("build", |_| Tally::of(build())),
+    ("peers", |_| Tally::of(peers::run())),
+    ("tidy", |_| Tally::of(tidy::run(&tidy::Options::default()))),
+    ("cargo test", |_| cargo_test()),
+    ("client library", |_| smoke::run()),
+    ("differential, redis", |options| {
+        compare(options, Kind::Redis)
+    }),
+    ("differential, valkey", |options| {
+        compare(options, Kind::Valkey)
+    }),
+];
+
+/// Runs all parts.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let mut total = Tally::default();
+    for (name, part) in PARTS {
+        println!("== {name}");
+        let tally = part(options);
+        println!(
+            "== {name}: {} passed, {} failed",
+            tally.passed, tally.failed
+        );
+        total.passed += tally.passed;
+        total.failed += tally.failed;
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if total.failed == 0 {
+        Ok(())
+    } else {
+        Err("tests failed".to_owned())
+    }
+}
+
+fn build() -> Result<(), String> {
+    shell::run(Command::new(shell::cargo()).args(["build", "--workspace", "--all-targets"]))
+}
+
+/// Unit tests, integration tests, and with them the transcripts against Ruddle and its peers.
+fn cargo_test() -> Tally {
+    let mut cargo = Command::new(shell::cargo());
+    let tested = shell::output(cargo.args(["test", "--workspace", "--no-fail-fast"]));
+    let (succeeded, printed) = match tested {
+        Ok(tested) => tested,
+        Err(why) => return Tally::of(Err(why)),
+    };
+    print!("{printed}");
+    let mut tally = Tally::default();
+    for line in printed.lines() {
+        let Some(numbers) = line.strip_prefix("test result: ") else {
+            continue;
+        };
+        tally.passed += number_before(numbers, " passed");
+        tally.failed += number_before(numbers, " failed");
+    }
+    // A test that does not compile or dies has no line of its own.
+    if !succeeded && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    tally
+}
+
+/// The number right before `word`; 0 if there is none.
+fn number_before(text: &str, word: &str) -> usize {
+    let before = text.split(word).next().unwrap_or_default();
+    before
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+fn compare(options: &Options, peer: Kind) -> Tally {
+    if !peers_lookup::has_ruddle() {
+        return Tally::default();
+    }
+    Tally::of(differential::check(&Plan {
+        subject: Kind::Ruddle,
+        peer,
+        seed: options.seed,
+        commands: options.commands,
+        accept_known: true,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_a_result_line_are_read() {
+        let line = "FAILED. 12 passed; 3 failed; 0 ignored; 0 measured";
+        assert_eq!(
+            (
+                number_before(line, " passed"),
+                number_before(line, " failed")
+            ),
+            (12, 3)
+        );
+        assert_eq!(number_before("ok.", " passed"), 0);
+    }
+}
