@@ -87,6 +87,9 @@ struct Bucket {
 
 const _: () = assert!(size_of::<Bucket>() == 64);
 
+/// What an entry's slot costs: its share of a bucket.
+pub const SLOT_BYTES: usize = size_of::<Bucket>().div_ceil(SLOTS);
+
 impl Bucket {
     /// Slots whose tag may equal `tag`, one bit each (bit 7 of their byte). A borrow can mark a
     /// non-matching slot above a matching one: callers compare keys anyway.
@@ -607,3 +610,5 @@ fn home_bucket(hash: u64, used_bits: u8, buckets: usize) -> usize {
 #[cfg(test)]
 mod tests;
 mod visit;
+
+pub use visit::Sampled;

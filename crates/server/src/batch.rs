@@ -20,6 +20,7 @@ use slab::Slab;
 
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
+use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::registry::{Handler, KeyShape, Missing, RowId};
 use crate::server::Server;
@@ -74,6 +75,8 @@ pub struct Surroundings<'s, 'k> {
     pub env: &'s mut Env,
     /// Kept from command to command while they need the same stripe.
     pub lease: &'s mut Lease<'k>,
+    /// Makes room when memory is full.
+    pub evictor: &'s mut Evictor,
 }
 
 impl Batch {
@@ -216,6 +219,9 @@ impl Batch {
         if self.commands.len() > 1 {
             self.prefetch(connections, around.lease);
         }
+        if around.settings.maxmemory_bytes != 0 {
+            around.evictor.look(around.server);
+        }
         for command in &self.commands {
             let Some(connection) = connections.get_mut(command.connection as usize) else {
                 continue;
@@ -288,6 +294,11 @@ impl Batch {
                     around.server,
                     around.settings,
                 );
+                let verdict = if around.settings.maxmemory_bytes == 0 {
+                    verdict
+                } else {
+                    within_memory(verdict, around)
+                };
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
                     None => {}
@@ -304,6 +315,23 @@ impl Batch {
         if connection.client.fate != Fate::Open || !matches!(connection.waiting, Waiting::No) {
             connection.rewind();
         }
+    }
+}
+
+/// Makes room in memory for a command that is about to run; refuses it if it needs room and there
+/// is none.
+fn within_memory(verdict: Verdict, around: &mut Surroundings<'_, '_>) -> Verdict {
+    let Verdict::Run(id) = verdict else {
+        return verdict;
+    };
+    let server = around.server;
+    let flags = server.registry.row(id).flags;
+    let admitted = around
+        .evictor
+        .admit(flags, server, around.settings, around.lease, around.env);
+    match admitted {
+        Ok(()) => Verdict::Run(id),
+        Err(failure) => Verdict::Refuse(Some(id), failure),
     }
 }
 

@@ -5,18 +5,23 @@
 //! `batch` (bytes to commands to replies), `gate` (what is admitted), `registry` (all commands),
 //! `server` (what the workers share), `families` (the control commands).
 
+pub mod allocator;
+pub mod background;
 pub mod batch;
 pub mod client;
 pub mod clients;
 pub mod config;
 pub mod connection;
+pub mod cycle;
 pub mod daemon;
+pub mod eviction;
 pub mod families;
 pub mod gate;
 pub mod input;
 pub mod listener;
 pub mod logging;
 pub mod mailbox;
+pub mod memory;
 pub mod registry;
 pub mod run;
 pub mod server;

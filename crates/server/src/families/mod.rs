@@ -6,6 +6,7 @@ use engine::spec::Spec;
 use crate::session::ControlRun;
 
 mod connection;
+mod memory;
 
 /// Every control command.
-pub const TABLES: &[&[Spec<ControlRun>]] = &[connection::COMMANDS];
+pub const TABLES: &[&[Spec<ControlRun>]] = &[connection::COMMANDS, memory::COMMANDS];
