@@ -12,7 +12,7 @@
 //!
 //! Invariants between calls: the allocation has `layout_bytes(header)` bytes, a jemalloc size class,
 //! so that a value may grow and shrink in place within its class; the parts that the header announces
-//! are initialised; a `Shared` word is the raw pointer of one owned `Arc<Vec<u8>>`.
+//! are initialised; a `Shared` word is one owned `Arc<Vec<u8>>`.
 //!
 //! This is the only place in the engine that touches raw memory. Its tests run under
 //! AddressSanitizer (`cargo xtask sanitize`).
@@ -32,8 +32,8 @@ use base::time::UnixMillis;
 /// borrow instead of copying.
 pub const INLINE_BYTES_MAX: usize = 2048;
 
-/// Longest string that Redis 8.2 calls `embstr`, together with its key and eight bytes for a deadline
-/// (it keeps the three in one cache line then); longer ones, and modified ones, are `raw`.
+/// Longest string that Redis 8.2 calls `embstr`, together with its key and eight bytes for a
+/// deadline (it keeps the three in one cache line then); longer ones, and modified ones, are `raw`.
 const EMBEDDED_BYTES_MAX: usize = 41;
 
 const HEADER_BYTES: usize = 8;
@@ -290,8 +290,8 @@ impl Entry {
                 }
                 Stored::Shared(shared) => at
                     .add(shape.word_offset())
-                    .cast::<*const Vec<u8>>()
-                    .write(Arc::into_raw(shared)),
+                    .cast::<Arc<Vec<u8>>>()
+                    .write(shared),
             }
         }
     }
@@ -344,8 +344,8 @@ impl Entry {
     pub fn value(&self) -> Value<'_> {
         let shape = self.shape();
         let at = self.0.as_ptr();
-        // SAFETY: the kind says which part is there; a Shared word came from `Arc::into_raw`, and an
-        // `Arc<Vec<u8>>` has the same representation as that pointer.
+        // SAFETY: the kind says which part is there, and `write_value` put it there as what it is
+        // read as here. Words are aligned: they come before the key.
         unsafe {
             match shape.flags & KIND_MASK {
                 KIND_INT => Value::Int(at.add(shape.word_offset()).cast::<i64>().read()),
@@ -457,7 +457,7 @@ impl Entry {
         // SAFETY: the word is an owned Arc; turning the kind into INT (same layout) disowns it.
         unsafe {
             let word = self.0.as_ptr().add(shape.word_offset());
-            let shared = Arc::from_raw(word.cast::<*const Vec<u8>>().read());
+            let shared = word.cast::<Arc<Vec<u8>>>().read();
             word.cast::<i64>().write(0);
             let flags = (shape.flags & !KIND_MASK) | KIND_INT;
             self.set_header(Shape { flags, ..shape });

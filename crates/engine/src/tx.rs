@@ -251,8 +251,9 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
     }
 
-    /// Makes the string at `key` the integer that `change` makes of it (`None`: the key is missing),
-    /// and returns it. One look-up, and no allocation where an integer was before. The deadline stays.
+    /// Makes the string at `key` the integer that `change` makes of it (`None`: the key is
+    /// missing), and returns it. One look-up, and no allocation where an integer was before. The
+    /// deadline stays.
     ///
     /// # Errors
     /// `WRONGTYPE` if the key holds another type, and those of `change`; nothing is changed then.

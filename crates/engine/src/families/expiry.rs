@@ -57,8 +57,8 @@ pub(super) enum Expiry<'a> {
 }
 
 impl<'a> Expiry<'a> {
-    /// Takes an option that the cursor has just passed, with its number if it has one. Two different
-    /// ones are a syntax error.
+    /// Takes an option that the cursor has just passed, with its number if it has one. Two
+    /// different ones are a syntax error.
     ///
     /// Compat: the same one twice is fine and the last counts (`SET k v EX 1 EX 2`).
     pub(super) fn read(&mut self, word: ExpiryWord, args: &mut Args<'a>) {

@@ -254,8 +254,8 @@ impl<N: Number> Bounds<N> {
         Ok(Bounds { lower, upper })
     }
 
-    /// The sum of `value` and `increment`, and what was really added. Outside the bounds: the nearest
-    /// bound if that is wanted, else nothing is added (`None`).
+    /// The sum of `value` and `increment`, and what was really added. Outside the bounds: the
+    /// nearest bound if that is wanted, else nothing is added (`None`).
     fn add(&self, value: N, increment: N, saturate: bool) -> Result<Option<(N, N)>, Failure> {
         let bound = match value.plus(increment) {
             Some(sum) if sum < self.lower => self.lower,
@@ -299,7 +299,8 @@ fn count<N: Number>(
         None if matches!(options.expiry, Expiry::Persist) => Deadline::Clear,
         _ => Deadline::Keep,
     };
-    if matches!(deadline, Deadline::At(at) if at <= tx.now()) {
+    // Deadlines are only observed, not enforced, on a replica.
+    if matches!(deadline, Deadline::At(at) if at <= tx.now() && tx.env().expire) {
         return Ok(delete(tx, key));
     }
     let text = result.text();

@@ -2,9 +2,9 @@
 //!
 //! L(i, j) is the length for the first i bytes of `a` and the first j bytes of `b`. Along a row it
 //! grows by 0 or 1 at each step, so a row is one bit per byte of `b`, and the next row follows from
-//! it 64 bytes at a time with an addition and a few logical operations (H. Hyyrö, "Bit-parallel LCS-
-//! length computation revisited", 2004). That is 64 times less work and 32 times less memory than
-//! a table of numbers. The same bits lead the way back: at a mismatch, L(i-1, j) > L(i, j-1)
+//! it 64 bytes at a time with an addition and a few logical operations (Heikki Hyyrö, "Bit-parallel
+//! LCS-length computation revisited", 2004). That is 64 times less work and 32 times less memory
+//! than a table of numbers. The same bits lead the way back: at a mismatch, L(i-1, j) > L(i, j-1)
 //! exactly if row i grows at j.
 
 use base::num::I64_TEXT_MAX;
@@ -123,8 +123,8 @@ struct Matches {
 }
 
 impl Matches {
-    /// Masks for the bytes of `a` only: they are no more than `a` has bytes, so that their memory is
-    /// bounded by the product of the lengths too.
+    /// Masks for the bytes of `a` only. There are no more of them than `a` has bytes, so the
+    /// product of the lengths bounds their memory too.
     fn new(a: &[u8], b: &[u8]) -> Matches {
         const ABSENT: usize = usize::MAX;
         let words = b.len().div_ceil(WORD_BITS);

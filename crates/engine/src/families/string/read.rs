@@ -72,7 +72,8 @@ pub(super) fn getex(
     };
     reply_string(value, out);
     match due {
-        Some(at) if at <= tx.now() => {
+        // Deadlines are only observed, not enforced, on a replica.
+        Some(at) if at <= tx.now() && tx.env().expire => {
             tx.remove(key);
             tx.instead(|| words(&[b"DEL", key.bytes]));
         }

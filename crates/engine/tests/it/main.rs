@@ -1,0 +1,4 @@
+//! The engine from outside: whole commands on a keyspace, without a server.
+
+mod replay;
+mod support;
