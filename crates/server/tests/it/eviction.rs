@@ -56,7 +56,7 @@ fn write(client: &mut Client, prefix: &str, count: usize, options: &[&str]) -> u
                 other => panic!("{other:?}"),
             }
         }
-        if first / BATCH % 50 == 0 {
+        if (first / BATCH).is_multiple_of(50) {
             let used = used_bytes(client);
             assert!(used <= LIMIT_BYTES + SLACK_BYTES, "{used} bytes");
         }
