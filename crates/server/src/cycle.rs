@@ -6,7 +6,7 @@
 //! client waits longer than a slice. A lap that finds nothing makes the next one wait longer, up to
 //! [`PAUSE_MAX_NANOS`]; as soon as keys expire, laps follow one another every few milliseconds.
 //!
-//! Why this keeps stale keys few: a segment is looked through when 0.75 % of its keys are due
+//! Why this keeps stale keys few: a segment is looked through when 0.5 % of its keys are due
 //! (`Table::visit_expired`), and that is noticed after a pause, which is short while keys expire.
 
 use std::sync::atomic::Ordering;
