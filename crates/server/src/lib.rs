@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod client;
+pub mod client_line;
 pub mod clients;
 pub mod config;
 pub mod connection;
@@ -14,8 +15,10 @@ pub mod daemon;
 pub mod families;
 pub mod gate;
 pub mod input;
+pub mod limits;
 pub mod listener;
 pub mod logging;
+pub mod login;
 pub mod mailbox;
 pub mod registry;
 pub mod run;

@@ -5,7 +5,8 @@ use engine::spec::Spec;
 
 use crate::session::ControlRun;
 
+mod client;
 mod connection;
 
 /// Every control command.
-pub const TABLES: &[&[Spec<ControlRun>]] = &[connection::COMMANDS];
+pub const TABLES: &[&[Spec<ControlRun>]] = &[client::COMMANDS, connection::COMMANDS];
