@@ -10,8 +10,5 @@ mod connection;
 mod memory;
 
 /// Every control command.
-<<<<<<< HEAD
-pub const TABLES: &[&[Spec<ControlRun>]] = &[connection::COMMANDS, memory::COMMANDS];
-=======
-pub const TABLES: &[&[Spec<ControlRun>]] = &[client::COMMANDS, connection::COMMANDS];
->>>>>>> clients
+pub const TABLES: &[&[Spec<ControlRun>]] =
+    &[client::COMMANDS, connection::COMMANDS, memory::COMMANDS];
