@@ -26,6 +26,8 @@ use base::time::UnixMillis;
 use crate::entry::Entry;
 use crate::prefetch::prefetch;
 
+pub use sample::Sampled;
+
 /// Entries of one bucket.
 const SLOTS: usize = 7;
 /// Allowed bucket counts of a segment, in growing order. Beyond the last it splits; if the hashes in it
@@ -137,6 +139,8 @@ struct Segment {
     depth: u8,
     /// No more than the tolerated few deadlines pass before this moment; see `visit_expired`.
     visit_at: UnixMillis,
+    /// For each bucket, no entry in it is due before this moment. Empty until there is a deadline.
+    soonest: Box<[UnixMillis]>,
 }
 
 const NEVER: UnixMillis = UnixMillis(i64::MAX);
@@ -150,6 +154,7 @@ impl Segment {
             volatile: 0,
             depth,
             visit_at: NEVER,
+            soonest: Box::default(),
         }
     }
 
@@ -164,22 +169,32 @@ impl Segment {
     }
 
     fn bytes(&self) -> usize {
-        self.buckets.len() * size_of::<Bucket>()
+        size_of_val(&*self.buckets) + size_of_val(&*self.soonest)
+    }
+
+    /// An entry in this bucket has this deadline: expiry must not come later.
+    fn expect(&mut self, bucket: usize, deadline: UnixMillis) {
+        if self.soonest.is_empty() {
+            self.soonest = vec![NEVER; self.buckets.len()].into();
+        }
+        self.soonest[bucket] = self.soonest[bucket].min(deadline);
+        self.visit_at = self.visit_at.min(deadline);
     }
 
     /// Puts an entry whose key is not in the segment yet; there is room by `entries_max`.
     fn place(&mut self, home: usize, tag: u8, entry: Entry) -> (usize, usize) {
         self.len += 1;
-        if let Some(deadline) = entry.deadline() {
-            self.volatile += 1;
-            self.visit_at = self.visit_at.min(deadline);
-        }
+        let deadline = entry.deadline();
+        self.volatile += u32::from(deadline.is_some());
         let mut at = home;
         loop {
             let bucket = &mut self.buckets[at];
             if let Some(slot) = bucket.free_slot() {
                 bucket.tags[slot] = tag;
                 bucket.slots[slot] = Some(entry);
+                if let Some(deadline) = deadline {
+                    self.expect(at, deadline);
+                }
                 return (at, slot);
             }
             bucket.pass();
@@ -213,6 +228,7 @@ impl Segment {
     fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
         let buckets = std::mem::take(&mut self.buckets);
         (self.len, self.volatile, self.visit_at) = (0, 0, NEVER);
+        self.soonest = Box::default();
         let mut entries = Vec::with_capacity(buckets.len() * SLOTS);
         for bucket in buckets {
             for entry in bucket.slots.into_iter().flatten() {
@@ -404,7 +420,7 @@ impl Table {
         let result = edit(entry);
         let deadline = entry.deadline();
         if let Some(deadline) = deadline {
-            segment.visit_at = segment.visit_at.min(deadline);
+            segment.expect(usize::from(place.bucket), deadline);
         }
         match (was_volatile, deadline.is_some()) {
             (false, true) => {
@@ -607,6 +623,7 @@ fn home_bucket(hash: u64, used_bits: u8, buckets: usize) -> usize {
     ((bits * buckets as u64) >> 32) as usize
 }
 
+mod sample;
 #[cfg(test)]
 mod tests;
 mod visit;

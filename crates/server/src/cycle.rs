@@ -6,7 +6,7 @@
 //! client waits longer than a slice. A lap that finds nothing makes the next one wait longer, up to
 //! [`PAUSE_MAX_NANOS`]; as soon as keys expire, laps follow one another every few milliseconds.
 //!
-//! Why this keeps stale keys few: a segment is looked through when 0.75 % of its keys are due
+//! Why this keeps stale keys few: a segment is looked through when 0.5 % of its keys are due
 //! (`Table::visit_expired`), and that is noticed after a pause, which is short while keys expire.
 
 use std::sync::atomic::Ordering;
@@ -94,7 +94,8 @@ impl Cycle {
         };
         bump(&stats.expire_cycle_nanos, spent);
         self.lap_nanos += spent;
-        let rest = spent * (100 - share) / share;
+        // A slice that the system interrupted looks longer than the work it was.
+        let rest = spent.min(2 * SLICE_NANOS) * (100 - share) / share;
         let pause = match lap {
             Some(lap) => self.end_lap(lap, stats).max(rest),
             None => {
@@ -113,13 +114,13 @@ impl Cycle {
         stats
             .expired_stale_ppm
             .store(self.stale_ppm as u64, Ordering::Relaxed);
-        // A lap costs time even if nothing is due: with many keys, laps must not follow too closely.
-        let least = PAUSE_MIN_NANOS.max(self.lap_nanos * 4);
-        self.lap_nanos = 0;
+        let idle_nanos = std::mem::take(&mut self.lap_nanos);
         self.pause_nanos = if lap.visits > 0 {
-            least
+            PAUSE_MIN_NANOS
         } else {
-            (self.pause_nanos * 2).min(PAUSE_MAX_NANOS).max(least)
+            // Even passing every segment by costs time: not more than a twentieth of it.
+            let pause = (self.pause_nanos * 2).max(idle_nanos * 20);
+            pause.clamp(PAUSE_MIN_NANOS, PAUSE_MAX_NANOS)
         };
         self.pause_nanos
     }

@@ -168,7 +168,6 @@ impl Table {
         let segment = &self.segments[index as usize];
         let mut passed = vec![0u32; segment.buckets.len()];
         let (mut len, mut volatile) = (0, 0);
-        let mut earliest = NEVER;
         for (at, bucket) in segment.buckets.iter().enumerate() {
             for (slot, entry) in bucket.slots.iter().enumerate() {
                 assert_eq!(
@@ -187,7 +186,9 @@ impl Table {
                 }
                 len += 1;
                 volatile += usize::from(entry.deadline().is_some());
-                earliest = earliest.min(entry.deadline().unwrap_or(NEVER));
+                if let Some(deadline) = entry.deadline() {
+                    assert!(segment.soonest[at] <= deadline, "expiry comes in time");
+                }
             }
         }
         for (bucket, &count) in segment.buckets.iter().zip(&passed) {

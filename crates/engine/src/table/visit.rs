@@ -164,9 +164,9 @@ impl Table {
         self.segments.len()
     }
 
-    /// If the segment is due, the keys in it whose deadline has passed, handed to `found`; sets the time
-    /// of its next visit so that at most about 0.75 % of its volatile keys are overdue by then.
-    /// Returns whether the segment was looked through.
+    /// If the segment is due, the keys in it whose deadline has passed, handed to `found`, to be deleted
+    /// by the caller; sets the time of its next visit so that about 0.5 % of its volatile keys are
+    /// overdue by then. Looks only into buckets that may hold such a key. Returns whether it was due.
     pub fn visit_expired(
         &mut self,
         segment: usize,
@@ -179,26 +179,22 @@ impl Table {
         if segment.visit_at > now {
             return false;
         }
-        let tolerated = segment.volatile as usize * 3 / 400;
-        let mut earliest = [NEVER; 8];
-        let kept = tolerated.min(earliest.len() - 1);
-        (0..segment.buckets.len()).for_each(|at| segment.prefetch_entries(at));
-        for entry in segment
-            .buckets
-            .iter()
-            .flat_map(|bucket| bucket.slots.iter().flatten())
-        {
-            match entry.deadline() {
-                Some(deadline) if deadline <= now => found(entry.key()),
-                Some(deadline) if deadline < earliest[kept] => {
-                    let at = earliest.partition_point(|&other| other <= deadline);
-                    earliest[at..=kept].rotate_right(1);
-                    earliest[at] = deadline;
+        let due = |&at: &usize| segment.soonest[at] <= now;
+        let due: Vec<usize> = (0..segment.soonest.len()).filter(due).collect();
+        due.iter().for_each(|&at| segment.prefetch_entries(at));
+        for at in due {
+            let mut soonest = NEVER;
+            for entry in segment.buckets[at].slots.iter().flatten() {
+                match entry.deadline() {
+                    Some(deadline) if deadline <= now => found(entry.key()),
+                    Some(deadline) => soonest = soonest.min(deadline),
+                    None => {}
                 }
-                _ => {}
             }
+            segment.soonest[at] = soonest;
         }
-        segment.visit_at = earliest[kept];
+        let tolerated = segment.volatile as usize / 200;
+        segment.visit_at = nth_smallest(&segment.soonest, tolerated);
         true
     }
 
@@ -210,4 +206,24 @@ impl Table {
             .min()
             .unwrap_or(NEVER)
     }
+}
+
+/// The `nth` smallest of these (0 = the smallest), or of the eight smallest the last; the largest if
+/// there are fewer; `NEVER` if there is none.
+fn nth_smallest(moments: &[UnixMillis], nth: usize) -> UnixMillis {
+    let mut smallest = [NEVER; 8];
+    let last = nth.min(smallest.len() - 1);
+    for &moment in moments {
+        if moment < smallest[last] {
+            let at = smallest.partition_point(|&other| other <= moment);
+            smallest[at..=last].rotate_right(1);
+            smallest[at] = moment;
+        }
+    }
+    // Fewer moments than that: do not wait for ever with the ones there are.
+    let present = smallest[..=last]
+        .iter()
+        .rev()
+        .find(|&&moment| moment < NEVER);
+    present.copied().unwrap_or(NEVER)
 }
