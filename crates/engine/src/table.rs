@@ -627,3 +627,5 @@ mod sample;
 #[cfg(test)]
 mod tests;
 mod visit;
+
+pub use visit::Sampled;

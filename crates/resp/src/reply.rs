@@ -303,6 +303,12 @@ impl Reply {
         self.out.pending_bytes()
     }
 
+    /// Bytes allocated for copied replies.
+    #[inline]
+    pub fn capacity_bytes(&self) -> usize {
+        self.out.tail.capacity()
+    }
+
     /// Whether all is written.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -22,6 +22,7 @@ use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
+use crate::limits::is_above_hard;
 use crate::registry::{Handler, KeyShape, Missing, RowId};
 use crate::server::Server;
 use crate::session::{ControlRun, Session};
@@ -102,10 +103,14 @@ impl Batch {
         if !matches!(connection.waiting, Waiting::No) || connection.client.fate != Fate::Open {
             return false;
         }
+        let limit = &settings.client_output_buffer_limit.normal;
+        if is_above_hard(limit, connection.out.len_bytes()) {
+            return false;
+        }
         let limits = Limits {
             bulk_bytes_max: settings.proto_max_bulk_len_bytes,
             query_bytes_max: settings.client_query_buffer_limit_bytes,
-            authenticated: connection.client.authenticated,
+            authenticated: connection.client.may_speak(settings),
         };
         while !self.is_full() {
             let input = &connection.input.unread()[connection.parsed..];
@@ -143,7 +148,7 @@ impl Batch {
                     return false;
                 }
             }
-            if !connection.client.authenticated {
+            if !limits.authenticated {
                 // The limits change with a login: look at one command at a time until then.
                 return true;
             }
@@ -284,6 +289,7 @@ impl Batch {
                     None => &input.unread()[..bytes],
                     Some(start) => &self.inline[start as usize..],
                 };
+                client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
                 let args = Args::new(buffer, words, keys);
@@ -302,10 +308,7 @@ impl Batch {
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
                     None => {}
-                    Some(Waiting::Pause) => {
-                        connection.waiting = Waiting::Pause;
-                        return connection.rewind();
-                    }
+                    Some(Waiting::Pause) => return connection.postpone(),
                     Some(waiting) => connection.waiting = waiting,
                 }
             }
@@ -356,7 +359,10 @@ fn handle(
             out.error(failure.text());
         }
         Verdict::Postpone => return Some(Waiting::Pause),
-        Verdict::Drop => client.fate = Fate::CloseNow,
+        Verdict::Drop => {
+            around.server.warn_of_browser(&client.card, around.env.now);
+            client.fate = Fate::CloseNow;
+        }
     }
     match client.reply_mode {
         ReplyMode::On => {}
@@ -400,7 +406,10 @@ fn run(
                     failed = true;
                     server.count_error(failure.text(), around.stats);
                 }
-                Outcome::Walking(walk) => waiting = Some(Waiting::Walk(walk)),
+                Outcome::Walking(walk) => {
+                    let muted = client.reply_mode != ReplyMode::On;
+                    waiting = Some(Waiting::Walk { walk, muted });
+                }
             }
         }
         Handler::Control(run) => {
@@ -417,7 +426,7 @@ fn run(
     );
     bump(&stats.failed, u64::from(failed));
     bump(&around.stats.commands_processed, 1);
-    client.last_command = Some(id);
+    client.commands += 1;
     waiting
 }
 

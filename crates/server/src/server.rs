@@ -31,6 +31,9 @@ pub enum PauseKind {
 /// Kinds of errors counted apart, as in Redis.
 const ERROR_KINDS_MAX: usize = 128;
 
+/// Least time between two warnings of the same attack.
+const BROWSER_WARNING_MILLIS: i64 = 60_000;
+
 /// See the module's head.
 pub struct Server {
     /// All data.
@@ -63,6 +66,8 @@ pub struct Server {
     pub pause: Mutex<Option<(UnixMillis, PauseKind)>>,
     /// A copy of the pause's end for a quick look; 0 = none.
     pub paused_until: AtomicI64,
+    /// When [`Server::warn_of_browser`] last logged.
+    pub warned_of_browser: AtomicI64,
     /// Connections of each worker.
     pub load: Vec<AtomicU64>,
     /// Frees what takes long to free.
@@ -102,6 +107,7 @@ impl Server {
             refused: AtomicU64::new(0),
             pause: Mutex::new(None),
             paused_until: AtomicI64::new(0),
+            warned_of_browser: AtomicI64::new(0),
             load: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             background: Background::start()?,
             memory: Marks::default(),
@@ -154,9 +160,39 @@ impl Server {
         self.paused_until.load(Ordering::Relaxed) != 0
     }
 
+<<<<<<< HEAD
     /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
     pub fn expires_actively(&self) -> bool {
         self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
+=======
+    /// CLIENT PAUSE: holds commands back until then. A pause in force is never shortened nor
+    /// weakened.
+    pub fn pause(&self, until: UnixMillis, kind: PauseKind) {
+        let mut pause = self.pause.lock();
+        let in_force = pause.filter(|(end, _)| *end > self.now());
+        let (end, kind) = match in_force {
+            Some((end, PauseKind::All)) => (end.max(until), PauseKind::All),
+            Some((end, PauseKind::Write)) => (end.max(until), kind),
+            None => (until, kind),
+        };
+        *pause = Some((end, kind));
+        self.paused_until.store(end.0, Ordering::Relaxed);
+    }
+
+    /// Lets the commands go on that a pause has held back, if it was over at `now`.
+    pub fn end_pause(&self, now: UnixMillis) {
+        if !self.is_pausing() {
+            return;
+        }
+        let mut pause = self.pause.lock();
+        if pause.is_some_and(|(end, _)| end > now) {
+            return;
+        }
+        *pause = None;
+        self.paused_until.store(0, Ordering::Relaxed);
+        drop(pause);
+        self.broadcast(|| Message::Resume);
+>>>>>>> clients
     }
 
     /// What the pause in force holds back.
@@ -165,6 +201,21 @@ impl Server {
         pause
             .filter(|(until, _)| *until > self.now())
             .map(|(_, kind)| kind)
+    }
+
+    /// Logs, at most once a minute, that somebody let a web browser speak to us.
+    #[cold]
+    pub fn warn_of_browser(&self, card: &Card, now: UnixMillis) {
+        let last = self.warned_of_browser.load(Ordering::Relaxed);
+        if now.0 - last < BROWSER_WARNING_MILLIS {
+            return;
+        }
+        self.warned_of_browser.store(now.0, Ordering::Relaxed);
+        log::warn!(
+            "{} sent an HTTP request (POST or Host:): a web page may be trying to give commands \
+             through its visitor's browser. The connection is closed.",
+            card.peer
+        );
     }
 
     /// Counts an error reply under its first word.

@@ -7,13 +7,13 @@ use base::ids::DbIndex;
 use base::time::UnixMillis;
 use engine::access::Recency;
 use engine::args::{Args, KeyWord};
-use engine::dispatch::{Call, execute};
+use engine::dispatch::{Call, Outcome, execute};
 use engine::entry::{Entry, Value};
 use engine::env::{Env, Limits};
 use engine::families::TABLES;
 use engine::keyspace::Keyspace;
 use engine::spec::{DataRun, Run, Spec};
-use engine::tx::WalkTx;
+use engine::tx::{Step, WalkTx};
 use resp::{Proto, Reply, Span};
 
 /// Stripes, so that commands of several keys lease more than one.
@@ -63,12 +63,12 @@ impl Engine {
             .collect();
         let args = Args::new(&buffer, &spans, &keys);
         let mut out = Reply::new(Proto::Resp3);
-        execute(
-            Call { run, db, args },
-            &mut self.keyspace.lease(),
-            &self.env,
-            &mut out,
-        );
+        let mut lease = self.keyspace.lease();
+        let outcome = execute(Call { run, db, args }, &mut lease, &self.env, &mut out);
+        if let Outcome::Walking(mut walk) = outcome {
+            let mut tx = WalkTx::new(&mut lease, &self.env, db);
+            while walk.step(&mut tx, &mut out) == Step::More {}
+        }
         let mut slices = [std::io::IoSlice::new(&[]); 16];
         let filled = out.io_slices(&mut slices);
         slices[..filled]

@@ -5,8 +5,13 @@ use engine::spec::Spec;
 
 use crate::session::ControlRun;
 
+mod client;
 mod connection;
 mod memory;
 
 /// Every control command.
+<<<<<<< HEAD
 pub const TABLES: &[&[Spec<ControlRun>]] = &[connection::COMMANDS, memory::COMMANDS];
+=======
+pub const TABLES: &[&[Spec<ControlRun>]] = &[client::COMMANDS, connection::COMMANDS];
+>>>>>>> clients
