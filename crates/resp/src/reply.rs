@@ -210,7 +210,11 @@ impl Reply {
     /// A double. A bulk string in RESP2.
     pub fn double(&mut self, value: f64) {
         let mut text = DoubleText::default();
-        let text = format_double(value, &mut text);
+        self.double_text(format_double(value, &mut text));
+    }
+
+    /// A double of another precision than `f64`, as text. A bulk string in RESP2.
+    pub fn double_text(&mut self, text: &[u8]) {
         match self.proto {
             Proto::Resp2 => self.bulk(text),
             Proto::Resp3 => self.line(b',', text),

@@ -20,6 +20,7 @@ use slab::Slab;
 
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
+use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::is_above_hard;
 use crate::registry::{Handler, KeyShape, Missing, RowId};
@@ -75,6 +76,8 @@ pub struct Surroundings<'s, 'k> {
     pub env: &'s mut Env,
     /// Kept from command to command while they need the same stripe.
     pub lease: &'s mut Lease<'k>,
+    /// Makes room when memory is full.
+    pub evictor: &'s mut Evictor,
 }
 
 impl Batch {
@@ -221,6 +224,9 @@ impl Batch {
         if self.commands.len() > 1 {
             self.prefetch(connections, around.lease);
         }
+        if around.settings.maxmemory_bytes != 0 {
+            around.evictor.look(around.server);
+        }
         for command in &self.commands {
             let Some(connection) = connections.get_mut(command.connection as usize) else {
                 continue;
@@ -272,7 +278,9 @@ impl Batch {
         match &command.found {
             Found::Nothing => {}
             Found::Broken(text) => {
-                connection.out.error(text);
+                if connection.client.reply_mode == ReplyMode::On {
+                    connection.out.error(text);
+                }
                 connection.client.fate = Fate::CloseAfterReply;
             }
             Found::Command(found) => {
@@ -294,6 +302,11 @@ impl Batch {
                     around.server,
                     around.settings,
                 );
+                let verdict = if around.settings.maxmemory_bytes == 0 {
+                    verdict
+                } else {
+                    within_memory(verdict, around)
+                };
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
                     None => {}
@@ -307,6 +320,23 @@ impl Batch {
         if connection.client.fate != Fate::Open || !matches!(connection.waiting, Waiting::No) {
             connection.rewind();
         }
+    }
+}
+
+/// Makes room in memory for a command that is about to run; refuses it if it needs room and there
+/// is none.
+fn within_memory(verdict: Verdict, around: &mut Surroundings<'_, '_>) -> Verdict {
+    let Verdict::Run(id) = verdict else {
+        return verdict;
+    };
+    let server = around.server;
+    let flags = server.registry.row(id).flags;
+    let admitted = around
+        .evictor
+        .admit(flags, server, around.settings, around.lease, around.env);
+    match admitted {
+        Ok(()) => Verdict::Run(id),
+        Err(failure) => Verdict::Refuse(Some(id), failure),
     }
 }
 

@@ -28,7 +28,7 @@ const QUOTED_BYTES_MAX: usize = 128;
 #[inline]
 pub fn admit<'a>(
     found: Result<RowId, Missing>,
-    words: impl Iterator<Item = &'a [u8]> + ExactSizeIterator + Clone,
+    words: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     client: &Client,
     server: &Server,
     settings: &Settings,

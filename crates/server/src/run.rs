@@ -85,7 +85,7 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
     seats[0].listeners = listeners;
     let mailboxes = seats.iter().map(|seat| seat.mailbox.clone()).collect();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let server = Server::new(config, mailboxes);
+    let server = Server::new(config, mailboxes)?;
     thread::scope(|scope| {
         for (at, seat) in seats.into_iter().enumerate() {
             let server = &server;

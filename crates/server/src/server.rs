@@ -1,7 +1,8 @@
 //! What the workers share: data, configuration, clients, counters, mailboxes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use base::hash::Seed;
 use base::time::{Clock, SystemClock, UnixMillis};
@@ -9,9 +10,11 @@ use engine::env::Garbage;
 use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
+use crate::background::Background;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
 use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::memory::Marks;
 use crate::registry::Registry;
 use crate::settings::Published;
 use crate::stats::{Totals, WorkerStats, bump};
@@ -67,17 +70,26 @@ pub struct Server {
     pub warned_of_browser: AtomicI64,
     /// Connections of each worker.
     pub load: Vec<AtomicU64>,
+    /// Frees what takes long to free.
+    pub background: Background,
+    /// Memory at start and at its peak.
+    pub memory: Marks,
+    /// DEBUG SET-ACTIVE-EXPIRE: whether due keys are looked for.
+    pub active_expire: AtomicBool,
 }
 
 impl Server {
     /// A server without data for `mailboxes.len()` workers.
-    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> Server {
+    ///
+    /// # Errors
+    /// The operating system gives no thread for background work.
+    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> io::Result<Server> {
         let workers = mailboxes.len();
         let settings = config.settings().clone();
         let registry = Registry::new();
         let clock = SystemClock::new();
         let seed = Seed::random();
-        Server {
+        let server = Server {
             keyspace: Keyspace::new(Keyspace::stripes_for(workers), settings.databases, seed),
             settings: Published::new(settings),
             config: Mutex::new(config),
@@ -97,7 +109,12 @@ impl Server {
             paused_until: AtomicI64::new(0),
             warned_of_browser: AtomicI64::new(0),
             load: (0..workers).map(|_| AtomicU64::new(0)).collect(),
-        }
+            background: Background::start()?,
+            memory: Marks::default(),
+            active_expire: AtomicBool::new(true),
+        };
+        server.memory.start(server.started);
+        Ok(server)
     }
 
     /// The worker with the fewest connections; it is counted as having one more.
@@ -122,7 +139,7 @@ impl Server {
 
     /// Frees values away from the workers.
     pub fn free_later(&self, garbage: Vec<Garbage>) {
-        drop(garbage);
+        self.background.free(garbage);
     }
 
     /// The wall clock.
@@ -170,6 +187,11 @@ impl Server {
         self.paused_until.store(0, Ordering::Relaxed);
         drop(pause);
         self.broadcast(|| Message::Resume);
+    }
+
+    /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
+    pub fn expires_actively(&self) -> bool {
+        self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
     }
 
     /// What the pause in force holds back.

@@ -21,6 +21,8 @@ use crate::batch::{Batch, Surroundings};
 use crate::client::{Client, Fate};
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
+use crate::cycle::Cycle;
+use crate::eviction::Evictor;
 use crate::limits;
 use crate::listener::Listener;
 use crate::mailbox::{Mailbox, Message, WorkerId};
@@ -80,6 +82,8 @@ pub struct Worker<'k> {
     spare: Vec<Vec<u8>>,
     env: Env,
     lease: Lease<'k>,
+    cycle: Cycle,
+    evictor: Evictor,
     next_tick: u64,
     next_inspection: u64,
     stopping: bool,
@@ -103,6 +107,8 @@ impl<'k> Worker<'k> {
             spare: Vec::new(),
             env,
             lease: server.keyspace.lease(),
+            cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
+            evictor: Evictor::default(),
             next_tick: 0,
             next_inspection: 0,
             stopping: false,
@@ -148,17 +154,19 @@ impl<'k> Worker<'k> {
             self.serve(&mut batch);
             self.go_on_walking();
             self.tick();
+            self.stats.publish(&self.env.stats);
+            self.server.free_later(self.env.take_garbage());
         }
         Ok(())
     }
 
     /// How long the poll may sleep.
     fn patience(&self) -> Duration {
-        if !self.ready.is_empty() || !self.walking.is_empty() {
+        if !self.ready.is_empty() || !self.walking.is_empty() || self.evictor.is_behind() {
             return Duration::ZERO;
         }
-        let now = self.server.ticks_nanos();
-        Duration::from_nanos(self.next_tick.saturating_sub(now)).min(TICK)
+        let next = self.next_tick.min(self.cycle.next_nanos());
+        Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos())).min(TICK)
     }
 
     /// Reads the clock and, if they changed, the settings: once per round.
@@ -251,8 +259,6 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.settle(id);
         }
-        self.stats.publish(&self.env.stats);
-        self.server.free_later(self.env.take_garbage());
         if self.ready.is_empty() {
             self.ready = ready;
             self.ready.clear();
@@ -266,6 +272,7 @@ impl<'k> Worker<'k> {
             settings: &self.settings,
             env: &mut self.env,
             lease: &mut self.lease,
+            evictor: &mut self.evictor,
         };
         batch.run(&mut self.connections, &mut around);
     }
@@ -329,6 +336,8 @@ impl<'k> Worker<'k> {
         if news {
             connection.client.query = connection.input.usage();
             connection.client.publish(&connection.out, self.env.now);
+            let writing = &connection.client.card.writing;
+            writing.store(!connection.out.is_empty(), Ordering::Relaxed);
         }
         let written = connection.out.is_empty();
         let waits = !matches!(connection.waiting, Waiting::No);
@@ -397,6 +406,16 @@ impl<'k> Worker<'k> {
     /// Periodic work, when it is due.
     fn tick(&mut self) {
         let now = self.server.ticks_nanos();
+        let effort = self.settings.active_expire_effort;
+        let (server, stats) = (self.server, self.stats);
+        self.cycle
+            .run(now, effort, server, stats, &mut self.lease, &self.env);
+        if now >= self.next_tick || self.evictor.is_behind() {
+            self.evictor.look(server);
+            self.evictor
+                .make_room(server, &self.settings, &mut self.lease, &self.env);
+            self.lease.release();
+        }
         if now < self.next_tick {
             return;
         }

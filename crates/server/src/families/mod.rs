@@ -7,6 +7,8 @@ use crate::session::ControlRun;
 
 mod client;
 mod connection;
+mod memory;
 
 /// Every control command.
-pub const TABLES: &[&[Spec<ControlRun>]] = &[client::COMMANDS, connection::COMMANDS];
+pub const TABLES: &[&[Spec<ControlRun>]] =
+    &[client::COMMANDS, connection::COMMANDS, memory::COMMANDS];
