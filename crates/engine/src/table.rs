@@ -627,5 +627,3 @@ mod sample;
 #[cfg(test)]
 mod tests;
 mod visit;
-
-pub use visit::Sampled;

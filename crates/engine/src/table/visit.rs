@@ -5,61 +5,13 @@
 
 use base::time::UnixMillis;
 
-use super::{KeyHasher, NEVER, POSITION_BITS, POSITION_SHIFT, SLOTS, Segment, Table};
+use super::{KeyHasher, NEVER, POSITION_BITS, POSITION_SHIFT, Segment, Table};
 use crate::entry::Entry;
-use crate::prefetch::prefetch;
 
 /// Empty buckets that `sample` puts up with.
 const SAMPLE_TRIES: usize = 16;
 /// An odd constant without pattern (2^64 over the golden ratio): turns a point into an unrelated one.
 const SAMPLE_MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Which entries `Table::sample_some` looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampled {
-    /// Any.
-    All,
-    /// Those with a deadline.
-    Volatile,
-}
-
-impl Segment {
-    /// Hands up to `wanted` entries, from a slot of a bucket onwards and around, to `visit`; returns
-    /// how many are still wanted.
-    fn sample(
-        &self,
-        sampled: Sampled,
-        first: usize,
-        slot: usize,
-        wanted: usize,
-        visit: &mut impl FnMut(&Entry),
-    ) -> usize {
-        let count = self.buckets.len();
-        let mut left = wanted;
-        for step in 0..=count {
-            let slots = match step {
-                0 => slot..SLOTS,
-                _ if step == count => 0..slot,
-                _ => 0..SLOTS,
-            };
-            let entries = &self.buckets[(first + step) % count].slots[slots];
-            entries
-                .iter()
-                .flatten()
-                .for_each(|entry| prefetch(entry.address()));
-            for entry in entries.iter().flatten() {
-                if left == 0 {
-                    return 0;
-                }
-                if sampled == Sampled::All || entry.deadline().is_some() {
-                    visit(entry);
-                    left -= 1;
-                }
-            }
-        }
-        left
-    }
-}
 
 impl Table {
     /// Visits the entries at and after `position` whose home is the bucket it falls into; returns the
@@ -130,33 +82,6 @@ impl Table {
         buckets
             .filter_map(|bucket| bucket.sample(point as u8))
             .next()
-    }
-
-    /// Hands up to `wanted` different entries to `visit`: those that follow a random slot. Entries
-    /// lie in hash order, so neighbours are as good a sample as entries from all over, and dearer
-    /// ones are not needed. Under `Sampled::Volatile`, segments without deadlines are skipped.
-    pub fn sample_some(
-        &self,
-        sampled: Sampled,
-        random: u64,
-        wanted: usize,
-        mut visit: impl FnMut(&Entry),
-    ) {
-        let mut left = wanted;
-        let mut point = random;
-        for _ in 0..self.directory.len() {
-            let segment = &self.segments[self.directory[self.directory_index(point)] as usize];
-            if sampled == Sampled::All || segment.volatile > 0 {
-                let first = self.home(segment, point);
-                let slot = (random & 0xffff) as usize % SLOTS;
-                left = segment.sample(sampled, first, slot, left, &mut visit);
-            }
-            if left == 0 {
-                return;
-            }
-            let width = 1u64 << 63 >> (self.skip_bits + segment.depth) << 1;
-            point = point.wrapping_add(width.max(1));
-        }
     }
 
     /// Number of segments, for stepping through them with `visit_expired`.
