@@ -278,7 +278,9 @@ impl Batch {
         match &command.found {
             Found::Nothing => {}
             Found::Broken(text) => {
-                connection.out.error(text);
+                if connection.client.reply_mode == ReplyMode::On {
+                    connection.out.error(text);
+                }
                 connection.client.fate = Fate::CloseAfterReply;
             }
             Found::Command(found) => {

@@ -83,7 +83,12 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
     field("oll", &beyond.div_ceil(REPLY_BLOCK_BYTES));
     field("omem", &beyond);
     field("tot-mem", &total);
-    field("events", &if buffered > 0 { "rw" } else { "r" });
+    let events = if card.writing.load(Relaxed) {
+        "rw"
+    } else {
+        "r"
+    };
+    field("events", &events);
     field("cmd", &command);
     field("user", &DEFAULT_USER);
     field("redir", &-1);

@@ -71,6 +71,8 @@ pub struct Card {
     pub blocked: AtomicBool,
     /// CLIENT CAPA REDIRECT: it can follow a redirection to another primary.
     pub can_redirect: AtomicBool,
+    /// Its socket takes no more for now; replies wait.
+    pub writing: AtomicBool,
     /// Is to be closed: its worker runs nothing more for it, and nobody is shown it.
     pub killed: AtomicBool,
     /// Where its worker keeps it.

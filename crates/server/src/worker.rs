@@ -336,6 +336,8 @@ impl<'k> Worker<'k> {
         if news {
             connection.client.query = connection.input.usage();
             connection.client.publish(&connection.out, self.env.now);
+            let writing = &connection.client.card.writing;
+            writing.store(!connection.out.is_empty(), Ordering::Relaxed);
         }
         let written = connection.out.is_empty();
         let waits = !matches!(connection.waiting, Waiting::No);
