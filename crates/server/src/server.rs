@@ -1,9 +1,11 @@
 //! What the workers share: data, configuration, clients, counters, mailboxes.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use base::hash::Seed;
+use base::ids::RunId;
+use base::rng::{Rng, seed_from_os};
 use base::time::{Clock, SystemClock, UnixMillis};
 use engine::env::Garbage;
 use engine::keyspace::Keyspace;
@@ -11,7 +13,9 @@ use parking_lot::Mutex;
 
 use crate::clients::{Card, Clients};
 use crate::config::Config;
+use crate::doors::Doors;
 use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::settings::Published;
 use crate::stats::{Totals, WorkerStats, bump};
@@ -62,6 +66,16 @@ pub struct Server {
     pub paused_until: AtomicI64,
     /// Connections of each worker.
     pub load: Vec<AtomicU64>,
+    /// DEBUG SET-ACTIVE-EXPIRE: whether due keys are looked for.
+    pub active_expire: AtomicBool,
+    /// Names this run of the process (`run_id`).
+    pub run_id: RunId,
+    /// Names the history of the data set (`master_replid`).
+    pub replication_id: RunId,
+    /// The listening sockets.
+    pub doors: Doors,
+    /// Commands and bytes per second.
+    pub rates: Rates,
 }
 
 impl Server {
@@ -72,6 +86,7 @@ impl Server {
         let registry = Registry::new();
         let clock = SystemClock::new();
         let seed = Seed::random();
+        let mut rng = Rng::from_seed(seed_from_os());
         Server {
             keyspace: Keyspace::new(Keyspace::stripes_for(workers), settings.databases, seed),
             settings: Published::new(settings),
@@ -91,6 +106,11 @@ impl Server {
             pause: Mutex::new(None),
             paused_until: AtomicI64::new(0),
             load: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            active_expire: AtomicBool::new(true),
+            run_id: RunId::generate(&mut rng),
+            replication_id: RunId::generate(&mut rng),
+            doors: Doors::default(),
+            rates: Rates::default(),
         }
     }
 
@@ -129,6 +149,16 @@ impl Server {
         let mut totals = Totals::default();
         self.stats.iter().for_each(|worker| totals.add(worker));
         totals
+    }
+
+    /// Sets what INFO counts to zero (CONFIG RESETSTAT). A worker that is counting at this moment may
+    /// write a counter back: what it loses is a command or two.
+    pub fn reset_stats(&self) {
+        self.stats.iter().for_each(WorkerStats::reset);
+        self.errors.lock().clear();
+        self.accepted.store(0, Ordering::Relaxed);
+        self.refused.store(0, Ordering::Relaxed);
+        self.rates.reset();
     }
 
     /// Whether CLIENT PAUSE holds anything back.

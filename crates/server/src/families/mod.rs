@@ -2,10 +2,29 @@
 //! One family a file, its table first.
 
 use engine::spec::Spec;
+use resp::Reply;
 
 use crate::session::ControlRun;
 
+mod command;
+mod config;
 mod connection;
+mod debug;
+mod info;
+mod server;
 
 /// Every control command.
-pub const TABLES: &[&[Spec<ControlRun>]] = &[connection::COMMANDS];
+pub const TABLES: &[&[Spec<ControlRun>]] = &[
+    connection::COMMANDS,
+    command::COMMANDS,
+    config::COMMANDS,
+    debug::COMMANDS,
+    info::COMMANDS,
+    server::COMMANDS,
+];
+
+/// The lines of a HELP.
+fn reply_help(lines: &[&str], out: &mut Reply) {
+    out.array(lines.len());
+    lines.iter().for_each(|line| out.simple(line.as_bytes()));
+}
