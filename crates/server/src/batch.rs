@@ -221,7 +221,7 @@ impl Batch {
 
     /// Runs what was collected, in order, and empties the batch.
     pub fn run(&mut self, connections: &mut Slab<Connection>, around: &mut Surroundings<'_, '_>) {
-        if self.commands.len() > 1 {
+        if self.keys.len() > 1 {
             self.prefetch(connections, around.lease);
         }
         if around.settings.maxmemory_bytes != 0 {
@@ -243,27 +243,20 @@ impl Batch {
     }
 
     fn prefetch(&self, connections: &Slab<Connection>, lease: &mut Lease<'_>) {
-        let keys = |command: &Command| {
+        let keys_of = |command: &Command| {
             let db = connections[command.connection as usize].client.db;
             let range = command.keys.start as usize..command.keys.end as usize;
             self.keys[range].iter().map(move |key| (db, key.hash))
         };
-        for (db, hash) in self
-            .commands
-            .iter()
-            .flat_map(keys)
-            .take(PREFETCHED_KEYS_MAX)
-        {
-            lease.prefetch_bucket(db, hash);
-        }
-        for (db, hash) in self
-            .commands
-            .iter()
-            .flat_map(keys)
-            .take(PREFETCHED_KEYS_MAX)
-        {
-            lease.prefetch_entry(db, hash);
-        }
+        let keys = || {
+            self.commands
+                .iter()
+                .flat_map(keys_of)
+                .take(PREFETCHED_KEYS_MAX)
+        };
+        keys().for_each(|(_, hash)| lease.prefetch_lock(hash));
+        keys().for_each(|(db, hash)| lease.prefetch_bucket(db, hash));
+        keys().for_each(|(db, hash)| lease.prefetch_entry(db, hash));
     }
 
     #[inline]
