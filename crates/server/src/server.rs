@@ -160,6 +160,11 @@ impl Server {
         self.paused_until.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
+    pub fn expires_actively(&self) -> bool {
+        self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
+    }
+
     /// CLIENT PAUSE: holds commands back until then. A pause in force is never shortened nor
     /// weakened.
     pub fn pause(&self, until: UnixMillis, kind: PauseKind) {
@@ -187,11 +192,6 @@ impl Server {
         self.paused_until.store(0, Ordering::Relaxed);
         drop(pause);
         self.broadcast(|| Message::Resume);
-    }
-
-    /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
-    pub fn expires_actively(&self) -> bool {
-        self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
     }
 
     /// What the pause in force holds back.
