@@ -82,6 +82,11 @@ impl<'a> Args<'a> {
         (self.next < self.words.len()).then(|| self.word(self.next))
     }
 
+    /// The words not read yet.
+    pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.words().skip(self.next)
+    }
+
     /// The next word as a key, with the hash that was computed when the batch was prefetched.
     #[inline]
     pub fn key(&mut self) -> Key<'a> {

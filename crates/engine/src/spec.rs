@@ -49,6 +49,8 @@ pub enum Run<R: 'static> {
     Do(R),
     /// A container: the second word chooses.
     Container(&'static [Spec<R>]),
+    /// Runs alone; with a second word it is a container (COMMAND).
+    Both(R, &'static [Spec<R>]),
 }
 
 /// Since when a command is deprecated, and in favour of what.
@@ -128,7 +130,7 @@ impl<R> Spec<R> {
     pub fn subcommands(&self) -> &'static [Spec<R>] {
         match self.run {
             Run::Do(_) => &[],
-            Run::Container(rows) => rows,
+            Run::Container(rows) | Run::Both(_, rows) => rows,
         }
     }
 }

@@ -12,6 +12,7 @@ use base::ids::ClientId;
 use base::time::UnixMillis;
 use parking_lot::Mutex;
 
+use crate::config::settings::ClientPlace;
 use crate::mailbox::WorkerId;
 
 /// Rarely changed texts of a client.
@@ -79,6 +80,19 @@ pub struct Card {
     pub place: AtomicU32,
     /// Name and library.
     pub names: Mutex<Names>,
+}
+
+impl Card {
+    /// Where the client is, for what only local ones may do.
+    pub fn place(&self) -> ClientPlace {
+        let loopback = ["127.0.0.1:", "[::1]:"];
+        let local = self.unix || loopback.iter().any(|host| self.peer.starts_with(host));
+        if local {
+            ClientPlace::Local
+        } else {
+            ClientPlace::Remote
+        }
+    }
 }
 
 /// All connected clients.

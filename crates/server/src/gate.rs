@@ -56,7 +56,20 @@ pub fn admit<'a>(
 type Check = fn(&Row, &Client, &Settings) -> Result<(), Failure>;
 
 /// The checks in order. Later capabilities add theirs here (ACL, cluster, memory, replica, loading).
-const CHECKS: &[Check] = &[logged_in];
+const CHECKS: &[Check] = &[enabled, logged_in];
+
+fn enabled(row: &Row, client: &Client, settings: &Settings) -> Result<(), Failure> {
+    if !row.flags.has(Flags::PROTECTED) || settings.enable_debug_command.allows(client.card.place())
+    {
+        return Ok(());
+    }
+    // DEBUG is the only protected command so far.
+    Err(Failure::fixed(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
+         you can run it from a local connection, otherwise you need to set this option in the \
+         configuration file, and then restart the server.",
+    ))
+}
 
 fn logged_in(row: &Row, client: &Client, settings: &Settings) -> Result<(), Failure> {
     if client.may_speak(settings) || row.flags.has(Flags::NO_AUTH) {

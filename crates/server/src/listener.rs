@@ -73,6 +73,15 @@ impl Listener {
         }
     }
 
+    /// Ends the registration, if there is one.
+    pub fn deregister(&mut self, registry: &Registry) {
+        // A socket that was not registered is what is wanted.
+        let _ = match self {
+            Listener::Tcp(listener) => registry.deregister(listener),
+            Listener::Unix(listener, _) => registry.deregister(listener),
+        };
+    }
+
     /// Accepts everything that waits and hands it to the workers, evenly.
     pub fn accept_all(&self, server: &Server, settings: &Settings) {
         loop {

@@ -3,8 +3,12 @@
 //! Built once at start from the rows of `engine::families` and `crate::families`. A [`RowId`] names a row
 //! (subcommands have rows of their own) and indexes per-command counters.
 
+mod derived;
+
 use base::strings::eq_ignore_case;
 use engine::spec::{Begin, DataRun, Find, Flags, KeySpec, Run, Spec};
+
+pub use derived::{CATEGORIES, LegacyKeys, categories, legacy_keys};
 
 use crate::session::ControlRun;
 
@@ -96,7 +100,7 @@ impl Registry {
     ) -> RowId {
         let id = RowId(self.rows.len() as u16);
         let run = match spec.run {
-            Run::Do(run) => handler(run),
+            Run::Do(run) | Run::Both(run, _) => handler(run),
             Run::Container(_) => Handler::Container,
         };
         let name = match parent {
@@ -236,9 +240,7 @@ fn all_flags(declared: Flags, handler: Handler, keys: &[KeySpec]) -> Flags {
         Handler::Data(run) if run.reads() => Flags::READONLY,
         Handler::Data(_) | Handler::Control(_) | Handler::Container => Flags::NONE,
     };
-    let movable = keys.iter().any(|spec| {
-        matches!(spec.begin, Begin::Keyword(..)) || matches!(spec.find, Find::KeyNum { .. })
-    });
+    let movable = legacy_keys(keys).movable;
     declared.or(kind).or(if movable {
         Flags::MOVABLEKEYS
     } else {

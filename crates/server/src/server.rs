@@ -5,6 +5,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use base::hash::Seed;
+use base::ids::RunId;
+use base::rng::{Rng, seed_from_os};
 use base::time::{Clock, SystemClock, UnixMillis};
 use engine::env::Garbage;
 use engine::keyspace::Keyspace;
@@ -13,8 +15,10 @@ use parking_lot::Mutex;
 use crate::background::Background;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
+use crate::doors::Doors;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
+use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::settings::Published;
 use crate::stats::{Totals, WorkerStats, bump};
@@ -76,6 +80,14 @@ pub struct Server {
     pub memory: Marks,
     /// DEBUG SET-ACTIVE-EXPIRE: whether due keys are looked for.
     pub active_expire: AtomicBool,
+    /// Names this run of the process (`run_id`).
+    pub run_id: RunId,
+    /// Names the history of the data set (`master_replid`).
+    pub replication_id: RunId,
+    /// The listening sockets.
+    pub doors: Doors,
+    /// Commands and bytes per second.
+    pub rates: Rates,
 }
 
 impl Server {
@@ -89,6 +101,7 @@ impl Server {
         let registry = Registry::new();
         let clock = SystemClock::new();
         let seed = Seed::random();
+        let mut rng = Rng::from_seed(seed_from_os());
         let server = Server {
             keyspace: Keyspace::new(Keyspace::stripes_for(workers), settings.databases, seed),
             settings: Published::new(settings),
@@ -112,6 +125,10 @@ impl Server {
             background: Background::start()?,
             memory: Marks::default(),
             active_expire: AtomicBool::new(true),
+            run_id: RunId::generate(&mut rng),
+            replication_id: RunId::generate(&mut rng),
+            doors: Doors::default(),
+            rates: Rates::default(),
         };
         server.memory.start(server.started);
         Ok(server)
@@ -152,6 +169,16 @@ impl Server {
         let mut totals = Totals::default();
         self.stats.iter().for_each(|worker| totals.add(worker));
         totals
+    }
+
+    /// Sets what INFO counts to zero (CONFIG RESETSTAT). A worker that is counting at this moment may
+    /// write a counter back: what it loses is a command or two.
+    pub fn reset_stats(&self) {
+        self.stats.iter().for_each(WorkerStats::reset);
+        self.errors.lock().clear();
+        self.accepted.store(0, Ordering::Relaxed);
+        self.refused.store(0, Ordering::Relaxed);
+        self.rates.reset();
     }
 
     /// Whether CLIENT PAUSE holds anything back.

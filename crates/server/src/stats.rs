@@ -51,9 +51,11 @@ macro_rules! worker_stats {
         }
 
         impl WorkerStats {
-            /// Sets every counter to zero (CONFIG RESETSTAT).
+            /// Sets every counter to zero but the changes, which are no statistics (CONFIG RESETSTAT).
             pub fn reset(&self) {
+                let changes = self.changes.load(Ordering::Relaxed);
                 $(self.$name.store(0, Ordering::Relaxed);)*
+                self.changes.store(changes, Ordering::Relaxed);
                 for command in &self.commands {
                     for counter in
                         [&command.calls, &command.nanos, &command.rejected, &command.failed]

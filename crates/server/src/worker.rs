@@ -13,7 +13,7 @@ use base::rng::seed_from_os;
 use engine::env::Env;
 use engine::keyspace::Lease;
 use engine::tx::{Step, WalkTx};
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Registry, Token};
 use resp::Reply;
 use slab::Slab;
 
@@ -22,9 +22,9 @@ use crate::client::{Client, Fate};
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
+use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
-use crate::listener::Listener;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
@@ -32,7 +32,7 @@ use crate::stats::{WorkerStats, bump};
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
-const FIRST_CONNECTION: usize = 64;
+const FIRST_CONNECTION: usize = doors::TOKENS_END;
 const EVENTS_MAX: usize = 512;
 /// Time between two rounds of periodic work.
 const TICK: Duration = Duration::from_millis(100);
@@ -46,23 +46,25 @@ pub struct Seat {
     poll: Poll,
     /// The way to reach this worker.
     pub mailbox: Mailbox,
-    /// Listeners that this worker accepts from.
-    pub listeners: Vec<Listener>,
 }
 
 impl Seat {
-    /// A seat without listeners.
+    /// A seat.
     ///
     /// # Errors
     /// The operating system has no descriptors left.
     pub fn new() -> io::Result<Seat> {
         let poll = Poll::new()?;
         let mailbox = Mailbox::new(poll.registry(), MAILBOX)?;
-        Ok(Seat {
-            poll,
-            mailbox,
-            listeners: Vec::new(),
-        })
+        Ok(Seat { poll, mailbox })
+    }
+
+    /// A second handle of the poll, for the listeners.
+    ///
+    /// # Errors
+    /// The operating system has no descriptors left.
+    pub fn registry(&self) -> io::Result<Registry> {
+        self.poll.registry().try_clone()
     }
 }
 
@@ -122,9 +124,6 @@ impl<'k> Worker<'k> {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut batch = Batch::default();
-        for (at, listener) in self.seat.listeners.iter_mut().enumerate() {
-            listener.register(self.seat.poll.registry(), Token(1 + at))?;
-        }
         while !self.stopping {
             match self.seat.poll.poll(&mut events, Some(self.patience())) {
                 Ok(()) => {}
@@ -135,10 +134,8 @@ impl<'k> Worker<'k> {
             for event in &events {
                 match event.token() {
                     MAILBOX => self.read_mail(),
-                    Token(at) if at < FIRST_CONNECTION => {
-                        if let Some(listener) = self.seat.listeners.get(at - 1) {
-                            listener.accept_all(self.server, &self.settings);
-                        }
+                    token if token.0 < FIRST_CONNECTION => {
+                        self.server.doors.accept(token, self.server, &self.settings);
                     }
                     Token(at) => {
                         let id = at - FIRST_CONNECTION;
@@ -423,6 +420,7 @@ impl<'k> Worker<'k> {
         // One worker is enough to notice that a pause is over.
         if self.id == WorkerId(0) {
             self.server.end_pause(self.env.now);
+            self.server.rates.sample(now, &self.server.totals());
         }
         if now >= self.next_inspection {
             self.next_inspection = now + INSPECTION.as_nanos() as u64;

@@ -138,17 +138,18 @@ fn effects_replayed_elsewhere_give_the_same_data() {
             original.run(db, &words);
             let after = original.contents();
             let effects = original.env.take_effects();
-            let context = || format!("seed {seed}, step {step}: {}", show(&words));
+            let recorded: Vec<String> = effects.iter().map(|e| show(&e.words)).collect();
+            let context = || format!("seed {seed}, step {step}: {} {recorded:?}", show(&words));
             if effects.is_empty() {
                 assert_eq!(before, after, "a change without effect: {}", context());
             }
             copy.env.now = UnixMillis(0);
             for effect in &effects {
                 let reply = copy.run(effect.db, &effect.words);
-                assert_ne!(reply[0], b'-', "{}: {}", context(), show(&effect.words));
+                assert_ne!(reply[0], b'-', "an effect failed: {}", context());
             }
             copy.env.now = original.env.now;
-            assert_eq!(after, copy.contents(), "{}: {effects:?}", context());
+            assert_eq!(after, copy.contents(), "{}", context());
         }
     }
 }

@@ -33,6 +33,7 @@ pub use rewrite::RewriteError;
 use settings::{ClientPlace, Settings};
 pub use source::ConfigError;
 use source::{INCLUDE, Line, Origin, Sources};
+pub(crate) use words::io_text;
 
 /// The configuration of a server.
 #[derive(Clone, Debug)]

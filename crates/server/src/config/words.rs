@@ -301,7 +301,7 @@ pub(super) fn dir(settings: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault
 }
 
 /// What went wrong, without the error number that Rust adds.
-pub(super) fn io_text(error: &std::io::Error) -> Fault {
+pub(crate) fn io_text(error: &std::io::Error) -> Fault {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned().into(),

@@ -2,13 +2,33 @@
 //! One family a file, its table first.
 
 use engine::spec::Spec;
+use resp::Reply;
 
 use crate::session::ControlRun;
 
 mod client;
+mod command;
+mod config;
 mod connection;
+mod debug;
+mod info;
 mod memory;
+mod server;
 
 /// Every control command.
-pub const TABLES: &[&[Spec<ControlRun>]] =
-    &[client::COMMANDS, connection::COMMANDS, memory::COMMANDS];
+pub const TABLES: &[&[Spec<ControlRun>]] = &[
+    client::COMMANDS,
+    connection::COMMANDS,
+    command::COMMANDS,
+    config::COMMANDS,
+    debug::COMMANDS,
+    info::COMMANDS,
+    memory::COMMANDS,
+    server::COMMANDS,
+];
+
+/// The lines of a HELP.
+fn reply_help(lines: &[&str], out: &mut Reply) {
+    out.array(lines.len());
+    lines.iter().for_each(|line| out.simple(line.as_bytes()));
+}

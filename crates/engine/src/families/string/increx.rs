@@ -136,7 +136,7 @@ trait Number: Copy + PartialOrd {
     }
     fn reply(self, out: &mut Reply);
     fn text(self) -> Vec<u8>;
-    fn new_value(self, text: &[u8]) -> NewValue<'_>;
+    fn put(self, tx: &mut WriteTx<'_, '_>, key: Key<'_>, deadline: Deadline);
 }
 
 impl Number for i64 {
@@ -175,8 +175,8 @@ impl Number for i64 {
         self.to_string().into_bytes()
     }
 
-    fn new_value(self, _: &[u8]) -> NewValue<'_> {
-        NewValue::Int(self)
+    fn put(self, tx: &mut WriteTx<'_, '_>, key: Key<'_>, deadline: Deadline) {
+        tx.put(key, NewValue::Int(self), deadline);
     }
 }
 
@@ -227,8 +227,8 @@ impl Number for LongDouble {
         self.format_human()
     }
 
-    fn new_value(self, text: &[u8]) -> NewValue<'_> {
-        NewValue::Bytes(text)
+    fn put(self, tx: &mut WriteTx<'_, '_>, key: Key<'_>, deadline: Deadline) {
+        tx.put(key, NewValue::Bytes(&self.text()), deadline);
     }
 }
 
@@ -303,9 +303,8 @@ fn count<N: Number>(
     if matches!(deadline, Deadline::At(at) if at <= tx.now() && tx.env().expire) {
         return Ok(delete(tx, key));
     }
-    let text = result.text();
-    tx.put(key, result.new_value(&text), deadline);
-    tx.instead(|| set_words(key.bytes, &text, deadline));
+    result.put(tx, key, deadline);
+    tx.instead(|| set_words(key.bytes, &result.text(), deadline));
     Ok(Effect::instead(1))
 }
 

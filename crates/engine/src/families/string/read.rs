@@ -1,6 +1,6 @@
 //! GET, and the commands that read a string while they take it away or change its expiry.
 
-use base::num::I64_TEXT_MAX;
+use base::num::{I64_TEXT_MAX, format_i64};
 use resp::Reply;
 
 use crate::args::Args;
@@ -79,9 +79,10 @@ pub(super) fn getex(
         }
         Some(at) => {
             tx.set_deadline(key, due);
-            let mut digits = [0; I64_TEXT_MAX];
-            let at = base::num::format_i64(at.0, &mut digits);
-            tx.instead(|| words(&[b"PEXPIREAT", key.bytes, at]));
+            tx.instead(|| {
+                let mut digits = [0; I64_TEXT_MAX];
+                words(&[b"PEXPIREAT", key.bytes, format_i64(at.0, &mut digits)])
+            });
         }
         None if tx.find(key).is_some_and(|entry| entry.deadline().is_some()) => {
             tx.set_deadline(key, None);

@@ -1,0 +1,314 @@
+//! DEBUG: doors for tests, open only where `enable-debug-command` permits it.
+//!
+//! It is one command with its own table of subcommands, as in Redis, where COMMAND does not list them
+//! either. What would show or change a machine that this server does not have is left out.
+
+mod digest;
+mod protocol;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::glob::glob_match;
+use base::ids::DbIndex;
+use base::num::parse_i64;
+use base::strings::eq_ignore_case;
+use engine::access;
+use engine::access::Recency;
+use engine::args::Args;
+use engine::entry::{Entry, NewValue, Value};
+use engine::failure::Failure;
+use engine::spec::{Flags, Group, Run, Spec};
+use engine::tx::{Deadline, ReadTx, WriteTx};
+use log::warn;
+use resp::Reply;
+
+use crate::families::reply_help;
+use crate::session::{ControlRun, Session};
+
+/// The table of this family.
+pub(super) const COMMANDS: &[Spec<ControlRun>] = &[Spec {
+    flags: Flags::ADMIN
+        .or(Flags::NOSCRIPT)
+        .or(Flags::LOADING)
+        .or(Flags::STALE)
+        .or(Flags::PROTECTED),
+    summary: "Opens doors for tests.",
+    complexity: "Depends on the subcommand",
+    ..Spec::new("debug", -2, Group::Server, Run::Do(debug))
+}];
+
+struct Subcommand {
+    name: &'static str,
+    /// Least and largest number of words after the name.
+    words: (usize, usize),
+    run: ControlRun,
+}
+
+const fn row(name: &'static str, words: (usize, usize), run: ControlRun) -> Subcommand {
+    Subcommand { name, words, run }
+}
+
+const SUBCOMMANDS: &[Subcommand] = &[
+    row("digest", (0, 0), digest::digest),
+    row("digest-value", (0, usize::MAX), digest::digest_value),
+    row("error", (1, 1), error),
+    row("help", (0, 0), help),
+    row("htstats", (1, 2), table_stats),
+    row("log", (1, 1), log_line),
+    row("object", (1, 1), object),
+    row("populate", (1, 3), populate),
+    row("protocol", (1, 1), protocol::protocol),
+    row("set-active-expire", (1, 1), set_active_expire),
+    row("sleep", (1, 1), sleep),
+    row("stringmatch-len", (2, 2), string_match),
+];
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DIGEST",
+    "    Sum up all data in 40 hexadecimal digits.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Sum up each of these values.",
+    "ERROR <text>",
+    "    Answer an error with this text.",
+    "HTSTATS <db> [full]",
+    "    Describe the tables of a database.",
+    "LOG <text>",
+    "    Write a line to the log.",
+    "OBJECT <key>",
+    "    Describe how a value is kept.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create strings with the keys <prefix>:0, <prefix>:1 and so on.",
+    "PROTOCOL <type>",
+    "    Answer a value of this type: string, integer, double, bignum, null, array, set, map,",
+    "    attrib, push, verbatim, true, false.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Look for expired keys nobody asks for, or do not.",
+    "SLEEP <seconds>",
+    "    Stop the worker of this connection for so long. Other workers go on.",
+    "STRINGMATCH-LEN <length> <pattern>",
+    "    Match a pattern against so many letters a.",
+    "HELP",
+    "    Show these lines.",
+];
+
+fn debug(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let name = args.bytes();
+    let count = args.left();
+    let is_it = |row: &&Subcommand| {
+        eq_ignore_case(name, row.name.as_bytes()) && (row.words.0..=row.words.1).contains(&count)
+    };
+    match SUBCOMMANDS.iter().find(is_it) {
+        Some(row) => (row.run)(session, args, out),
+        None => {
+            let shown = &name[..name.len().min(NAME_SHOWN_BYTES_MAX)];
+            let shown = String::from_utf8_lossy(shown);
+            Err(Failure::owned(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{shown}'. \
+                 Try DEBUG HELP."
+            )))
+        }
+    }
+}
+
+/// Longest name quoted in the error for an unknown subcommand.
+const NAME_SHOWN_BYTES_MAX: usize = 128;
+
+fn help(_: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+    reply_help(HELP, out);
+    Ok(())
+}
+
+fn error(_: &mut Session<'_, '_>, args: &mut Args<'_>, _: &mut Reply) -> Result<(), Failure> {
+    Err(Failure::owned(args.bytes()))
+}
+
+fn log_line(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+    warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.bytes()));
+    out.ok();
+    Ok(())
+}
+
+/// Longest sleep; more would only hang a test.
+const SLEEP_SECONDS_MAX: f64 = 3600.0;
+
+/// Sleeps on the worker: what it serves waits, what other workers serve does not.
+fn sleep(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+    let text = String::from_utf8_lossy(args.bytes());
+    // Compat: what is no number is no time.
+    let seconds: f64 = text.parse().unwrap_or(0.0);
+    let seconds = if seconds.is_nan() { 0.0 } else { seconds };
+    std::thread::sleep(Duration::from_secs_f64(
+        seconds.clamp(0.0, SLEEP_SECONDS_MAX),
+    ));
+    out.ok();
+    Ok(())
+}
+
+fn set_active_expire(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    // Compat: what is no number is zero.
+    let on = parse_i64(args.bytes()).unwrap_or(0) != 0;
+    session.server.active_expire.store(on, Ordering::Relaxed);
+    out.ok();
+    Ok(())
+}
+
+/// Longest text that STRINGMATCH-LEN makes, in bytes.
+const MATCHED_BYTES_MAX: i64 = 64 << 20;
+
+fn string_match(
+    _: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let length = args.int();
+    let pattern = args.bytes();
+    args.end()?;
+    let text = vec![b'a'; length.clamp(0, MATCHED_BYTES_MAX) as usize];
+    out.int(glob_match(pattern, &text, false).into());
+    Ok(())
+}
+
+fn object(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let key = session.lease.keyspace().key(args.bytes());
+    session.lease.cover(std::iter::once(key.hash));
+    let tx = ReadTx::new(session.lease, session.env, session.client.db);
+    let entry = tx.peek(key).ok_or(Failure::NO_SUCH_KEY)?;
+    let recency = match session.env.limits.recency {
+        Recency::Lru => format!(
+            "lru:{} lru_seconds_idle:{}",
+            entry.access(),
+            access::idle_seconds(entry.access(), session.env.now)
+        ),
+        Recency::Lfu { decay_minutes, .. } => {
+            let uses = access::decayed(entry.access(), decay_minutes, session.env.now);
+            format!("lru:{} freq:{uses}", entry.access())
+        }
+    };
+    let line = format!(
+        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} {recency}",
+        entry.address(),
+        entry.encoding(),
+        serialized_bytes(entry),
+    );
+    out.simple(line.as_bytes());
+    Ok(())
+}
+
+/// Bytes that the value takes in a snapshot file, before compression. Source: the RDB format's
+/// string encoding.
+fn serialized_bytes(entry: &Entry) -> usize {
+    let string = |length: usize| match length {
+        0..64 => 1 + length,
+        64..16_384 => 2 + length,
+        _ => 5 + length,
+    };
+    match entry.value() {
+        Value::Int(number) => match number {
+            -128..=127 => 2,
+            -32_768..=32_767 => 3,
+            -2_147_483_648..=2_147_483_647 => 5,
+            _ => string(number.to_string().len()),
+        },
+        Value::Inline(bytes) => string(bytes.len()),
+        Value::Shared(shared) => string(shared.len()),
+    }
+}
+
+const NOT_POSITIVE: Failure = Failure::fixed("ERR value is out of range, must be positive");
+
+fn positive(args: &mut Args<'_>) -> usize {
+    usize::try_from(args.int_or(NOT_POSITIVE)).unwrap_or_else(|_| {
+        args.fail(NOT_POSITIVE);
+        0
+    })
+}
+
+/// Creates the keys that are not there yet. Leases one key after the other.
+fn populate(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let count = positive(args);
+    let prefix: &[u8] = if args.left() > 0 {
+        args.bytes()
+    } else {
+        b"key"
+    };
+    let size = (args.left() > 0).then(|| positive(args));
+    args.end()?;
+    let keyspace = session.lease.keyspace();
+    for number in 0..count {
+        let name = [prefix, format!(":{number}").as_bytes()].concat();
+        let mut value = format!("value:{number}").into_bytes();
+        if let Some(size) = size {
+            value.resize(size, 0);
+        }
+        let key = keyspace.key(&name);
+        session.lease.cover(std::iter::once(key.hash));
+        let mut tx = WriteTx::new(session.lease, session.env, session.client.db);
+        if tx.find(key).is_none() {
+            tx.put(key, NewValue::Bytes(&value), Deadline::Clear);
+        }
+    }
+    out.ok();
+    Ok(())
+}
+
+/// Sums over the stripes of one database.
+#[derive(Default)]
+struct TableStats {
+    tables: usize,
+    keys: usize,
+    volatile: usize,
+    segments: usize,
+    slots: usize,
+    overhead_bytes: usize,
+}
+
+fn table_stats(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let db = args.int();
+    args.check()?;
+    let keyspace = session.lease.keyspace();
+    let db = u32::try_from(db)
+        .ok()
+        .filter(|&db| db < keyspace.databases())
+        .ok_or(Failure::fixed("ERR Out of range database"))?;
+    let mut stats = TableStats::default();
+    for stripe in keyspace.stripes() {
+        session.lease.cover_one(stripe);
+        for held in session.lease.held() {
+            let table = held.table(DbIndex(db));
+            stats.tables += 1;
+            stats.keys += table.len();
+            stats.volatile += table.volatile();
+            stats.segments += table.segment_count();
+            stats.slots += table.slots();
+            stats.overhead_bytes += table.overhead_bytes();
+        }
+    }
+    let text = format!(
+        "tables: {}\nkeys: {}\nkeys with a deadline: {}\nsegments: {}\nslots: {}\nbytes: {}\n",
+        stats.tables, stats.keys, stats.volatile, stats.segments, stats.slots, stats.overhead_bytes
+    );
+    out.verbatim(b"txt", text.as_bytes());
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Sections about what the server does: Clients, Threads, Stats, CPU, Commandstats, Errorstats.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
+use super::{Fields, View, constants};
+use crate::registry::RowId;
+use crate::server::Server;
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
+    let server = view.server;
+    let cards = server.clients.all();
+    let largest = |size: fn(&crate::clients::Card) -> u64| {
+        cards.iter().map(|card| size(card)).max().unwrap_or(0)
+    };
+    let blocked = cards
+        .iter()
+        .filter(|card| card.blocked.load(Ordering::Relaxed))
+        .count();
+    fields.put("connected_clients", cards.len());
+    fields.put("maxclients", server.settings.get().maxclients);
+    fields.put(
+        "client_recent_max_input_buffer",
+        largest(|card| load(&card.query_bytes)),
+    );
+    fields.put(
+        "client_recent_max_output_buffer",
+        largest(|card| load(&card.reply_bytes)),
+    );
+    fields.put("blocked_clients", blocked);
+    fields.put_all(constants::NO_CLIENT_KINDS);
+}
+
+/// One line per worker, under the names that Redis has for its I/O threads.
+pub(super) fn threads(view: &mut View<'_, '_>, fields: &mut Fields) {
+    let server = view.server;
+    for (at, (stats, clients)) in server.stats.iter().zip(&server.load).enumerate() {
+        let value = format!(
+            "clients={},reads={},writes={}",
+            load(clients),
+            load(&stats.reads),
+            load(&stats.writes)
+        );
+        fields.put(&format!("io_thread_{at}"), value);
+    }
+}
+
+pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
+    let server = view.server;
+    let totals = server.totals();
+    let [commands, bytes_in, bytes_out] = server.rates.per_second();
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    fields.put("total_connections_received", load(&server.accepted));
+    fields.put("total_commands_processed", totals.commands_processed);
+    fields.put("instantaneous_ops_per_sec", commands);
+    fields.put("total_net_input_bytes", totals.bytes_in);
+    fields.put("total_net_output_bytes", totals.bytes_out);
+    fields.put("instantaneous_input_kbps", kib(bytes_in));
+    fields.put("instantaneous_output_kbps", kib(bytes_out));
+    fields.put("rejected_connections", load(&server.refused));
+    fields.put("expired_keys", totals.expired_keys);
+    fields.put("evicted_keys", totals.evicted_keys);
+    fields.put("keyspace_hits", totals.keyspace_hits);
+    fields.put("keyspace_misses", totals.keyspace_misses);
+    fields.put("total_error_replies", totals.errors);
+    fields.put("total_reads_processed", totals.reads);
+    fields.put("total_writes_processed", totals.writes);
+    fields.put(
+        "client_query_buffer_limit_disconnections",
+        totals.query_limit_closes,
+    );
+    fields.put(
+        "client_output_buffer_limit_disconnections",
+        totals.output_limit_closes,
+    );
+    fields.put_all(constants::NO_EVENTS);
+}
+
+pub(super) fn cpu(_: &mut View<'_, '_>, fields: &mut Fields) {
+    let seconds = |time: TimeVal| format!("{}.{:06}", time.tv_sec(), time.tv_usec());
+    for (who, of) in [
+        (UsageWho::RUSAGE_SELF, ""),
+        (UsageWho::RUSAGE_CHILDREN, "_children"),
+    ] {
+        // Fails for an unknown `who` only.
+        if let Ok(usage) = getrusage(who) {
+            fields.put(&format!("used_cpu_sys{of}"), seconds(usage.system_time()));
+            fields.put(&format!("used_cpu_user{of}"), seconds(usage.user_time()));
+        }
+    }
+}
+
+/// Counters of one command over all workers.
+struct CommandTotals {
+    calls: u64,
+    nanos: u64,
+    rejected: u64,
+    failed: u64,
+}
+
+fn command_totals(server: &Server, id: RowId) -> CommandTotals {
+    let mut totals = CommandTotals {
+        calls: 0,
+        nanos: 0,
+        rejected: 0,
+        failed: 0,
+    };
+    for worker in &server.stats {
+        let command = &worker.commands[usize::from(id.0)];
+        totals.calls += load(&command.calls);
+        totals.nanos += load(&command.nanos);
+        totals.rejected += load(&command.rejected);
+        totals.failed += load(&command.failed);
+    }
+    totals
+}
+
+pub(super) fn commands(view: &mut View<'_, '_>, fields: &mut Fields) {
+    let server = view.server;
+    for (id, row) in server.registry.rows() {
+        let totals = command_totals(server, id);
+        if totals.calls + totals.rejected + totals.failed == 0 {
+            continue;
+        }
+        let usec = totals.nanos / 1000;
+        let per_call = match totals.calls {
+            0 => 0.0,
+            calls => totals.nanos as f64 / 1000.0 / calls as f64,
+        };
+        let value = format!(
+            "calls={},usec={usec},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+            totals.calls, totals.rejected, totals.failed
+        );
+        fields.put(&format!("cmdstat_{}", row.name), value);
+    }
+}
+
+pub(super) fn errors(view: &mut View<'_, '_>, fields: &mut Fields) {
+    for (kind, count) in &*view.server.errors.lock() {
+        let kind = String::from_utf8_lossy(kind);
+        fields.put(&format!("errorstat_{kind}"), format!("count={count}"));
+    }
+}

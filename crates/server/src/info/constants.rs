@@ -1,0 +1,51 @@
+//! Fields whose value follows from what this server cannot do yet. Each row goes when the capability
+//! comes.
+
+/// Nothing is written to disk: as Redis shows itself with `save ""` and no append-only file.
+pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
+    ("rdb_bgsave_in_progress", "0"),
+    ("rdb_last_bgsave_status", "ok"),
+    ("rdb_last_bgsave_time_sec", "-1"),
+    ("rdb_current_bgsave_time_sec", "-1"),
+    ("rdb_saves", "0"),
+    ("aof_enabled", "0"),
+    ("aof_rewrite_in_progress", "0"),
+    ("aof_rewrite_scheduled", "0"),
+    ("aof_last_rewrite_time_sec", "-1"),
+    ("aof_current_rewrite_time_sec", "-1"),
+    ("aof_last_bgrewrite_status", "ok"),
+    ("aof_last_write_status", "ok"),
+];
+
+/// No publish/subscribe, transactions, blocking commands, tracking or cluster links.
+pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[
+    ("cluster_connections", "0"),
+    ("tracking_clients", "0"),
+    ("pubsub_clients", "0"),
+    ("watching_clients", "0"),
+    ("total_watched_keys", "0"),
+    ("total_blocking_keys", "0"),
+];
+
+/// Never happens here: no fork, no replicas, no scripts, no client eviction.
+pub(super) const NO_EVENTS: &[(&str, &str)] = &[
+    ("sync_full", "0"),
+    ("sync_partial_ok", "0"),
+    ("sync_partial_err", "0"),
+    ("evicted_clients", "0"),
+    ("evicted_scripts", "0"),
+    ("pubsub_channels", "0"),
+    ("pubsub_patterns", "0"),
+    ("latest_fork_usec", "0"),
+    ("total_forks", "0"),
+    ("tracking_total_keys", "0"),
+    ("tracking_total_items", "0"),
+    ("tracking_total_prefixes", "0"),
+    ("unexpected_error_replies", "0"),
+];
+
+/// A primary without replicas and without a backlog.
+pub(super) const NO_REPLICAS: &[(&str, &str)] = &[
+    ("connected_slaves", "0"),
+    ("master_failover_state", "no-failover"),
+];
