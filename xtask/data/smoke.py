@@ -53,7 +53,9 @@ def pipelines(client):
 
 def connection(client):
     assert client.ping() is True and client.echo("x") == b"x"
-    assert client.client_setname("smoke") is True and client.client_getname() == "smoke"
+    # redis-py decodes the name in RESP2 only.
+    assert client.client_setname("smoke") is True
+    assert client.client_getname() in ("smoke", b"smoke")
     assert client.info("server")["redis_version"]
     assert client.config_get("maxmemory")
     assert client.command_count() > 50

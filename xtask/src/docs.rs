@@ -22,10 +22,10 @@ const HEAD: &str = "\
 Written by `cargo xtask docs`; do not edit. Remarks live in `xtask/data/compatibility.toml` and
 `xtask/data/tcl-failures.toml`.
 
-Ruddle has the commands of Redis and Valkey. Where the two answer differently, it answers as Redis 8 does.
-*since* is the release that brought a command to Redis or Valkey (`-`: never). `same` means: the same
-replies, errors included, as the transcripts and the differential runner check them against the
-peer itself.
+Ruddle takes the commands of Redis and Valkey. Where the two answer differently, it answers as
+Redis 8 does. *since* is the release that brought a command to Redis or Valkey (`-`: never).
+`same` means: the same replies, errors included, as the transcripts and the differential runner
+check them against the peer itself.
 ";
 
 /// Writes the page.
@@ -105,7 +105,7 @@ fn section(
     commands: &BTreeSet<String>,
     remarks: &Remarks,
 ) -> Result<(), String> {
-    _ = writeln!(page, "\n## {group}\n");
+    _ = writeln!(page, "\n## {group}");
     let (here, absent): (Vec<&Row>, Vec<&Row>) = rows
         .iter()
         .copied()
@@ -115,7 +115,7 @@ fn section(
         absent.into_iter().partition(remarked);
     if !here.is_empty() || !absent_with_reason.is_empty() {
         page.push_str(
-            "| command | since Redis | since Valkey | Ruddle |\n| --- | --- | --- | --- |\n",
+            "\n| command | since Redis | since Valkey | Ruddle |\n| --- | --- | --- | --- |\n",
         );
         for row in &here {
             let status = match remarks.commands.get(&row.name) {

@@ -20,7 +20,7 @@ const FRACTION_SCALE: u64 = 10_u64.pow(FRACTION_DIGITS as u32);
 const LOWEST_POWER: i64 = -16445;
 
 /// An x87 extended-precision number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
@@ -44,6 +44,21 @@ impl LongDouble {
             FloatText::Hex(hex) => in_range(from_wide(&hex), hex.mantissa != 0)?,
         };
         Some(Self(if negative { -value } else { value }))
+    }
+
+    /// Zero.
+    pub const ZERO: Self = Self(X87DoubleExtended::ZERO);
+
+    /// The largest finite number, about 1.19e4932; the smallest is its negation.
+    #[must_use]
+    pub fn largest() -> Self {
+        Self(X87DoubleExtended::largest())
+    }
+
+    /// The same number with the other sign.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self(-self.0)
     }
 
     /// The sum, rounded to nearest, ties to even. Infinity when too large, NaN for inf - inf.

@@ -12,7 +12,7 @@
 //!
 //! Invariants between calls: the allocation has `layout_bytes(header)` bytes, a jemalloc size class,
 //! so that a value may grow and shrink in place within its class; the parts that the header announces
-//! are initialised; a `Shared` word is the raw pointer of one owned `Arc<Vec<u8>>`.
+//! are initialised; a `Shared` word is one owned `Arc<Vec<u8>>`.
 //!
 //! This is the only place in the engine that touches raw memory. Its tests run under
 //! AddressSanitizer (`cargo xtask sanitize`).
@@ -25,14 +25,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::memory::size_class;
+use base::num::{I64_TEXT_MAX, digits_of_i64, format_i64};
 use base::time::UnixMillis;
 
 /// Longest value kept inside the entry; longer ones are reference-counted buffers, which replies
 /// borrow instead of copying.
 pub const INLINE_BYTES_MAX: usize = 2048;
 
-/// Longest string that Redis calls `embstr`; longer ones, and modified ones, are `raw`.
-const EMBEDDED_BYTES_MAX: usize = 44;
+/// Longest string that Redis 8.2 calls `embstr`, together with its key and eight bytes for a
+/// deadline (it keeps the three in one cache line then); longer ones, and modified ones, are `raw`.
+const EMBEDDED_BYTES_MAX: usize = 41;
 
 const HEADER_BYTES: usize = 8;
 const KIND_MASK: u32 = 0b1111;
@@ -80,6 +82,32 @@ pub enum Value<'a> {
     Inline(&'a [u8]),
     /// A long string; clone the `Arc` to keep it beyond the lease.
     Shared(&'a Arc<Vec<u8>>),
+}
+
+impl<'a> Value<'a> {
+    /// The string; the digits of an integer are written to `digits`.
+    #[inline]
+    pub fn bytes(self, digits: &'a mut [u8; I64_TEXT_MAX]) -> &'a [u8] {
+        match self {
+            Value::Int(number) => format_i64(number, digits),
+            Value::Inline(bytes) => bytes,
+            Value::Shared(shared) => shared,
+        }
+    }
+
+    /// Length of the string in bytes.
+    #[inline]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "nobody asks whether a value is empty"
+    )]
+    pub fn len(self) -> usize {
+        match self {
+            Value::Int(number) => digits_of_i64(number),
+            Value::Inline(bytes) => bytes.len(),
+            Value::Shared(shared) => shared.len(),
+        }
+    }
 }
 
 /// An owned entry; dropping it frees key and value.
@@ -262,8 +290,8 @@ impl Entry {
                 }
                 Stored::Shared(shared) => at
                     .add(shape.word_offset())
-                    .cast::<*const Vec<u8>>()
-                    .write(Arc::into_raw(shared)),
+                    .cast::<Arc<Vec<u8>>>()
+                    .write(shared),
             }
         }
     }
@@ -316,8 +344,8 @@ impl Entry {
     pub fn value(&self) -> Value<'_> {
         let shape = self.shape();
         let at = self.0.as_ptr();
-        // SAFETY: the kind says which part is there; a Shared word came from `Arc::into_raw`, and an
-        // `Arc<Vec<u8>>` has the same representation as that pointer.
+        // SAFETY: the kind says which part is there, and `write_value` put it there as what it is
+        // read as here. Words are aligned: they come before the key.
         unsafe {
             match shape.flags & KIND_MASK {
                 KIND_INT => Value::Int(at.add(shape.word_offset()).cast::<i64>().read()),
@@ -381,10 +409,12 @@ impl Entry {
     pub fn encoding(&self) -> &'static str {
         match self.value() {
             Value::Int(_) => "int",
-            Value::Inline(bytes)
-                if bytes.len() <= EMBEDDED_BYTES_MAX && self.flags() & RAW == 0 =>
-            {
-                "embstr"
+            Value::Inline(bytes) if self.flags() & RAW == 0 => {
+                let deadline = if self.flags() & DEADLINE == 0 { 0 } else { 8 };
+                match bytes.len() + self.key().len() + deadline {
+                    ..=EMBEDDED_BYTES_MAX => "embstr",
+                    _ => "raw",
+                }
             }
             Value::Inline(_) | Value::Shared(_) => "raw",
         }
@@ -427,7 +457,7 @@ impl Entry {
         // SAFETY: the word is an owned Arc; turning the kind into INT (same layout) disowns it.
         unsafe {
             let word = self.0.as_ptr().add(shape.word_offset());
-            let shared = Arc::from_raw(word.cast::<*const Vec<u8>>().read());
+            let shared = word.cast::<Arc<Vec<u8>>>().read();
             word.cast::<i64>().write(0);
             let flags = (shape.flags & !KIND_MASK) | KIND_INT;
             self.set_header(Shape { flags, ..shape });
@@ -499,12 +529,7 @@ impl Entry {
             edit(Arc::make_mut(shared));
             return;
         }
-        let mut digits = [0; 20];
-        let mut buffer = match self.value() {
-            Value::Int(number) => base::num::format_i64(number, &mut digits).to_vec(),
-            Value::Inline(bytes) => bytes.to_vec(),
-            Value::Shared(_) => unreachable!("handled above"),
-        };
+        let mut buffer = self.value().bytes(&mut [0; I64_TEXT_MAX]).to_vec();
         edit(&mut buffer);
         if buffer.len() <= INLINE_BYTES_MAX {
             self.set_value(NewValue::Edited(&buffer));

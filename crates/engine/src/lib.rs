@@ -10,6 +10,8 @@ pub mod args;
 pub mod dispatch;
 pub mod entry;
 pub mod env;
+pub mod evict;
+pub mod expire;
 pub mod failure;
 pub mod families;
 pub mod keyspace;

@@ -26,10 +26,19 @@ use base::time::UnixMillis;
 use crate::entry::Entry;
 use crate::prefetch::prefetch;
 
+pub use sample::Sampled;
+
 /// Entries of one bucket.
 const SLOTS: usize = 7;
-/// Allowed bucket counts of a segment, in growing order. Beyond the last it splits.
+/// Allowed bucket counts of a segment, in growing order. Beyond the last it splits; if the hashes in it
+/// are so alike that this would not help (which happens to no keyed hash), it doubles instead.
 const SIZES: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 80, 96, 128];
+/// A split must give each half at least one in so many entries.
+const SPLIT_SHARE_MIN: usize = 8;
+/// Bits of the directory: bounds its memory. 2^26 segments hold forty thousand million entries.
+const DEPTH_MAX: u8 = 26;
+/// Bucket count at which a hash function has failed and nothing can be done.
+const BUCKETS_MAX: u16 = 1 << 15;
 /// The size class of each half after a split: the half of a full segment fills it to 70 %.
 const SPLIT_BUCKETS: u16 = 80;
 /// Two buddies are merged when their entries fit in this many buckets at about 60 %.
@@ -38,6 +47,7 @@ const MERGED_BUCKETS: u16 = 64;
 const OVERFLOW_STICKY: u8 = u8::MAX;
 /// Bits of a scan position; small enough for clients that parse cursors as doubles.
 pub const POSITION_BITS: u32 = 48;
+const POSITION_SHIFT: u32 = 64 - POSITION_BITS;
 
 /// Entries that a segment of `buckets` may hold before it grows: 7/8 of its slots.
 const fn entries_max(buckets: u16) -> u32 {
@@ -51,12 +61,22 @@ const fn entries_min(buckets: u16) -> u32 {
 
 /// The smallest size that `entries` fill to at most 70 %, so that it neither grows nor shrinks soon.
 fn roomy_size(entries: u32) -> u16 {
-    let fits = |&&size: &&u16| entries * 10 <= u32::from(size) * SLOTS as u32 * 7;
-    SIZES
-        .iter()
-        .find(fits)
-        .copied()
-        .unwrap_or(SIZES[SIZES.len() - 1])
+    let mut size = SIZES[0];
+    while entries * 10 > u32::from(size) * SLOTS as u32 * 7 {
+        size = larger_size(size);
+    }
+    size
+}
+
+/// The size after `size`.
+fn larger_size(size: u16) -> u16 {
+    let larger = SIZES.iter().find(|&&larger| larger > size);
+    let larger = larger.copied().unwrap_or(size * 2);
+    assert!(
+        larger <= BUCKETS_MAX,
+        "hashes are not random: {size} buckets are full"
+    );
+    larger
 }
 
 /// One cache line. Byte 7 of `tags` counts the entries that passed this bucket.
@@ -68,6 +88,9 @@ struct Bucket {
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// What an entry's slot costs: its share of a bucket.
+pub const SLOT_BYTES: usize = size_of::<Bucket>().div_ceil(SLOTS);
 
 impl Bucket {
     /// Slots whose tag may equal `tag`, one bit each (bit 7 of their byte). A borrow can mark a
@@ -82,6 +105,13 @@ impl Bucket {
 
     fn free_slot(&self) -> Option<usize> {
         self.tags[..SLOTS].iter().position(|&tag| tag == 0)
+    }
+
+    /// One of its entries, chosen by `random`.
+    fn sample(&self, random: u8) -> Option<&Entry> {
+        let mut filled = self.slots.iter().flatten();
+        let nth = usize::from(random).checked_rem(filled.clone().count())?;
+        filled.nth(nth)
     }
 
     fn overflow(&self) -> u8 {
@@ -109,6 +139,8 @@ struct Segment {
     depth: u8,
     /// No more than the tolerated few deadlines pass before this moment; see `visit_expired`.
     visit_at: UnixMillis,
+    /// For each bucket, no entry in it is due before this moment. Empty until there is a deadline.
+    soonest: Box<[UnixMillis]>,
 }
 
 const NEVER: UnixMillis = UnixMillis(i64::MAX);
@@ -122,6 +154,7 @@ impl Segment {
             volatile: 0,
             depth,
             visit_at: NEVER,
+            soonest: Box::default(),
         }
     }
 
@@ -129,23 +162,39 @@ impl Segment {
         self.buckets.len() as u16
     }
 
+    /// Asks for the first lines of a bucket's entries.
+    fn prefetch_entries(&self, bucket: usize) {
+        let entries = self.buckets[bucket].slots.iter().flatten();
+        entries.for_each(|entry| prefetch(entry.address()));
+    }
+
     fn bytes(&self) -> usize {
-        self.buckets.len() * size_of::<Bucket>()
+        size_of_val(&*self.buckets) + size_of_val(&*self.soonest)
+    }
+
+    /// An entry in this bucket has this deadline: expiry must not come later.
+    fn expect(&mut self, bucket: usize, deadline: UnixMillis) {
+        if self.soonest.is_empty() {
+            self.soonest = vec![NEVER; self.buckets.len()].into();
+        }
+        self.soonest[bucket] = self.soonest[bucket].min(deadline);
+        self.visit_at = self.visit_at.min(deadline);
     }
 
     /// Puts an entry whose key is not in the segment yet; there is room by `entries_max`.
     fn place(&mut self, home: usize, tag: u8, entry: Entry) -> (usize, usize) {
         self.len += 1;
-        if let Some(deadline) = entry.deadline() {
-            self.volatile += 1;
-            self.visit_at = self.visit_at.min(deadline);
-        }
+        let deadline = entry.deadline();
+        self.volatile += u32::from(deadline.is_some());
         let mut at = home;
         loop {
             let bucket = &mut self.buckets[at];
             if let Some(slot) = bucket.free_slot() {
                 bucket.tags[slot] = tag;
                 bucket.slots[slot] = Some(entry);
+                if let Some(deadline) = deadline {
+                    self.expect(at, deadline);
+                }
                 return (at, slot);
             }
             bucket.pass();
@@ -179,6 +228,7 @@ impl Segment {
     fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
         let buckets = std::mem::take(&mut self.buckets);
         (self.len, self.volatile, self.visit_at) = (0, 0, NEVER);
+        self.soonest = Box::default();
         let mut entries = Vec::with_capacity(buckets.len() * SLOTS);
         for bucket in buckets {
             for entry in bucket.slots.into_iter().flatten() {
@@ -370,7 +420,7 @@ impl Table {
         let result = edit(entry);
         let deadline = entry.deadline();
         if let Some(deadline) = deadline {
-            segment.visit_at = segment.visit_at.min(deadline);
+            segment.expect(usize::from(place.bucket), deadline);
         }
         match (was_volatile, deadline.is_some()) {
             (false, true) => {
@@ -437,17 +487,31 @@ impl Table {
     /// Makes room in the segment of `hash`: a larger one, or two.
     fn grow(&mut self, hash: u64, hasher: &impl KeyHasher) {
         let index = self.directory[self.directory_index(hash)];
-        let size = self.segments[index as usize].size();
-        match SIZES.iter().find(|&&larger| larger > size) {
-            Some(&larger) => self.resize(index, larger, hasher),
-            None => self.split(hash, hasher),
+        let segment = &self.segments[index as usize];
+        let size = segment.size();
+        if size < SIZES[SIZES.len() - 1] || segment.depth == DEPTH_MAX {
+            self.resize(index, larger_size(size), hasher);
+        } else {
+            self.split(hash, hasher);
         }
     }
 
     fn resize(&mut self, index: u32, buckets: u16, hasher: &impl KeyHasher) {
+        let entries = self.segments[index as usize].drain();
+        self.refill(index, buckets, entries, hasher);
+    }
+
+    /// Puts `entries`, which are all that the segment had, into as many buckets.
+    fn refill(
+        &mut self,
+        index: u32,
+        buckets: u16,
+        entries: impl Iterator<Item = Entry>,
+        hasher: &impl KeyHasher,
+    ) {
         let depth = self.segments[index as usize].depth;
         let mut resized = Segment::new(buckets, depth);
-        for entry in self.segments[index as usize].drain() {
+        for entry in entries {
             let hash = hasher.hash(entry.key());
             let home = home_bucket(hash, self.skip_bits + depth, usize::from(buckets));
             resized.place(home, tag(hash), entry);
@@ -455,9 +519,22 @@ impl Table {
         self.segments[index as usize] = resized;
     }
 
+    /// Two segments instead of the one of `hash`; a larger one if its hashes are too alike.
     fn split(&mut self, hash: u64, hasher: &impl KeyHasher) {
         let index = self.directory[self.directory_index(hash)];
         let depth = self.segments[index as usize].depth;
+        let entries: Vec<Entry> = self.segments[index as usize].drain().collect();
+        let used_bits = u32::from(self.skip_bits + depth);
+        let is_upper = |hash: u64| hash << used_bits >> 63 != 0;
+        let uppers = entries
+            .iter()
+            .filter(|entry| is_upper(hasher.hash(entry.key())))
+            .count();
+        let lowers = entries.len() - uppers;
+        if uppers.min(lowers) * SPLIT_SHARE_MIN < entries.len() {
+            let larger = larger_size(roomy_size(entries.len() as u32));
+            return self.refill(index, larger, entries.into_iter(), hasher);
+        }
         if depth == self.depth {
             self.directory = self
                 .directory
@@ -466,16 +543,9 @@ impl Table {
                 .collect();
             self.depth += 1;
         }
-        let entries: Vec<Entry> = self.segments[index as usize].drain().collect();
-        let used_bits = u32::from(self.skip_bits + depth);
-        let is_upper = |hash: u64| hash << used_bits >> 63 != 0;
-        let uppers = entries
-            .iter()
-            .filter(|entry| is_upper(hasher.hash(entry.key())))
-            .count();
         let size = |entries: usize| SPLIT_BUCKETS.max(roomy_size(entries as u32));
         let mut halves = [
-            Segment::new(size(entries.len() - uppers), depth + 1),
+            Segment::new(size(lowers), depth + 1),
             Segment::new(size(uppers), depth + 1),
         ];
         for entry in entries {
@@ -538,197 +608,6 @@ impl Table {
             self.depth -= 1;
         }
     }
-
-    /// Visits the entries of the bucket that `position` falls into; returns the next position, `None`
-    /// at the end. Positions are the top [`POSITION_BITS`] bits of a hash (stripe bits included).
-    pub fn scan(
-        &self,
-        position: u64,
-        hasher: &impl KeyHasher,
-        mut visit: impl FnMut(&Entry),
-    ) -> Option<u64> {
-        let hash = position << (64 - POSITION_BITS);
-        let &index = self.directory.get(self.directory_index(hash))?;
-        let segment = &self.segments[index as usize];
-        let home = self.home(segment, hash);
-        let mut at = home;
-        for _ in 0..segment.buckets.len() {
-            for entry in segment.buckets[at].slots.iter().flatten() {
-                if at == home && segment.buckets.len() == 1
-                    || self.home(segment, hasher.hash(entry.key())) == home
-                {
-                    visit(entry);
-                }
-            }
-            if segment.buckets[at].overflow() == 0 {
-                break;
-            }
-            at = if at + 1 == segment.buckets.len() {
-                0
-            } else {
-                at + 1
-            };
-        }
-        self.position_after(segment, hash, home)
-    }
-
-    /// First position beyond `home`, rounded down: a bucket may be visited twice, none is missed.
-    fn position_after(&self, segment: &Segment, hash: u64, home: usize) -> Option<u64> {
-        let used_bits = u32::from(self.skip_bits + segment.depth);
-        let prefix = if used_bits == 0 {
-            0
-        } else {
-            hash >> (64 - used_bits)
-        };
-        let buckets = segment.buckets.len() as u64;
-        let next_in_segment = u128::from(((home as u64 + 1) << 32).div_ceil(buckets));
-        let next = (u128::from(prefix) << 32) + next_in_segment;
-        if next >> (used_bits + 32) != 0 {
-            return None;
-        }
-        let next = next << (96 - used_bits) >> 64;
-        let shift = 64 - POSITION_BITS;
-        let end = if self.skip_bits == 0 {
-            1u128 << 64
-        } else {
-            (u128::from(hash >> (64 - self.skip_bits)) + 1) << (64 - self.skip_bits)
-        };
-        (next < end).then_some((next >> shift) as u64)
-    }
-
-    /// An entry near a random point: the first one in or after a random slot of a random bucket.
-    /// Every entry can be returned; the odds are even up to the spread of bucket fill.
-    pub fn sample(&self, random: u64) -> Option<&Entry> {
-        let mut starts = self.directory.len();
-        let mut point = random;
-        while starts > 0 {
-            let &index = self.directory.get(self.directory_index(point))?;
-            let segment = &self.segments[index as usize];
-            let first = self.home(segment, point);
-            for step in 0..segment.buckets.len() {
-                let bucket = &segment.buckets[(first + step) % segment.buckets.len()];
-                for slot in 0..SLOTS {
-                    let slot = (slot + (random & 0xff) as usize) % SLOTS;
-                    if let Some(entry) = &bucket.slots[slot] {
-                        return Some(entry);
-                    }
-                }
-            }
-            // Only an empty segment gets here; go to the next one.
-            let width = 1u64 << 63 >> (self.skip_bits + segment.depth) << 1;
-            point = point.wrapping_add(width.max(1));
-            starts -= 1;
-        }
-        None
-    }
-
-    /// Number of segments, for stepping through them with `visit_expired`.
-    pub fn segment_count(&self) -> usize {
-        self.segments.len()
-    }
-
-    /// If the segment is due, the keys in it whose deadline has passed, handed to `found`; sets the time
-    /// of its next visit so that at most about 0.75 % of its volatile keys are overdue by then.
-    /// Returns whether the segment was looked through.
-    pub fn visit_expired(
-        &mut self,
-        segment: usize,
-        now: UnixMillis,
-        mut found: impl FnMut(&[u8]),
-    ) -> bool {
-        let Some(segment) = self.segments.get_mut(segment) else {
-            return false;
-        };
-        if segment.visit_at > now {
-            return false;
-        }
-        let tolerated = segment.volatile as usize * 3 / 400;
-        let mut earliest = [NEVER; 8];
-        let kept = tolerated.min(earliest.len() - 1);
-        for bucket in &segment.buckets {
-            for entry in bucket.slots.iter().flatten() {
-                prefetch(entry.address());
-            }
-        }
-        for entry in segment
-            .buckets
-            .iter()
-            .flat_map(|bucket| bucket.slots.iter().flatten())
-        {
-            match entry.deadline() {
-                Some(deadline) if deadline <= now => found(entry.key()),
-                Some(deadline) if deadline < earliest[kept] => {
-                    let at = earliest.partition_point(|&other| other <= deadline);
-                    earliest[at..=kept].rotate_right(1);
-                    earliest[at] = deadline;
-                }
-                _ => {}
-            }
-        }
-        segment.visit_at = earliest[kept];
-        true
-    }
-
-    /// Earliest visit that any segment wants.
-    pub fn next_visit(&self) -> UnixMillis {
-        self.segments
-            .iter()
-            .map(|segment| segment.visit_at)
-            .min()
-            .unwrap_or(NEVER)
-    }
-
-    /// Checks every invariant; for tests.
-    #[cfg(test)]
-    pub(crate) fn invariants(&self, hasher: &impl KeyHasher) {
-        let mut len = 0;
-        let mut volatile = 0;
-        for (prefix, &index) in self.directory.iter().enumerate() {
-            let segment = &self.segments[index as usize];
-            let width = 1 << (self.depth - segment.depth);
-            assert_eq!(
-                self.directory[prefix & !(width - 1)],
-                index,
-                "directory range"
-            );
-            if prefix % width != 0 {
-                continue;
-            }
-            let mut passed = vec![0u32; segment.buckets.len()];
-            let mut seen = 0;
-            for (at, bucket) in segment.buckets.iter().enumerate() {
-                for (slot, entry) in bucket.slots.iter().enumerate() {
-                    assert_eq!(
-                        entry.is_none(),
-                        bucket.tags[slot] == 0,
-                        "tag and slot agree"
-                    );
-                    let Some(entry) = entry else { continue };
-                    let hash = hasher.hash(entry.key());
-                    assert_eq!(self.directory[self.directory_index(hash)], index);
-                    assert_eq!(tag(hash), bucket.tags[slot]);
-                    let mut step = self.home(segment, hash);
-                    while step != at {
-                        passed[step] += 1;
-                        step = (step + 1) % segment.buckets.len();
-                    }
-                    seen += 1;
-                    volatile += usize::from(entry.deadline().is_some());
-                }
-            }
-            for (bucket, &count) in segment.buckets.iter().zip(&passed) {
-                let overflow = bucket.overflow();
-                assert!(overflow == OVERFLOW_STICKY || u32::from(overflow) == count);
-            }
-            assert_eq!(seen, segment.len);
-            len += seen as usize;
-        }
-        assert_eq!((len, volatile), (self.len, self.volatile));
-        assert_eq!(
-            self.directory.len(),
-            if self.len == 0 { 0 } else { 1 << self.depth }
-        );
-    }
 }
 
 #[inline]
@@ -736,11 +615,15 @@ fn tag(hash: u64) -> u8 {
     (hash as u8).max(1)
 }
 
+/// The bucket among `buckets` where a hash belongs. Only the bits of a scan position count, so that all
+/// entries at one position have the same home.
 #[inline]
 fn home_bucket(hash: u64, used_bits: u8, buckets: usize) -> usize {
-    let bits = hash << used_bits >> 32;
+    let bits = (hash & !((1 << POSITION_SHIFT) - 1)) << used_bits >> 32;
     ((bits * buckets as u64) >> 32) as usize
 }
 
+mod sample;
 #[cfg(test)]
 mod tests;
+mod visit;

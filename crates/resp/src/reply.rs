@@ -210,7 +210,11 @@ impl Reply {
     /// A double. A bulk string in RESP2.
     pub fn double(&mut self, value: f64) {
         let mut text = DoubleText::default();
-        let text = format_double(value, &mut text);
+        self.double_text(format_double(value, &mut text));
+    }
+
+    /// A double of another precision than `f64`, as text. A bulk string in RESP2.
+    pub fn double_text(&mut self, text: &[u8]) {
         match self.proto {
             Proto::Resp2 => self.bulk(text),
             Proto::Resp3 => self.line(b',', text),
@@ -297,6 +301,12 @@ impl Reply {
     #[inline]
     pub fn len_bytes(&self) -> usize {
         self.out.pending_bytes()
+    }
+
+    /// Bytes allocated for copied replies.
+    #[inline]
+    pub fn capacity_bytes(&self) -> usize {
+        self.out.tail.capacity()
     }
 
     /// Whether all is written.

@@ -20,7 +20,9 @@ use slab::Slab;
 
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
+use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
+use crate::limits::is_above_hard;
 use crate::registry::{Handler, KeyShape, Missing, RowId};
 use crate::server::Server;
 use crate::session::{ControlRun, Session};
@@ -74,6 +76,8 @@ pub struct Surroundings<'s, 'k> {
     pub env: &'s mut Env,
     /// Kept from command to command while they need the same stripe.
     pub lease: &'s mut Lease<'k>,
+    /// Makes room when memory is full.
+    pub evictor: &'s mut Evictor,
 }
 
 impl Batch {
@@ -99,10 +103,14 @@ impl Batch {
         if !matches!(connection.waiting, Waiting::No) || connection.client.fate != Fate::Open {
             return false;
         }
+        let limit = &settings.client_output_buffer_limit.normal;
+        if is_above_hard(limit, connection.out.len_bytes()) {
+            return false;
+        }
         let limits = Limits {
             bulk_bytes_max: settings.proto_max_bulk_len_bytes,
             query_bytes_max: settings.client_query_buffer_limit_bytes,
-            authenticated: connection.client.authenticated,
+            authenticated: connection.client.may_speak(settings),
         };
         while !self.is_full() {
             let input = &connection.input.unread()[connection.parsed..];
@@ -140,7 +148,7 @@ impl Batch {
                     return false;
                 }
             }
-            if !connection.client.authenticated {
+            if !limits.authenticated {
                 // The limits change with a login: look at one command at a time until then.
                 return true;
             }
@@ -216,6 +224,9 @@ impl Batch {
         if self.commands.len() > 1 {
             self.prefetch(connections, around.lease);
         }
+        if around.settings.maxmemory_bytes != 0 {
+            around.evictor.look(around.server);
+        }
         for command in &self.commands {
             let Some(connection) = connections.get_mut(command.connection as usize) else {
                 continue;
@@ -278,6 +289,7 @@ impl Batch {
                     None => &input.unread()[..bytes],
                     Some(start) => &self.inline[start as usize..],
                 };
+                client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
                 let args = Args::new(buffer, words, keys);
@@ -288,13 +300,15 @@ impl Batch {
                     around.server,
                     around.settings,
                 );
+                let verdict = if around.settings.maxmemory_bytes == 0 {
+                    verdict
+                } else {
+                    within_memory(verdict, around)
+                };
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
                     None => {}
-                    Some(Waiting::Pause) => {
-                        connection.waiting = Waiting::Pause;
-                        return connection.rewind();
-                    }
+                    Some(Waiting::Pause) => return connection.postpone(),
                     Some(waiting) => connection.waiting = waiting,
                 }
             }
@@ -304,6 +318,23 @@ impl Batch {
         if connection.client.fate != Fate::Open || !matches!(connection.waiting, Waiting::No) {
             connection.rewind();
         }
+    }
+}
+
+/// Makes room in memory for a command that is about to run; refuses it if it needs room and there
+/// is none.
+fn within_memory(verdict: Verdict, around: &mut Surroundings<'_, '_>) -> Verdict {
+    let Verdict::Run(id) = verdict else {
+        return verdict;
+    };
+    let server = around.server;
+    let flags = server.registry.row(id).flags;
+    let admitted = around
+        .evictor
+        .admit(flags, server, around.settings, around.lease, around.env);
+    match admitted {
+        Ok(()) => Verdict::Run(id),
+        Err(failure) => Verdict::Refuse(Some(id), failure),
     }
 }
 
@@ -328,7 +359,10 @@ fn handle(
             out.error(failure.text());
         }
         Verdict::Postpone => return Some(Waiting::Pause),
-        Verdict::Drop => client.fate = Fate::CloseNow,
+        Verdict::Drop => {
+            around.server.warn_of_browser(&client.card, around.env.now);
+            client.fate = Fate::CloseNow;
+        }
     }
     match client.reply_mode {
         ReplyMode::On => {}
@@ -372,7 +406,10 @@ fn run(
                     failed = true;
                     server.count_error(failure.text(), around.stats);
                 }
-                Outcome::Walking(walk) => waiting = Some(Waiting::Walk(walk)),
+                Outcome::Walking(walk) => {
+                    let muted = client.reply_mode != ReplyMode::On;
+                    waiting = Some(Waiting::Walk { walk, muted });
+                }
             }
         }
         Handler::Control(run) => {
@@ -389,7 +426,7 @@ fn run(
     );
     bump(&stats.failed, u64::from(failed));
     bump(&around.stats.commands_processed, 1);
-    client.last_command = Some(id);
+    client.commands += 1;
     waiting
 }
 

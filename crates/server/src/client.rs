@@ -1,11 +1,16 @@
 //! What a connection knows about its client between commands.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use base::ids::DbIndex;
+use base::time::UnixMillis;
+use resp::{Proto, Reply};
 
 use crate::clients::Card;
+use crate::input::QueryUse;
 use crate::registry::RowId;
+use crate::settings::Settings;
 
 /// Which replies are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +42,18 @@ pub struct Client {
     pub card: Arc<Card>,
     /// Selected database.
     pub db: DbIndex,
-    /// Has logged in, or need not.
+    /// Has logged in, or needed not when it connected; ask [`Client::may_speak`].
     pub authenticated: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
-    /// The last command that ran.
+    /// The command under way, or the last one; `None` also when that does not exist.
     pub last_command: Option<RowId>,
+    /// Commands run.
+    pub commands: u64,
+    /// Its query buffer when it was last read into.
+    pub query: QueryUse,
     /// What becomes of the connection.
     pub fate: Fate,
 }
@@ -59,7 +68,48 @@ impl Client {
             reply_mode: ReplyMode::On,
             no_touch: false,
             last_command: None,
+            commands: 0,
+            query: QueryUse::default(),
             fate: Fate::Open,
         }
+    }
+
+    /// Whether it need not log in (any more). A password taken away lets everybody in.
+    #[inline]
+    pub fn may_speak(&self, settings: &Settings) -> bool {
+        self.authenticated || settings.requirepass.is_none()
+    }
+
+    /// Forgets all that the client has asked for, but not which library it is.
+    pub fn reset(&mut self, settings: &Settings) {
+        self.db = DbIndex::default();
+        self.authenticated = settings.requirepass.is_none();
+        self.reply_mode = ReplyMode::On;
+        self.no_touch = false;
+        self.card.no_touch.store(false, Relaxed);
+        self.card.no_evict.store(false, Relaxed);
+        self.card.names.lock().name.clear();
+    }
+
+    /// Tells others how it stands: at the end of a round, and before it looks at itself.
+    pub fn publish(&self, out: &Reply, now: UnixMillis) {
+        let card = &self.card;
+        card.last_active.store(now.0 as u64, Relaxed);
+        card.db.store(self.db.0, Relaxed);
+        let resp = match out.proto() {
+            Proto::Resp2 => 2,
+            Proto::Resp3 => 3,
+        };
+        card.resp.store(resp, Relaxed);
+        let row = self.last_command.map_or(0, |row| u32::from(row.0) + 1);
+        card.last_command.store(row, Relaxed);
+        card.commands.store(self.commands, Relaxed);
+        card.query_bytes
+            .store(self.query.unread_bytes as u64, Relaxed);
+        card.query_free_bytes
+            .store(self.query.free_bytes as u64, Relaxed);
+        card.reply_bytes.store(out.len_bytes() as u64, Relaxed);
+        card.reply_capacity_bytes
+            .store(out.capacity_bytes() as u64, Relaxed);
     }
 }

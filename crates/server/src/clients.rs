@@ -56,6 +56,8 @@ pub struct Card {
     pub query_free_bytes: AtomicU64,
     /// Bytes of reply not yet written.
     pub reply_bytes: AtomicU64,
+    /// Size of the reply buffer.
+    pub reply_capacity_bytes: AtomicU64,
     /// Bytes received.
     pub bytes_in: AtomicU64,
     /// Bytes sent.
@@ -68,8 +70,12 @@ pub struct Card {
     pub no_touch: AtomicBool,
     /// Waits in a blocking command or a pause.
     pub blocked: AtomicBool,
-    /// Has been told to close.
+    /// CLIENT CAPA REDIRECT: it can follow a redirection to another primary.
+    pub can_redirect: AtomicBool,
+    /// Is to be closed: its worker runs nothing more for it, and nobody is shown it.
     pub killed: AtomicBool,
+    /// Where its worker keeps it.
+    pub place: AtomicU32,
     /// Name and library.
     pub names: Mutex<Names>,
 }
@@ -124,8 +130,19 @@ impl Clients {
         self.by_id.lock().get(&id.0).cloned()
     }
 
-    /// All clients in the order in which they connected.
+    /// All clients in the order in which they connected, those about to be closed left out.
     pub fn all(&self) -> Vec<Arc<Card>> {
-        self.by_id.lock().values().cloned().collect()
+        let by_id = self.by_id.lock();
+        let alive = |card: &&Arc<Card>| !card.killed.load(Ordering::Relaxed);
+        by_id.values().filter(alive).cloned().collect()
+    }
+
+    /// Clients that wait in a blocking command or a pause.
+    pub fn blocked(&self) -> u64 {
+        let by_id = self.by_id.lock();
+        let blocked = by_id
+            .values()
+            .filter(|card| card.blocked.load(Ordering::Relaxed));
+        blocked.count() as u64
     }
 }

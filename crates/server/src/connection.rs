@@ -4,7 +4,6 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base::time::UnixMillis;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -13,8 +12,7 @@ use resp::{Parser, Proto, Reply};
 use crate::client::Client;
 use crate::clients::Card;
 use crate::input::Input;
-use crate::settings::Settings;
-use crate::stats::{WorkerStats, bump};
+use crate::limits::SoftLimit;
 use engine::tx::Walk;
 
 /// Pieces of a reply given to one `writev`.
@@ -77,8 +75,13 @@ impl Stream {
 pub enum Waiting {
     /// Nothing: commands are run as they come.
     No,
-    /// A long command is under way; the next ones wait.
-    Walk(Box<dyn Walk>),
+    /// A long command is under way; the next ones wait. Its reply is thrown away if `muted`.
+    Walk {
+        /// The rest of the command.
+        walk: Box<dyn Walk>,
+        /// CLIENT REPLY was OFF or SKIP when it began.
+        muted: bool,
+    },
     /// CLIENT PAUSE holds its next command back.
     Pause,
 }
@@ -101,9 +104,13 @@ pub struct Connection {
     pub out: Reply,
     /// What holds its commands back.
     pub waiting: Waiting,
+    /// Since when its replies have been above the soft limit.
+    pub soft_limit: SoftLimit,
     /// The last read filled its buffer: there may be more, and no event will say so.
     pub readable: bool,
-    /// The peer has closed its side.
+    /// The peer has closed its side, but there may be bytes before that end.
+    pub hung_up: bool,
+    /// All that the peer will ever send is read.
     pub ended: bool,
     /// It is in the worker's list of connections to serve in this round.
     pub queued: bool,
@@ -123,45 +130,35 @@ impl Connection {
             missing: 0,
             out: Reply::new(Proto::Resp2),
             waiting: Waiting::No,
+            soft_limit: SoftLimit::default(),
             readable: false,
+            hung_up: false,
             ended: false,
             queued: false,
             dirty: false,
         }
     }
 
-    /// Tells others what this round changed.
-    pub fn update_card(&self, now: UnixMillis) {
-        let card = &self.client.card;
-        card.last_active.store(now.0 as u64, Ordering::Relaxed);
-        card.db.store(self.client.db.0, Ordering::Relaxed);
-        card.resp.store(
-            if self.out.proto() == Proto::Resp3 {
-                3
-            } else {
-                2
-            },
-            Ordering::Relaxed,
-        );
-        let last = self
-            .client
-            .last_command
-            .map_or(0, |row| u32::from(row.0) + 1);
-        card.last_command.store(last, Ordering::Relaxed);
-        card.query_bytes
-            .store(self.input.unread().len() as u64, Ordering::Relaxed);
-        card.reply_bytes
-            .store(self.out.len_bytes() as u64, Ordering::Relaxed);
+    /// Its next command waits until the pause is over.
+    pub fn postpone(&mut self) {
+        self.waiting = Waiting::Pause;
+        self.client.card.blocked.store(true, Ordering::Relaxed);
+        self.rewind();
     }
 
-    /// Whether its unread query or its unwritten replies have grown beyond the limits.
-    pub fn over_limits(&self, settings: &Settings, stats: &WorkerStats) -> bool {
-        let hard = settings.client_output_buffer_limit.normal.hard_bytes;
-        let output = hard > 0 && self.out.len_bytes() as u64 > hard;
-        let query = self.input.unread().len() as u64 > settings.client_query_buffer_limit_bytes;
-        bump(&stats.output_limit_closes, u64::from(output));
-        bump(&stats.query_limit_closes, u64::from(query));
-        output || query
+    /// The pause is over; whether it waited for that.
+    pub fn resume(&mut self) -> bool {
+        let waited = matches!(self.waiting, Waiting::Pause);
+        if waited {
+            self.waiting = Waiting::No;
+            self.client.card.blocked.store(false, Ordering::Relaxed);
+        }
+        waited
+    }
+
+    /// Whether its peer hung up while a pause held its commands back: they will not be run.
+    pub fn is_abandoned(&self) -> bool {
+        self.hung_up && matches!(self.waiting, Waiting::Pause)
     }
 
     /// Forgets what was parsed but not run.

@@ -71,8 +71,8 @@ fn enabled(row: &Row, client: &Client, settings: &Settings) -> Result<(), Failur
     ))
 }
 
-fn logged_in(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
-    if client.authenticated || row.flags.has(Flags::NO_AUTH) {
+fn logged_in(row: &Row, client: &Client, settings: &Settings) -> Result<(), Failure> {
+    if client.may_speak(settings) || row.flags.has(Flags::NO_AUTH) {
         return Ok(());
     }
     Err(Failure::fixed("NOAUTH Authentication required."))
@@ -80,8 +80,11 @@ fn logged_in(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
 
 fn postponed(row: &Row, server: &Server) -> bool {
     match server.pause_kind() {
-        Some(PauseKind::All) => row.name != "client|unpause" && row.name != "client|kill",
-        Some(PauseKind::Write) => row.flags.has(Flags::WRITE),
+        // As in Redis, nothing at all: not even the end of the pause can be ordered.
+        Some(PauseKind::All) => true,
+        Some(PauseKind::Write) => {
+            row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE)
+        }
         None => false,
     }
 }

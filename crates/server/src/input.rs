@@ -10,6 +10,15 @@ const READ_BYTES: usize = 16 * 1024;
 /// An empty buffer larger than this is given back to the allocator.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
+/// How much of a buffer is used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueryUse {
+    /// Bytes not consumed.
+    pub unread_bytes: usize,
+    /// Bytes that can be filled before it has to grow.
+    pub free_bytes: usize,
+}
+
 /// See the module's head.
 #[derive(Default)]
 pub struct Input {
@@ -64,9 +73,13 @@ impl Input {
         }
     }
 
-    /// Bytes allocated.
-    pub fn capacity(&self) -> usize {
-        self.buffer.capacity()
+    /// How much of it is used.
+    #[inline]
+    pub fn usage(&self) -> QueryUse {
+        QueryUse {
+            unread_bytes: self.end - self.start,
+            free_bytes: self.buffer.len() - self.end,
+        }
     }
 
     /// Gives the buffer back if it is empty; `spare` keeps usual ones for other connections.

@@ -5,21 +5,29 @@
 //! `batch` (bytes to commands to replies), `gate` (what is admitted), `registry` (all commands),
 //! `server` (what the workers share), `families` (the control commands).
 
+pub mod allocator;
+pub mod background;
 pub mod batch;
 pub mod client;
+pub mod client_line;
 pub mod clients;
 pub mod config;
 pub mod connection;
+pub mod cycle;
 pub mod daemon;
 pub mod descriptors;
 pub mod doors;
+pub mod eviction;
 pub mod families;
 pub mod gate;
 pub mod info;
 pub mod input;
+pub mod limits;
 pub mod listener;
 pub mod logging;
+pub mod login;
 pub mod mailbox;
+pub mod memory;
 pub mod rates;
 pub mod registry;
 pub mod run;

@@ -110,6 +110,10 @@ fn admit(mut stream: Stream, peer: String, server: &Server, settings: &Settings)
         server.refused.fetch_add(1, Ordering::Relaxed);
         return refuse(&mut stream, b"-ERR max number of clients reached\r\n");
     }
+    if is_stranger(&stream, settings) {
+        server.refused.fetch_add(1, Ordering::Relaxed);
+        return refuse(&mut stream, PROTECTED);
+    }
     let (local, fd, unix) = match &stream {
         Stream::Tcp(stream) => {
             tune(stream, settings);
@@ -131,6 +135,24 @@ fn admit(mut stream: Stream, peer: String, server: &Server, settings: &Settings)
     ));
     server.clients.add(Arc::clone(&card));
     server.mailboxes[usize::from(worker.0)].send(Message::Accept(Accepted { stream, card }));
+}
+
+/// What a client from outside is told by a server that nobody has configured for it.
+const PROTECTED: &[u8] =
+    b"-DENIED Protected mode is on and there is no password, so only clients on this machine are \
+      served. To serve others, set a password (requirepass in the configuration, or CONFIG SET from \
+      this machine); in a network that you trust, protected-mode no does without.\r\n";
+
+/// Whether protected mode turns this connection away: it comes from another machine, and nothing
+/// keeps strangers out.
+fn is_stranger(stream: &Stream, settings: &Settings) -> bool {
+    let Stream::Tcp(tcp) = stream else {
+        return false;
+    };
+    let is_local = tcp
+        .peer_addr()
+        .is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+    settings.protected_mode && settings.requirepass.is_none() && !is_local
 }
 
 fn refuse(stream: &mut Stream, text: &[u8]) {
@@ -183,13 +205,16 @@ impl Card {
             query_bytes: 0.into(),
             query_free_bytes: 0.into(),
             reply_bytes: 0.into(),
+            reply_capacity_bytes: 0.into(),
             bytes_in: 0.into(),
             bytes_out: 0.into(),
             commands: 0.into(),
             no_evict: false.into(),
             no_touch: false.into(),
             blocked: false.into(),
+            can_redirect: false.into(),
             killed: false.into(),
+            place: 0.into(),
             names: parking_lot::Mutex::new(Names::default()),
         }
     }

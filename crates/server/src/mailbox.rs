@@ -5,10 +5,10 @@
 use std::io;
 use std::sync::Arc;
 
-use base::ids::ClientId;
 use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
 
+use crate::clients::Card;
 use crate::connection::Accepted;
 
 /// Number of a worker, from 0.
@@ -20,7 +20,7 @@ pub enum Message {
     /// Take over a new connection.
     Accept(Accepted),
     /// Close a client's connection.
-    Close(ClientId),
+    Close(Arc<Card>),
     /// Look again at clients that wait for a pause to end.
     Resume,
     /// End the event loop.

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use server::allocator::Counting;
 use server::config::Config;
 use server::config::cli::{HELP, Invocation, parse_arguments};
 use server::version::{REDIS_VERSION, VERSION};
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -83,7 +83,7 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
     let registry = seats[0].registry()?;
     let mailboxes = seats.iter().map(|seat| seat.mailbox.clone()).collect();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let server = Server::new(config, mailboxes);
+    let server = Server::new(config, mailboxes)?;
     server.doors.open(registry, listeners)?;
     thread::scope(|scope| {
         for (at, seat) in seats.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! What the workers share: data, configuration, clients, counters, mailboxes.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use base::hash::Seed;
@@ -11,10 +12,12 @@ use engine::env::Garbage;
 use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
+use crate::background::Background;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
 use crate::doors::Doors;
 use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::memory::Marks;
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::settings::Published;
@@ -31,6 +34,9 @@ pub enum PauseKind {
 
 /// Kinds of errors counted apart, as in Redis.
 const ERROR_KINDS_MAX: usize = 128;
+
+/// Least time between two warnings of the same attack.
+const BROWSER_WARNING_MILLIS: i64 = 60_000;
 
 /// See the module's head.
 pub struct Server {
@@ -64,8 +70,14 @@ pub struct Server {
     pub pause: Mutex<Option<(UnixMillis, PauseKind)>>,
     /// A copy of the pause's end for a quick look; 0 = none.
     pub paused_until: AtomicI64,
+    /// When [`Server::warn_of_browser`] last logged.
+    pub warned_of_browser: AtomicI64,
     /// Connections of each worker.
     pub load: Vec<AtomicU64>,
+    /// Frees what takes long to free.
+    pub background: Background,
+    /// Memory at start and at its peak.
+    pub memory: Marks,
     /// DEBUG SET-ACTIVE-EXPIRE: whether due keys are looked for.
     pub active_expire: AtomicBool,
     /// Names this run of the process (`run_id`).
@@ -80,14 +92,17 @@ pub struct Server {
 
 impl Server {
     /// A server without data for `mailboxes.len()` workers.
-    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> Server {
+    ///
+    /// # Errors
+    /// The operating system gives no thread for background work.
+    pub fn new(config: Config, mailboxes: Vec<Mailbox>) -> io::Result<Server> {
         let workers = mailboxes.len();
         let settings = config.settings().clone();
         let registry = Registry::new();
         let clock = SystemClock::new();
         let seed = Seed::random();
         let mut rng = Rng::from_seed(seed_from_os());
-        Server {
+        let server = Server {
             keyspace: Keyspace::new(Keyspace::stripes_for(workers), settings.databases, seed),
             settings: Published::new(settings),
             config: Mutex::new(config),
@@ -105,13 +120,18 @@ impl Server {
             refused: AtomicU64::new(0),
             pause: Mutex::new(None),
             paused_until: AtomicI64::new(0),
+            warned_of_browser: AtomicI64::new(0),
             load: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            background: Background::start()?,
+            memory: Marks::default(),
             active_expire: AtomicBool::new(true),
             run_id: RunId::generate(&mut rng),
             replication_id: RunId::generate(&mut rng),
             doors: Doors::default(),
             rates: Rates::default(),
-        }
+        };
+        server.memory.start(server.started);
+        Ok(server)
     }
 
     /// The worker with the fewest connections; it is counted as having one more.
@@ -136,7 +156,7 @@ impl Server {
 
     /// Frees values away from the workers.
     pub fn free_later(&self, garbage: Vec<Garbage>) {
-        drop(garbage);
+        self.background.free(garbage);
     }
 
     /// The wall clock.
@@ -159,6 +179,7 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.memory.reset_peak(self.now());
     }
 
     /// Whether CLIENT PAUSE holds anything back.
@@ -167,12 +188,61 @@ impl Server {
         self.paused_until.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
+    pub fn expires_actively(&self) -> bool {
+        self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
+    }
+
+    /// CLIENT PAUSE: holds commands back until then. A pause in force is never shortened nor
+    /// weakened.
+    pub fn pause(&self, until: UnixMillis, kind: PauseKind) {
+        let mut pause = self.pause.lock();
+        let in_force = pause.filter(|(end, _)| *end > self.now());
+        let (end, kind) = match in_force {
+            Some((end, PauseKind::All)) => (end.max(until), PauseKind::All),
+            Some((end, PauseKind::Write)) => (end.max(until), kind),
+            None => (until, kind),
+        };
+        *pause = Some((end, kind));
+        self.paused_until.store(end.0, Ordering::Relaxed);
+    }
+
+    /// Lets the commands go on that a pause has held back, if it was over at `now`.
+    pub fn end_pause(&self, now: UnixMillis) {
+        if !self.is_pausing() {
+            return;
+        }
+        let mut pause = self.pause.lock();
+        if pause.is_some_and(|(end, _)| end > now) {
+            return;
+        }
+        *pause = None;
+        self.paused_until.store(0, Ordering::Relaxed);
+        drop(pause);
+        self.broadcast(|| Message::Resume);
+    }
+
     /// What the pause in force holds back.
     pub fn pause_kind(&self) -> Option<PauseKind> {
         let pause = *self.pause.lock();
         pause
             .filter(|(until, _)| *until > self.now())
             .map(|(_, kind)| kind)
+    }
+
+    /// Logs, at most once a minute, that somebody let a web browser speak to us.
+    #[cold]
+    pub fn warn_of_browser(&self, card: &Card, now: UnixMillis) {
+        let last = self.warned_of_browser.load(Ordering::Relaxed);
+        if now.0 - last < BROWSER_WARNING_MILLIS {
+            return;
+        }
+        self.warned_of_browser.store(now.0, Ordering::Relaxed);
+        log::warn!(
+            "{} sent an HTTP request (POST or Host:): a web page may be trying to give commands \
+             through its visitor's browser. The connection is closed.",
+            card.peer
+        );
     }
 
     /// Counts an error reply under its first word.

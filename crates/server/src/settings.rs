@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::access::Recency;
 use engine::env::Limits;
+use engine::evict::{Order, Policy, Scope};
 use parking_lot::RwLock;
 
 use crate::config::settings::EvictionPolicy;
@@ -25,6 +26,21 @@ pub fn engine_limits(settings: &Settings) -> Limits {
         string_bytes_max: settings.proto_max_bulk_len_bytes,
         recency,
     }
+}
+
+/// Which keys `maxmemory-policy` lets go, and in which order; `None` = no key.
+pub fn eviction(policy: EvictionPolicy) -> Option<Policy> {
+    let (scope, order) = match policy {
+        EvictionPolicy::NoEviction => return None,
+        EvictionPolicy::AllkeysLru => (Scope::All, Order::LeastRecent),
+        EvictionPolicy::AllkeysLfu => (Scope::All, Order::LeastFrequent),
+        EvictionPolicy::AllkeysRandom => (Scope::All, Order::Random),
+        EvictionPolicy::VolatileLru => (Scope::Volatile, Order::LeastRecent),
+        EvictionPolicy::VolatileLfu => (Scope::Volatile, Order::LeastFrequent),
+        EvictionPolicy::VolatileRandom => (Scope::Volatile, Order::Random),
+        EvictionPolicy::VolatileTtl => (Scope::Volatile, Order::NearestDeadline),
+    };
+    Some(Policy { scope, order })
 }
 
 /// The published settings.

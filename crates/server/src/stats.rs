@@ -80,6 +80,9 @@ worker_stats! {
     evicted_keys: "Keys deleted to stay below maxmemory.";
     changes: "Changes to the data set.";
     lazyfreed_objects: "Values freed in the background.";
+    expire_cycle_nanos: "Time spent in the active expiry cycle, in nanoseconds.";
+    expire_cycle_cuts: "Slices of the expiry cycle that ended for lack of time.";
+    expired_stale_ppm: "Keys with a deadline that are overdue, in parts per million, estimated. A gauge: divide the sum by the number of workers.";
     errors: "Error replies.";
     output_limit_closes: "Clients closed because their replies piled up.";
     query_limit_closes: "Clients closed because their query grew too large.";

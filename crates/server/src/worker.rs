@@ -9,18 +9,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use base::ids::ClientId;
 use base::rng::seed_from_os;
 use engine::env::Env;
 use engine::keyspace::Lease;
 use engine::tx::{Step, WalkTx};
 use mio::{Events, Poll, Registry, Token};
+use resp::Reply;
 use slab::Slab;
 
 use crate::batch::{Batch, Surroundings};
 use crate::client::{Client, Fate};
+use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
+use crate::cycle::Cycle;
 use crate::doors;
+use crate::eviction::Evictor;
+use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
@@ -32,6 +36,8 @@ const FIRST_CONNECTION: usize = doors::TOKENS_END;
 const EVENTS_MAX: usize = 512;
 /// Time between two rounds of periodic work.
 const TICK: Duration = Duration::from_millis(100);
+/// Time between two searches for clients that have passed a limit by doing nothing.
+const INSPECTION: Duration = Duration::from_secs(1);
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 4;
 
@@ -78,7 +84,10 @@ pub struct Worker<'k> {
     spare: Vec<Vec<u8>>,
     env: Env,
     lease: Lease<'k>,
+    cycle: Cycle,
+    evictor: Evictor,
     next_tick: u64,
+    next_inspection: u64,
     stopping: bool,
 }
 
@@ -100,7 +109,10 @@ impl<'k> Worker<'k> {
             spare: Vec::new(),
             env,
             lease: server.keyspace.lease(),
+            cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
+            evictor: Evictor::default(),
             next_tick: 0,
+            next_inspection: 0,
             stopping: false,
         }
     }
@@ -128,7 +140,8 @@ impl<'k> Worker<'k> {
                     Token(at) => {
                         let id = at - FIRST_CONNECTION;
                         if let Some(connection) = self.connections.get_mut(id) {
-                            connection.readable |= event.is_readable() || event.is_read_closed();
+                            connection.hung_up |= event.is_read_closed();
+                            connection.readable |= event.is_readable() || connection.hung_up;
                             connection.dirty |= event.is_writable() && !connection.out.is_empty();
                         }
                         self.enqueue(id);
@@ -138,22 +151,25 @@ impl<'k> Worker<'k> {
             self.serve(&mut batch);
             self.go_on_walking();
             self.tick();
+            self.stats.publish(&self.env.stats);
+            self.server.free_later(self.env.take_garbage());
         }
         Ok(())
     }
 
     /// How long the poll may sleep.
     fn patience(&self) -> Duration {
-        if !self.ready.is_empty() || !self.walking.is_empty() {
+        if !self.ready.is_empty() || !self.walking.is_empty() || self.evictor.is_behind() {
             return Duration::ZERO;
         }
-        let now = self.server.ticks_nanos();
-        Duration::from_nanos(self.next_tick.saturating_sub(now)).min(TICK)
+        let next = self.next_tick.min(self.cycle.next_nanos());
+        Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos())).min(TICK)
     }
 
     /// Reads the clock and, if they changed, the settings: once per round.
     fn refresh(&mut self) {
         self.env.now = self.server.now();
+        self.env.expire = !self.server.is_pausing();
         let version = self.server.settings.version();
         if version != self.settings_version {
             self.settings_version = version;
@@ -175,7 +191,7 @@ impl<'k> Worker<'k> {
         for message in self.seat.mailbox.drain() {
             match message {
                 Message::Accept(accepted) => self.take_over(accepted),
-                Message::Close(id) => self.close_client(id),
+                Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.resume(),
                 Message::Stop => self.stopping = true,
             }
@@ -186,24 +202,26 @@ impl<'k> Worker<'k> {
         let Accepted { mut stream, card } = accepted;
         let entry = self.connections.vacant_entry();
         let id = entry.key();
-        if stream
-            .register(self.seat.poll.registry(), Token(FIRST_CONNECTION + id))
-            .is_err()
-        {
+        let token = Token(FIRST_CONNECTION + id);
+        let killed = card.killed.load(Ordering::Relaxed);
+        if killed || stream.register(self.seat.poll.registry(), token).is_err() {
             self.server.forget(&card);
             return;
         }
+        card.place.store(id as u32, Ordering::Relaxed);
         let client = Client::new(card, self.settings.requirepass.is_none());
         entry.insert(Connection::new(stream, client));
     }
 
-    fn close_client(&mut self, id: ClientId) {
-        let found = self
-            .connections
-            .iter()
-            .find(|(_, found)| found.client.card.id == id);
-        if let Some((at, _)) = found {
-            self.close(at);
+    /// Closes a client at the end of this round; its place must not be taken by another before the
+    /// events of this round have been looked at.
+    fn close_killed(&mut self, card: &Card) {
+        let place = card.place.load(Ordering::Relaxed) as usize;
+        if let Some(connection) = self.connections.get_mut(place)
+            && connection.client.card.id == card.id
+        {
+            connection.client.fate = Fate::CloseNow;
+            self.enqueue(place);
         }
     }
 
@@ -212,11 +230,7 @@ impl<'k> Worker<'k> {
         let paused: Vec<usize> = self
             .connections
             .iter_mut()
-            .filter(|(_, connection)| matches!(connection.waiting, Waiting::Pause))
-            .map(|(id, connection)| {
-                connection.waiting = Waiting::No;
-                id
-            })
+            .filter_map(|(id, connection)| connection.resume().then_some(id))
             .collect();
         paused.into_iter().for_each(|id| self.enqueue(id));
     }
@@ -242,8 +256,6 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.settle(id);
         }
-        self.stats.publish(&self.env.stats);
-        self.server.free_later(self.env.take_garbage());
         if self.ready.is_empty() {
             self.ready = ready;
             self.ready.clear();
@@ -257,6 +269,7 @@ impl<'k> Worker<'k> {
             settings: &self.settings,
             env: &mut self.env,
             lease: &mut self.lease,
+            evictor: &mut self.evictor,
         };
         batch.run(&mut self.connections, &mut around);
     }
@@ -266,6 +279,10 @@ impl<'k> Worker<'k> {
             return;
         };
         connection.queued = false;
+        if connection.client.card.killed.load(Ordering::Relaxed) {
+            connection.client.fate = Fate::CloseNow;
+            return;
+        }
         if !connection.readable || !matches!(connection.waiting, Waiting::No) {
             return;
         }
@@ -276,7 +293,9 @@ impl<'k> Worker<'k> {
         {
             Ok((0, _)) => connection.ended = true,
             Ok((count, filled)) => {
-                connection.readable = filled;
+                // The end that hanging up is comes without an event of its own.
+                connection.readable = filled || connection.hung_up;
+                connection.client.query = connection.input.usage();
                 bump(&self.stats.bytes_in, count as u64);
                 bump(&self.stats.reads, 1);
                 bump(&connection.client.card.bytes_in, count as u64);
@@ -293,7 +312,12 @@ impl<'k> Worker<'k> {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        if connection.dirty && connection.client.fate != Fate::CloseNow {
+        if let Some(excess) = limits::buffer_excess(connection, &self.settings, self.env.now) {
+            limits::report(excess, connection, self.server, self.stats, self.env.now);
+            connection.client.fate = Fate::CloseNow;
+        }
+        let news = connection.dirty && connection.client.fate != Fate::CloseNow;
+        if news {
             connection.dirty = false;
             match connection.flush() {
                 Ok(0) => {}
@@ -304,20 +328,22 @@ impl<'k> Worker<'k> {
                 }
                 Err(_) => connection.client.fate = Fate::CloseNow,
             }
-            connection.update_card(self.env.now);
         }
         connection.input.rest(&mut self.spare);
+        if news {
+            connection.client.query = connection.input.usage();
+            connection.client.publish(&connection.out, self.env.now);
+        }
         let written = connection.out.is_empty();
         let waits = !matches!(connection.waiting, Waiting::No);
-        let over_limit = connection.over_limits(&self.settings, self.stats);
         match connection.client.fate {
             Fate::CloseNow => self.close(id),
             Fate::CloseAfterReply if written => self.close(id),
             _ if connection.ended && written && !waits => self.close(id),
-            _ if over_limit => self.close(id),
+            _ if connection.is_abandoned() => self.close(id),
             Fate::CloseAfterReply => {}
             Fate::Open => {
-                if let Waiting::Walk(_) = connection.waiting {
+                if let Waiting::Walk { .. } = connection.waiting {
                     if !self.walking.contains(&id) {
                         self.walking.push(id);
                     }
@@ -342,12 +368,24 @@ impl<'k> Worker<'k> {
             let Some(connection) = self.connections.get_mut(id) else {
                 continue;
             };
-            let Waiting::Walk(walk) = &mut connection.waiting else {
+            let Waiting::Walk { walk, muted } = &mut connection.waiting else {
                 continue;
             };
+            let mut nowhere = Reply::new(connection.out.proto());
+            let out = if *muted {
+                &mut nowhere
+            } else {
+                &mut connection.out
+            };
             let mut tx = WalkTx::new(&mut self.lease, &self.env, connection.client.db);
-            let step = walk.step(&mut tx, &mut connection.out);
+            let step = walk.step(&mut tx, out);
             self.lease.release();
+            let limit = &self.settings.client_output_buffer_limit.normal;
+            if limits::is_above_hard(limit, connection.out.len_bytes()) {
+                // Its end of the round sees the same and closes it.
+                self.enqueue(id);
+                continue;
+            }
             match step {
                 Step::More => self.walking.push(id),
                 Step::Done => {
@@ -363,22 +401,43 @@ impl<'k> Worker<'k> {
     /// Periodic work, when it is due.
     fn tick(&mut self) {
         let now = self.server.ticks_nanos();
+        let effort = self.settings.active_expire_effort;
+        let (server, stats) = (self.server, self.stats);
+        self.cycle
+            .run(now, effort, server, stats, &mut self.lease, &self.env);
+        if now >= self.next_tick || self.evictor.is_behind() {
+            self.evictor.look(server);
+            self.evictor
+                .make_room(server, &self.settings, &mut self.lease, &self.env);
+            self.lease.release();
+        }
         if now < self.next_tick {
             return;
         }
         self.next_tick = now + TICK.as_nanos() as u64;
-        self.end_pause();
+        // One worker is enough to notice that a pause is over and to take samples.
         if self.id == WorkerId(0) {
+            self.server.end_pause(self.env.now);
             self.server.rates.sample(now, &self.server.totals());
+        }
+        if now >= self.next_inspection {
+            self.next_inspection = now + INSPECTION.as_nanos() as u64;
+            self.inspect();
         }
     }
 
-    /// The first worker notices that a pause is over.
-    fn end_pause(&mut self) {
-        let until = self.server.paused_until.load(Ordering::Relaxed);
-        if self.id == WorkerId(0) && until != 0 && until <= self.env.now.0 {
-            self.server.paused_until.store(0, Ordering::Relaxed);
-            self.server.broadcast(|| Message::Resume);
+    /// Closes the clients that have passed a limit by doing nothing.
+    fn inspect(&mut self) {
+        if !limits::time_matters(&self.settings) {
+            return;
         }
+        let mut closed = Vec::new();
+        for (id, connection) in &mut self.connections {
+            if let Some(excess) = limits::excess(connection, &self.settings, self.env.now) {
+                limits::report(excess, connection, self.server, self.stats, self.env.now);
+                closed.push(id);
+            }
+        }
+        closed.into_iter().for_each(|id| self.close(id));
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::reply::Reply;
 
 /// How long a reply may take before the test is called hung.
-pub const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One connection to a server.
 pub struct Client {

@@ -2,6 +2,7 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod expiry;
 mod keys;
 mod string;
 

@@ -6,20 +6,24 @@ use resp::Reply;
 
 use crate::session::ControlRun;
 
+mod client;
 mod command;
 mod config;
 mod connection;
 mod debug;
 mod info;
+mod memory;
 mod server;
 
 /// Every control command.
 pub const TABLES: &[&[Spec<ControlRun>]] = &[
-    connection::COMMANDS,
+    client::COMMANDS,
     command::COMMANDS,
     config::COMMANDS,
+    connection::COMMANDS,
     debug::COMMANDS,
     info::COMMANDS,
+    memory::COMMANDS,
     server::COMMANDS,
 ];
 

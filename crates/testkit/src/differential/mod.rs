@@ -35,6 +35,9 @@ const CHUNK: usize = 100;
 /// Of a reply that differs, at most so much is printed.
 const REPLY_LINES_SHOWN: usize = 20;
 
+/// Of the log of a server that went silent, so many last lines are printed.
+const LOG_LINES_SHOWN: usize = 30;
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -75,6 +78,8 @@ pub struct Difference {
     pub subject: Reply,
     /// The peer's answer.
     pub peer: Reply,
+    /// The subject's log, when it was the subject that went silent; else empty.
+    pub log: String,
 }
 
 /// One command of the stream.
@@ -126,14 +131,19 @@ impl fmt::Display for Difference {
                 writeln!(f, "  {who:8} {line}")?;
             }
         }
+        let log: Vec<&str> = self.log.lines().collect();
+        for line in &log[log.len().saturating_sub(LOG_LINES_SHOWN)..] {
+            writeln!(f, "  log      {line}")?;
+        }
         Ok(())
     }
 }
 
-/// Runs a plan on two fresh servers. An error is a server that cannot be started or talked to.
+/// Runs a plan on two fresh servers. An error is a server that cannot be started; one that dies
+/// on the way is a difference.
 pub fn run(plan: &Plan) -> Result<Report, String> {
     let mut pair = Pair::start(plan)?;
-    let (rows, left_out) = grammar::rows_for(plan, &mut pair)?;
+    let (rows, left_out) = grammar::rows_for(plan, &mut pair);
     let mut generator = Generator::new(rows, plan.seed);
     let mut steps = Vec::with_capacity(plan.commands);
     pair.begin()?;
@@ -142,10 +152,10 @@ pub fn run(plan: &Plan) -> Result<Report, String> {
         let length = CHUNK.min(plan.commands - steps.len());
         let from = steps.len();
         steps.extend((0..length).map(|_| generator.step()));
-        difference = pair.exchange(&steps[from..])?;
+        difference = pair.exchange(&steps[from..]);
         let audit_due = steps.len() % AUDIT_EVERY < CHUNK || steps.len() == plan.commands;
         if audit_due && difference.is_none() {
-            difference = pair.audit()?;
+            difference = pair.audit();
         }
     }
     if let Some(found) = difference {

@@ -6,6 +6,7 @@ use std::io;
 use super::compare::{agree, agree_queued};
 use super::{Difference, Mode, Plan, Step, accepted};
 use crate::client::{self, Client};
+use crate::peers::Kind;
 use crate::process::Server;
 use crate::reply::Reply;
 
@@ -36,58 +37,84 @@ pub(super) struct Pair {
 }
 
 struct Side {
+    kind: Kind,
     server: Server,
     /// The stream's connection.
     stream: Client,
     /// The auditor's connection; always RESP2.
     auditor: Client,
+    /// Whether a reply has failed to come: the server is dead, hung or out of step.
+    lost: bool,
 }
 
 impl Side {
-    fn start(kind: crate::peers::Kind) -> Result<Side, String> {
+    fn start(kind: Kind) -> Result<Side, String> {
         let server = Server::start(kind, &[])?;
-        let connect = || server.connect().map_err(|error| error.to_string());
+        let connect = || {
+            server
+                .connect()
+                .map_err(|error| format!("{}: {error}", kind.name()))
+        };
         let (stream, auditor) = (connect()?, connect()?);
         Ok(Side {
+            kind,
             server,
             stream,
             auditor,
+            lost: false,
         })
     }
 
-    fn lost(&self, error: io::Error) -> String {
-        format!(
-            "{}: {error}\n{}",
-            self.server.kind().name(),
-            self.server.log()
-        )
+    /// An empty server and a new connection; a lost server is replaced.
+    fn begin(&mut self) -> Result<(), String> {
+        if self.lost {
+            *self = Side::start(self.kind)?;
+        }
+        self.ask(&[b"FLUSHALL"]);
+        let stream = self.server.connect();
+        self.stream = stream.map_err(|error| format!("{}: {error}", self.kind.name()))?;
+        Ok(())
     }
 
-    fn ask(&mut self, args: &[&[u8]]) -> Result<Reply, String> {
-        self.auditor.call(args).map_err(|error| self.lost(error))
+    /// A reply that did not come counts as one that no server gives, so that it is a difference.
+    fn or_lost(&mut self, reply: io::Result<Reply>) -> Reply {
+        reply.unwrap_or_else(|error| {
+            self.lost = true;
+            Reply::Error(format!("(no reply from {}: {error})", self.kind.name()).into_bytes())
+        })
     }
 
-    fn send(&mut self, wire: &[u8]) -> Result<(), String> {
-        self.stream.send_raw(wire).map_err(|error| self.lost(error))
+    fn ask(&mut self, args: &[&[u8]]) -> Reply {
+        let reply = self.auditor.call(args);
+        self.or_lost(reply)
     }
 
-    fn receive(&mut self, step: &Step) -> Result<Reply, String> {
+    fn send(&mut self, wire: &[u8]) {
+        // A connection that cannot be written to gives no reply either.
+        _ = self.stream.send_raw(wire);
+    }
+
+    fn receive(&mut self) -> Reply {
+        if self.lost {
+            return self.or_lost(Err(io::ErrorKind::NotConnected.into()));
+        }
         let reply = self.stream.receive();
-        reply.map_err(|error| format!("no reply to `{}`: {}", step.line(), self.lost(error)))
+        self.or_lost(reply)
     }
 
     /// Iterates a SCAN to its end; the elements as one reply, or whatever else the server answered.
-    fn scan(&mut self, args: &[Vec<u8>]) -> Result<Reply, String> {
+    fn scan(&mut self, args: &[Vec<u8>]) -> Reply {
         let mut args = args.to_vec();
         let mut seen = BTreeSet::new();
         loop {
-            let reply = self.stream.call(&args).map_err(|error| self.lost(error))?;
+            let reply = self.stream.call(&args);
+            let reply = self.or_lost(reply);
             let Some([Reply::Bulk(cursor), Reply::Array(keys)]) = reply.items() else {
-                return Ok(reply);
+                return reply;
             };
             seen.extend(keys.iter().cloned());
             if cursor == b"0" {
-                return Ok(Reply::Set(seen.into_iter().collect()));
+                return Reply::Set(seen.into_iter().collect());
             }
             args[1].clone_from(cursor);
         }
@@ -110,30 +137,22 @@ impl Pair {
     }
 
     /// Whether both servers have this command.
-    pub(super) fn both_have(&mut self, name: &str) -> Result<bool, String> {
+    pub(super) fn both_have(&mut self, name: &str) -> bool {
         let question: [&[u8]; 3] = [b"COMMAND", b"INFO", name.as_bytes()];
-        for side in [&mut self.subject, &mut self.peer] {
-            let reply = side.ask(&question)?;
-            let known = matches!(reply.items(), Some([Reply::Array(_)]));
-            if !known {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let knows =
+            |side: &mut Side| matches!(side.ask(&question).items(), Some([Reply::Array(_)]));
+        knows(&mut self.subject) && knows(&mut self.peer)
     }
 
     /// Empties both servers and opens new connections: the state that every run starts from.
     pub(super) fn begin(&mut self) -> Result<(), String> {
         self.queued.clear();
-        for side in [&mut self.subject, &mut self.peer] {
-            side.ask(&[b"FLUSHALL"])?;
-            side.stream = side.server.connect().map_err(|error| side.lost(error))?;
-        }
-        Ok(())
+        self.subject.begin()?;
+        self.peer.begin()
     }
 
     /// Sends steps to both servers; the first difference, with its steps ending at it.
-    pub(super) fn exchange(&mut self, steps: &[Step]) -> Result<Option<Difference>, String> {
+    pub(super) fn exchange(&mut self, steps: &[Step]) -> Option<Difference> {
         let mut done = 0;
         while done < steps.len() {
             // A SCAN is a dialogue; everything between two of them goes out in one write.
@@ -145,30 +164,32 @@ impl Pair {
             let batch = &rest[..length.max(1)];
             let replies = match batch {
                 [step] if step.mode == Mode::Scan => {
-                    vec![(self.subject.scan(&step.args)?, self.peer.scan(&step.args)?)]
+                    vec![(self.subject.scan(&step.args), self.peer.scan(&step.args))]
                 }
-                _ => self.pipeline(batch)?,
+                _ => self.pipeline(batch),
             };
             for (step, (ours, theirs)) in batch.iter().zip(replies) {
                 done += 1;
                 if let Some(mut difference) = self.judge(step, ours, theirs) {
                     difference.steps = steps[..done - 1].to_vec();
-                    return Ok(Some(difference));
+                    return Some(difference);
                 }
             }
         }
-        Ok(None)
+        None
     }
 
-    fn pipeline(&mut self, steps: &[Step]) -> Result<Vec<(Reply, Reply)>, String> {
+    fn pipeline(&mut self, steps: &[Step]) -> Vec<(Reply, Reply)> {
         let mut wire = Vec::new();
         for step in steps {
             client::encode(&mut wire, &step.args);
         }
-        self.subject.send(&wire)?;
-        self.peer.send(&wire)?;
-        let both = |step| Ok((self.subject.receive(step)?, self.peer.receive(step)?));
-        steps.iter().map(both).collect()
+        self.subject.send(&wire);
+        self.peer.send(&wire);
+        steps
+            .iter()
+            .map(|_| (self.subject.receive(), self.peer.receive()))
+            .collect()
     }
 
     fn judge(&mut self, step: &Step, ours: Reply, theirs: Reply) -> Option<Difference> {
@@ -195,52 +216,60 @@ impl Pair {
     }
 
     fn unless_accepted(&mut self, asked: String, ours: Reply, theirs: Reply) -> Option<Difference> {
-        let kinds = (self.subject.server.kind(), self.peer.server.kind());
+        let kinds = (self.subject.kind, self.peer.kind);
         let known = accepted::explain(kinds.0, kinds.1, &asked, &ours, &theirs);
         match known {
             Some(row) if self.accept_known => {
                 *self.accepted.entry(row.reason).or_default() += 1;
                 None
             }
-            _ => Some(Difference {
-                steps: Vec::new(),
-                asked,
-                subject: ours,
-                peer: theirs,
-            }),
+            _ => {
+                let log = if self.subject.lost {
+                    self.subject.server.log()
+                } else {
+                    String::new()
+                };
+                Some(Difference {
+                    steps: Vec::new(),
+                    asked,
+                    subject: ours,
+                    peer: theirs,
+                    log,
+                })
+            }
         }
     }
 
     /// Compares both servers' data: keys of every database, then type, value, encoding and deadline
     /// of each.
-    pub(super) fn audit(&mut self) -> Result<Option<Difference>, String> {
+    pub(super) fn audit(&mut self) -> Option<Difference> {
         for database in 0..DATABASES {
             let number = database.to_string();
             for side in [&mut self.subject, &mut self.peer] {
-                side.ask(&[b"SELECT", number.as_bytes()])?;
+                side.ask(&[b"SELECT", number.as_bytes()]);
             }
             let context = format!("[database {database}]");
-            let (keys, difference) = self.look(&context, &[b"KEYS", b"*"], Mode::Unordered)?;
+            let (keys, difference) = self.look(&context, &[b"KEYS", b"*"], Mode::Unordered);
             if difference.is_some() {
-                return Ok(difference);
+                return difference;
             }
             for key in keys.items().unwrap_or_default() {
-                let difference = self.audit_key(&context, key.bytes().unwrap_or_default())?;
+                let difference = self.audit_key(&context, key.bytes().unwrap_or_default());
                 if difference.is_some() {
-                    return Ok(difference);
+                    return difference;
                 }
             }
         }
-        Ok(None)
+        None
     }
 
-    fn audit_key(&mut self, context: &str, key: &[u8]) -> Result<Option<Difference>, String> {
-        let (kind, mut difference) = self.look(context, &[b"TYPE", key], Mode::Exact)?;
+    fn audit_key(&mut self, context: &str, key: &[u8]) -> Option<Difference> {
+        let (kind, mut difference) = self.look(context, &[b"TYPE", key], Mode::Exact);
         let reader = READERS
             .iter()
             .find(|row| kind.bytes() == Some(row.0.as_bytes()));
-        let (_, words, mode) =
-            reader.ok_or_else(|| format!("no way to read a value of type {kind}"))?;
+        // A type without a reader (or a key that has gone meanwhile) still has the rest compared.
+        let (_, words, mode) = reader.unwrap_or(&("none", &["EXISTS", "KEY"], Mode::Exact));
         let read = words
             .iter()
             .map(|word| if *word == "KEY" { key } else { word.as_bytes() });
@@ -252,10 +281,10 @@ impl Pair {
         ];
         for (question, mode) in questions {
             if difference.is_none() {
-                (_, difference) = self.look(context, question, mode)?;
+                (_, difference) = self.look(context, question, mode);
             }
         }
-        Ok(difference)
+        difference
     }
 
     /// Asks both the same on the auditors' connections; the subject's reply, and the difference if
@@ -265,10 +294,10 @@ impl Pair {
         context: &str,
         question: &[&[u8]],
         mode: Mode,
-    ) -> Result<(Reply, Option<Difference>), String> {
-        let (ours, theirs) = (self.subject.ask(question)?, self.peer.ask(question)?);
+    ) -> (Reply, Option<Difference>) {
+        let (ours, theirs) = (self.subject.ask(question), self.peer.ask(question));
         if agree(mode, &ours, &theirs) {
-            return Ok((ours, None));
+            return (ours, None);
         }
         let args = question.iter().map(|word| word.to_vec()).collect();
         let line = Step { args, mode }.line();
@@ -277,6 +306,6 @@ impl Pair {
             asked: format!("{context} {}", d.asked),
             ..d
         });
-        Ok((ours, placed))
+        (ours, placed)
     }
 }

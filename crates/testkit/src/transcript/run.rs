@@ -85,7 +85,7 @@ pub fn run_against(path: &Path, who: Who) -> Result<Outcome, String> {
     let transcript = Transcript::read(path)?;
     let args: Vec<&str> = transcript.args.iter().map(String::as_str).collect();
     let mut target = ServerTarget::new(Server::start(who, &args)?);
-    let outcome = run_file(&transcript, &mut target, who)?;
+    let outcome = run_file(&transcript, &mut target, who);
     if !target.server().is_alive() {
         return Err(format!(
             "the server is gone\n{outcome}\n{}",
@@ -103,11 +103,7 @@ pub fn run_against(path: &Path, who: Who) -> Result<Outcome, String> {
 }
 
 /// Runs those sections of a transcript that concern `who` against `target`.
-pub fn run_file(
-    transcript: &Transcript,
-    target: &mut dyn Target,
-    who: Who,
-) -> Result<Outcome, String> {
+pub fn run_file(transcript: &Transcript, target: &mut dyn Target, who: Who) -> Outcome {
     let mut outcome = Outcome::default();
     let has_sockets = target.sockets().is_some();
     for section in transcript
@@ -127,10 +123,9 @@ pub fn run_file(
             names: HashMap::new(),
             captures: Captures::new(),
         };
-        run.all(&mut outcome)
-            .map_err(|why| format!("{}: {why}", transcript.path.display()))?;
+        run.all(&mut outcome);
     }
-    Ok(outcome)
+    outcome
 }
 
 /// The state of one section's run.
@@ -147,22 +142,38 @@ struct Run<'a> {
 const OWN: usize = 0;
 
 impl Run<'_> {
-    fn all(&mut self, outcome: &mut Outcome) -> Result<(), String> {
-        let restore = self.configure()?;
+    fn all(&mut self, outcome: &mut Outcome) {
+        let restore = match self.configure() {
+            Ok(restore) => restore,
+            Err(why) => {
+                let line = self.section.steps.first().map_or(1, |step| step.line);
+                let step = format!("section {}", self.section.title);
+                let failure = Failure {
+                    line,
+                    step,
+                    expected: Vec::new(),
+                    actual: vec![why],
+                };
+                outcome.failures.push(failure);
+                return;
+            }
+        };
         for step in &self.section.steps {
-            match self
-                .step(step)
-                .map_err(|why| format!("line {}: {why}", step.line))?
-            {
-                None => outcome.passed += 1,
-                Some(failure) => outcome.failures.push(failure),
+            match self.step(step) {
+                Ok(None) => outcome.passed += 1,
+                Ok(Some(failure)) => outcome.failures.push(failure),
+                // A step that cannot be taken, because an earlier one captured nothing, say.
+                Err(why) => {
+                    let expected = self.lines[step.expected.clone()].to_vec();
+                    let failure = self.failure(step, expected, vec![format!("({why})")]);
+                    outcome.failures.push(failure);
+                }
             }
         }
         for (name, value) in restore {
             self.target
                 .call(OWN, &command(&["CONFIG", "SET", &name, &value]));
         }
-        Ok(())
     }
 
     /// Sets the section's parameters; returns what they were.

@@ -1,0 +1,105 @@
+use base::hash::Seed;
+use base::time::UnixMillis;
+
+use super::*;
+use crate::access::Recency;
+use crate::entry::NewValue;
+use crate::env::Limits;
+use crate::keyspace::Keyspace;
+use crate::tx::{Deadline, WriteTx};
+
+const START: UnixMillis = UnixMillis(1_700_000_000_000);
+
+fn env() -> Env {
+    let limits = Limits {
+        string_bytes_max: 1 << 20,
+        recency: Recency::Lru,
+    };
+    let mut env = Env::new(limits, 7);
+    env.now = START;
+    env
+}
+
+fn put(lease: &mut Lease<'_>, env: &Env, db: u32, name: u32, deadline: Deadline) {
+    let bytes = name.to_string();
+    let key = lease.keyspace().key(bytes.as_bytes());
+    lease.cover(std::iter::once(key.hash));
+    WriteTx::new(lease, env, DbIndex(db)).put(key, NewValue::Bytes(b"v"), deadline);
+}
+
+fn lap(sweep: &mut Sweep, lease: &mut Lease<'_>, env: &Env) -> Lap {
+    loop {
+        if let Swept::Lap(lap) = sweep.step(lease, env) {
+            lease.release();
+            return lap;
+        }
+    }
+}
+
+fn count(lease: &mut Lease<'_>, db: u32) -> usize {
+    lease.cover_all();
+    let count = lease
+        .held()
+        .map(|stripe| stripe.table(DbIndex(db)).len())
+        .sum();
+    lease.release();
+    count
+}
+
+#[test]
+fn stale_keys_stay_few_and_keys_without_deadline_stay() {
+    const KEYS: u32 = 50_000;
+    const LIFE_MILLIS: u32 = 5000;
+    let keyspace = Keyspace::new(4, 2, Seed::random());
+    let mut lease = keyspace.lease();
+    let mut env = env();
+    for name in 0..KEYS {
+        let at = START.saturating_add(1 + i64::from(name % LIFE_MILLIS));
+        put(&mut lease, &env, 0, name, Deadline::At(at));
+        put(&mut lease, &env, 1, name, Deadline::Clear);
+    }
+    let mut sweep = Sweep::new(keyspace.stripes().collect());
+    for passed in (0..LIFE_MILLIS).step_by(5) {
+        env.now = START.saturating_add(i64::from(passed));
+        lap(&mut sweep, &mut lease, &env);
+        let alive = (KEYS - KEYS / LIFE_MILLIS * passed) as usize;
+        let there = count(&mut lease, 0);
+        assert!(there >= alive);
+        // One percent, and a few keys per segment when hardly any are left.
+        assert!(there - alive <= there / 100 + 200, "{there} of {alive}");
+    }
+    env.now = START.saturating_add(i64::from(LIFE_MILLIS) + 1);
+    lap(&mut sweep, &mut lease, &env);
+    assert_eq!(count(&mut lease, 0), 0);
+    assert_eq!(count(&mut lease, 1), KEYS as usize);
+    assert_eq!(env.stats.expired_keys.get(), u64::from(KEYS));
+}
+
+#[test]
+fn a_lap_counts_what_it_saw() {
+    let keyspace = Keyspace::new(1, 3, Seed::random());
+    let mut lease = keyspace.lease();
+    let mut env = env();
+    env.record_effects();
+    let mut sweep = Sweep::new(keyspace.stripes().collect());
+    assert_eq!(lap(&mut sweep, &mut lease, &env), Lap::default());
+    put(
+        &mut lease,
+        &env,
+        2,
+        1,
+        Deadline::At(START.saturating_add(10)),
+    );
+    put(
+        &mut lease,
+        &env,
+        2,
+        2,
+        Deadline::At(START.saturating_add(10_000)),
+    );
+    env.now = START.saturating_add(10);
+    let found = lap(&mut sweep, &mut lease, &env);
+    assert_eq!((found.expired, found.visits, found.volatile), (1, 1, 1));
+    let effects = env.take_effects();
+    assert_eq!(effects[0].words, [b"DEL".to_vec(), b"1".to_vec()]);
+}

@@ -1,0 +1,5 @@
+//! The engine from outside: whole commands on a keyspace, without a server.
+
+mod replay;
+mod scan;
+mod support;

@@ -1,0 +1,131 @@
+//! An engine in process: a keyspace, an environment, and commands as words.
+
+use std::collections::BTreeMap;
+
+use base::hash::Seed;
+use base::ids::DbIndex;
+use base::time::UnixMillis;
+use engine::access::Recency;
+use engine::args::{Args, KeyWord};
+use engine::dispatch::{Call, Outcome, execute};
+use engine::entry::{Entry, Value};
+use engine::env::{Env, Limits};
+use engine::families::TABLES;
+use engine::keyspace::Keyspace;
+use engine::spec::{DataRun, Run, Spec};
+use engine::tx::{Step, WalkTx};
+use resp::{Proto, Reply, Span};
+
+/// Stripes, so that commands of several keys lease more than one.
+const STRIPES: usize = 4;
+/// Logical databases.
+const DATABASES: u32 = 2;
+
+/// What an engine holds: database and key to value and deadline.
+pub(crate) type Contents = BTreeMap<(u32, Vec<u8>), (Vec<u8>, Option<i64>)>;
+
+/// A keyspace and what surrounds its commands.
+pub(crate) struct Engine {
+    keyspace: Keyspace,
+    pub(crate) env: Env,
+}
+
+impl Engine {
+    pub(crate) fn new(now: UnixMillis) -> Engine {
+        let limits = Limits {
+            string_bytes_max: 512 * 1024 * 1024,
+            recency: Recency::Lru,
+        };
+        let mut env = Env::new(limits, 1);
+        env.now = now;
+        Engine {
+            keyspace: Keyspace::new(STRIPES, DATABASES, Seed::from_u64(1)),
+            env,
+        }
+    }
+
+    /// Runs a command; its reply as RESP3.
+    pub(crate) fn run(&self, db: DbIndex, words: &[Vec<u8>]) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        let spans: Vec<Span> = words.iter().map(|word| append(word, &mut buffer)).collect();
+        let (spec, run) = row(&words[0]);
+        assert!(spec.accepts(words.len()), "{}", show(words));
+        let found = spec
+            .keys
+            .iter()
+            .filter_map(|keys| keys.words(words.len(), |at| &words[at]));
+        let keys: Vec<KeyWord> = found
+            .flatten()
+            .map(|at| KeyWord {
+                word: at as u32,
+                hash: self.keyspace.hash(&words[at]),
+            })
+            .collect();
+        let args = Args::new(&buffer, &spans, &keys);
+        let mut out = Reply::new(Proto::Resp3);
+        let mut lease = self.keyspace.lease();
+        let outcome = execute(Call { run, db, args }, &mut lease, &self.env, &mut out);
+        if let Outcome::Walking(mut walk) = outcome {
+            let mut tx = WalkTx::new(&mut lease, &self.env, db);
+            while walk.step(&mut tx, &mut out) == Step::More {}
+        }
+        let mut slices = [std::io::IoSlice::new(&[]); 16];
+        let filled = out.io_slices(&mut slices);
+        slices[..filled]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect()
+    }
+
+    /// All live keys.
+    pub(crate) fn contents(&self) -> Contents {
+        let mut contents = Contents::new();
+        for db in 0..DATABASES {
+            let mut lease = self.keyspace.lease();
+            let mut tx = WalkTx::new(&mut lease, &self.env, DbIndex(db));
+            let mut position = Some(0);
+            while let Some(at) = position {
+                position = tx.scan(at, |entry| {
+                    let deadline = entry.deadline().map(|at| at.0);
+                    contents.insert((db, entry.key().to_vec()), (text(entry), deadline));
+                });
+            }
+        }
+        contents
+    }
+}
+
+fn append(word: &[u8], buffer: &mut Vec<u8>) -> Span {
+    let start = buffer.len() as u32;
+    buffer.extend_from_slice(word);
+    let len = word.len() as u32;
+    Span { start, len }
+}
+
+fn row(name: &[u8]) -> (&'static Spec<DataRun>, DataRun) {
+    let is_it = |spec: &&Spec<DataRun>| spec.name.as_bytes().eq_ignore_ascii_case(name);
+    let spec = TABLES
+        .iter()
+        .copied()
+        .flatten()
+        .find(is_it)
+        .expect("a data command");
+    match spec.run {
+        Run::Do(run) => (spec, run),
+        Run::Container(_) => panic!("{} is a container", spec.name),
+    }
+}
+
+fn text(entry: &Entry) -> Vec<u8> {
+    match entry.value() {
+        Value::Int(number) => number.to_string().into_bytes(),
+        Value::Inline(bytes) => bytes.to_vec(),
+        Value::Shared(shared) => shared.to_vec(),
+    }
+}
+
+/// A command as one would type it; long words are cut.
+pub(crate) fn show(words: &[Vec<u8>]) -> String {
+    let word = |word: &Vec<u8>| format!("{} ", word[..word.len().min(40)].escape_ascii());
+    words.iter().map(word).collect()
+}

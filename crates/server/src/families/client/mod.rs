@@ -1,0 +1,236 @@
+//! CLIENT: what a connection is, and what others may do to it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use base::num::parse_i64;
+use base::time::UnixMillis;
+use engine::args::Args;
+use engine::failure::Failure;
+use resp::Reply;
+
+use crate::client::ReplyMode;
+use crate::clients::Card;
+use crate::server::PauseKind;
+use crate::session::Session;
+
+mod filter;
+mod help;
+mod kill;
+mod list;
+mod table;
+
+pub(super) use table::COMMANDS;
+
+const ON_OFF: &[(&str, bool)] = &[("ON", true), ("OFF", false)];
+
+/// A client name may be shown in a line of fields: visible ASCII without spaces.
+///
+/// # Errors
+/// It may not. The empty name is allowed and means none.
+pub(super) fn check_name(name: &[u8]) -> Result<(), Failure> {
+    const BAD: Failure =
+        Failure::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
+    if is_showable(name) { Ok(()) } else { Err(BAD) }
+}
+
+/// Gives the client a name, or none if it is empty.
+///
+/// # Errors
+/// See [`check_name`].
+pub(super) fn set_name(card: &Card, name: &[u8]) -> Result<(), Failure> {
+    check_name(name)?;
+    card.names.lock().name = name.to_vec();
+    Ok(())
+}
+
+fn is_showable(text: &[u8]) -> bool {
+    text.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}
+
+/// A subcommand that takes up to `words_max` words got more.
+fn check_words(args: &Args<'_>, words_max: usize) -> Result<(), Failure> {
+    if args.count() <= words_max {
+        return Ok(());
+    }
+    let text: [&[u8]; 3] = [
+        b"ERR unknown subcommand or wrong number of arguments for '",
+        args.word(1),
+        b"'. Try CLIENT HELP.",
+    ];
+    Err(Failure::owned(text.concat()))
+}
+
+fn id(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+    out.int(session.client.card.id.0 as i64);
+    Ok(())
+}
+
+fn getname(
+    session: &mut Session<'_, '_>,
+    _: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    match &session.client.card.names.lock().name[..] {
+        b"" => out.null(),
+        name => out.bulk(name),
+    }
+    Ok(())
+}
+
+fn setname(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    set_name(&session.client.card, args.bytes())?;
+    out.ok();
+    Ok(())
+}
+
+fn setinfo(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let attribute = args.peek().unwrap_or_default();
+    let is_name = args.accept("LIB-NAME");
+    if !is_name && !args.accept("LIB-VER") {
+        let text: [&[u8]; 3] = [b"ERR Unrecognized option '", attribute, b"'"];
+        return Err(Failure::owned(text.concat()));
+    }
+    let value = args.bytes();
+    if !is_showable(value) {
+        let reason = b" cannot contain spaces, newlines or special characters.";
+        return Err(Failure::owned([b"ERR ", attribute, reason].concat()));
+    }
+    let mut names = session.client.card.names.lock();
+    if is_name {
+        names.lib_name = value.to_vec();
+    } else {
+        names.lib_version = value.to_vec();
+    }
+    out.ok();
+    Ok(())
+}
+
+/// No server here redirects its clients yet; the claim is remembered for those that will.
+fn capa(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    while args.left() > 0 {
+        if args.accept("REDIRECT") {
+            session.client.card.can_redirect.store(true, Relaxed);
+        } else {
+            // What nobody knows is no error, so that clients can claim what later servers know.
+            args.skip(1);
+        }
+    }
+    out.ok();
+    Ok(())
+}
+
+/// There is no tracking yet, so nothing is redirected.
+fn getredir(_: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+    out.int(-1);
+    Ok(())
+}
+
+fn reply(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    const MODES: &[(&str, ReplyMode)] = &[
+        ("ON", ReplyMode::On),
+        ("OFF", ReplyMode::Off),
+        ("SKIP", ReplyMode::SkipNext),
+    ];
+    let mode = args.option(MODES).ok_or(Failure::SYNTAX)?;
+    if mode == ReplyMode::On {
+        out.ok();
+    }
+    let stays_off = session.client.reply_mode == ReplyMode::Off && mode == ReplyMode::SkipNext;
+    if !stays_off {
+        session.client.reply_mode = mode;
+    }
+    Ok(())
+}
+
+fn no_evict(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let on = args.option(ON_OFF).ok_or(Failure::SYNTAX)?;
+    session.client.card.no_evict.store(on, Relaxed);
+    out.ok();
+    Ok(())
+}
+
+fn no_touch(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let on = args.option(ON_OFF).ok_or(Failure::SYNTAX)?;
+    session.client.no_touch = on;
+    session.client.card.no_touch.store(on, Relaxed);
+    out.ok();
+    Ok(())
+}
+
+/// No command here blocks yet, so nobody can be unblocked.
+fn unblock(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+    const BAD_REASON: Failure =
+        Failure::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    check_words(args, 4)?;
+    let id = args.bytes();
+    if args.left() > 0 && !args.accept("TIMEOUT") && !args.accept("ERROR") {
+        return Err(BAD_REASON);
+    }
+    parse_i64(id).ok_or(Failure::NOT_INTEGER)?;
+    out.int(0);
+    Ok(())
+}
+
+fn pause(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    const NOT_INTEGER: Failure = Failure::fixed("ERR timeout is not an integer or out of range");
+    const BAD_MODE: Failure = Failure::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL");
+    check_words(args, 4)?;
+    let millis = args.bytes();
+    let kind = match args.left() {
+        0 => PauseKind::All,
+        _ if args.accept("WRITE") => PauseKind::Write,
+        _ if args.accept("ALL") => PauseKind::All,
+        _ => return Err(BAD_MODE),
+    };
+    let millis = parse_i64(millis).ok_or(NOT_INTEGER)?;
+    if millis < 0 {
+        return Err(Failure::fixed("ERR timeout is negative"));
+    }
+    let until = session.env.now.0.checked_add(millis);
+    let until = until.ok_or(Failure::fixed("ERR timeout is out of range"))?;
+    if millis > 0 {
+        session.server.pause(UnixMillis(until), kind);
+    }
+    session.env.expire = !session.server.is_pausing();
+    out.ok();
+    Ok(())
+}
+
+fn unpause(
+    session: &mut Session<'_, '_>,
+    _: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    session.server.end_pause(UnixMillis(i64::MAX));
+    session.env.expire = true;
+    out.ok();
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Integration tests of the server crate, one binary. They run on the server's own allocator.
+
+mod allocator;
+mod eviction;
+
+#[global_allocator]
+static ALLOCATOR: server::allocator::Counting = server::allocator::Counting;
