@@ -179,6 +179,7 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.memory.reset_peak(self.now());
     }
 
     /// Whether CLIENT PAUSE holds anything back.

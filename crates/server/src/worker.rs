@@ -417,7 +417,7 @@ impl<'k> Worker<'k> {
             return;
         }
         self.next_tick = now + TICK.as_nanos() as u64;
-        // One worker is enough to notice that a pause is over.
+        // One worker is enough to notice that a pause is over and to take samples.
         if self.id == WorkerId(0) {
             self.server.end_pause(self.env.now);
             self.server.rates.sample(now, &self.server.totals());

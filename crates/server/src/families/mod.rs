@@ -18,9 +18,9 @@ mod server;
 /// Every control command.
 pub const TABLES: &[&[Spec<ControlRun>]] = &[
     client::COMMANDS,
-    connection::COMMANDS,
     command::COMMANDS,
     config::COMMANDS,
+    connection::COMMANDS,
     debug::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,

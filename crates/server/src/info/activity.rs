@@ -65,6 +65,13 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("instantaneous_output_kbps", kib(bytes_out));
     fields.put("rejected_connections", load(&server.refused));
     fields.put("expired_keys", totals.expired_keys);
+    let stale = totals.expired_stale_ppm as f64 / server.stats.len() as f64 / 10_000.0;
+    fields.put("expired_stale_perc", format!("{stale:.2}"));
+    fields.put("expired_time_cap_reached_count", totals.expire_cycle_cuts);
+    fields.put(
+        "expire_cycle_cpu_milliseconds",
+        totals.expire_cycle_nanos / 1_000_000,
+    );
     fields.put("evicted_keys", totals.evicted_keys);
     fields.put("keyspace_hits", totals.keyspace_hits);
     fields.put("keyspace_misses", totals.keyspace_misses);

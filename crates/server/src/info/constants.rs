@@ -49,3 +49,13 @@ pub(super) const NO_REPLICAS: &[(&str, &str)] = &[
     ("connected_slaves", "0"),
     ("master_failover_state", "no-failover"),
 ];
+
+/// No replication, no append-only file, no cluster, no scripts: no memory for them.
+pub(super) const NO_BUFFERS: &[(&str, &str)] = &[
+    ("mem_not_counted_for_evict", "0"),
+    ("mem_replication_backlog", "0"),
+    ("mem_clients_slaves", "0"),
+    ("mem_cluster_links", "0"),
+    ("mem_aof_buffer", "0"),
+    ("number_of_cached_scripts", "0"),
+];

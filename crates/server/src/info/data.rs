@@ -1,13 +1,54 @@
 //! Sections about what the server holds: Memory, Persistence, Keyspace.
 
 use base::ids::DbIndex;
+use base::units::format_human;
 
 use super::{Fields, View, constants};
+use crate::memory::memory_info;
 
 pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
-    let settings = view.server.settings.get();
-    fields.put("maxmemory", settings.maxmemory_bytes);
-    fields.put("maxmemory_policy", settings.maxmemory_policy.name());
+    let info = memory_info(view.server);
+    let totals = view.server.totals();
+    size("used_memory", info.used, fields);
+    size("used_memory_rss", info.rss, fields);
+    size("used_memory_peak", info.peak, fields);
+    fields.put("used_memory_peak_time", info.peak_at.as_secs());
+    percent("used_memory_peak_perc", info.peak_percent(), fields);
+    fields.put("used_memory_overhead", info.overhead);
+    fields.put("used_memory_startup", info.startup);
+    fields.put("used_memory_dataset", info.dataset());
+    percent("used_memory_dataset_perc", info.dataset_percent(), fields);
+    fields.put("allocator_allocated", info.allocator.allocated);
+    fields.put("allocator_active", info.allocator.active);
+    fields.put("allocator_resident", info.allocator.resident);
+    fields.put("allocator_muzzy", info.allocator.muzzy);
+    size("total_system_memory", info.system, fields);
+    size("maxmemory", info.limit, fields);
+    fields.put("maxmemory_policy", info.policy.name());
+    for (name, spread) in [
+        ("allocator_frag", info.allocator_fragmentation()),
+        ("allocator_rss", info.allocator_rss()),
+        ("rss_overhead", info.rss_overhead()),
+        ("mem_fragmentation", info.fragmentation()),
+    ] {
+        fields.put(&format!("{name}_ratio"), format!("{:.2}", spread.ratio));
+        fields.put(&format!("{name}_bytes"), spread.bytes);
+    }
+    fields.put("mem_clients_normal", info.clients);
+    fields.put_all(constants::NO_BUFFERS);
+    fields.put("mem_allocator", "jemalloc");
+    fields.put("lazyfree_pending_objects", info.lazyfree_pending_objects);
+    fields.put("lazyfreed_objects", totals.lazyfreed_objects);
+}
+
+/// A number of bytes, exactly and for humans.
+fn size(name: &str, bytes: u64, fields: &mut Fields) {
+    fields.put(name, bytes);
+    fields.put(&format!("{name}_human"), format_human(bytes));
+}
+
+fn percent(name: &str, percent: f64, fields: &mut Fields) {
+    fields.put(name, format!("{percent:.2}%"));
 }
 
 pub(super) fn persistence(view: &mut View<'_, '_>, fields: &mut Fields) {

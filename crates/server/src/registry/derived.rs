@@ -1,11 +1,11 @@
 //! Facts about a command that follow from its row: ACL categories and the legacy key triple.
 //!
 //! Sources: redis.io, "ACL", "Command categories", and "Command arguments"; checked against
-//! COMMAND INFO of Redis 8.2.3 by `tests/command_info.rs`.
+//! COMMAND INFO of Redis 8.2.3 by testkit's `tests/commands.rs`.
 
-use engine::spec::{Begin, Find, Flags, Group, KeySpec};
+use engine::spec::{Begin, Find, Flags, KeySpec};
 
-use super::Row;
+use super::{Handler, Row};
 
 /// Every ACL category, in the order in which they are reported.
 pub const CATEGORIES: &[&str] = &[
@@ -59,9 +59,9 @@ pub fn categories(row: &Row) -> Vec<&'static str> {
         .collect()
 }
 
-/// A container has only what its own row says, unless it also runs alone (COMMAND).
+/// A container that does not run alone has only what its own row says.
 fn group_category(row: &Row) -> Option<&'static str> {
-    let container = !row.subcommands.is_empty() && row.spec.group == Group::Generic;
+    let container = matches!(row.handler, Handler::Container);
     row.spec.group.category().filter(|_| !container)
 }
 
