@@ -1,5 +1,5 @@
-//! Whole sessions: arbitrary bytes, cut into arbitrary pieces, sent to a server in this process. It may
-//! answer or hang up, but not panic, not hang, and not grow beyond its limits.
+//! Whole sessions: arbitrary bytes, cut into arbitrary pieces, sent to a server in this process. It
+//! may answer or hang up, but not panic, not hang, and not grow beyond its limits.
 //!
 //! `cargo +nightly fuzz run session -- -rss_limit_mb=2048`
 

@@ -1,11 +1,12 @@
 //! The keyspace: stripes behind locks, and [`Lease`], the only way to reach what is in them.
 //!
-//! A stripe is one lock's share: the part of every database whose key hashes start with the stripe's
-//! number. `Lease::cover` locks the stripes of a command's keys, all at once and in ascending order;
-//! it never waits for a lock while holding another unless that one is lower. Nothing else in the
-//! program locks a stripe, so no deadlock can be written.
+//! A stripe is one lock's share: the part of every database whose key hashes start with the
+//! stripe's number. `Lease::cover` locks the stripes of a command's keys, all at once and in
+//! ascending order; it never waits for a lock while holding another unless that one is lower.
+//! Nothing else in the program locks a stripe, so no deadlock can be written.
 //!
-//! With one worker there is one stripe; a lease on it is kept across a batch and then costs nothing.
+//! With one worker there is one stripe; a lease on it is kept across a batch and then costs
+//! nothing.
 
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;

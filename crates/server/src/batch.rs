@@ -1,13 +1,13 @@
-//! Bytes to commands to replies: parse what arrived on all ready connections, hash the keys, prefetch,
-//! then execute in order.
+//! Bytes to commands to replies: parse what arrived on all ready connections, hash the keys,
+//! prefetch, then execute in order.
 //!
-//! Memory latency is most of what a GET costs. So a worker first collects a batch of commands (of one
-//! pipeline, or of many connections), asks the cache for the buckets of all their keys, then for the
-//! entries, and only then runs them.
+//! Memory latency is most of what a GET costs. So a worker first collects a batch of commands (of
+//! one pipeline, or of many connections), asks the cache for the buckets of all their keys, then
+//! for the entries, and only then runs them.
 //!
-//! Invariants: a connection's collected commands are the first `parsed` bytes of its input; running a
-//! command consumes its bytes. A connection that starts to wait or to close in the middle of a batch
-//! keeps the rest of its bytes: they are parsed again when it goes on.
+//! Invariants: a connection's collected commands are the first `parsed` bytes of its input; running
+//! a command consumes its bytes. A connection that starts to wait or to close in the middle of a
+//! batch keeps the rest of its bytes: they are parsed again when it goes on.
 
 use std::ops::Range;
 
@@ -91,8 +91,8 @@ impl Batch {
         self.commands.is_empty()
     }
 
-    /// Collects the commands that have wholly arrived at a connection, as far as the batch has room.
-    /// Returns whether there may be more.
+    /// Collects the commands that have wholly arrived at a connection, as far as the batch has
+    /// room. Returns whether there may be more.
     pub fn collect(
         &mut self,
         id: usize,

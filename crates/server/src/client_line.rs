@@ -2,7 +2,8 @@
 //! client that is closed.
 //!
 //! The fields and their order are Redis 8.2.3's. How ours map: `io-thread` is the worker;
-//! `qbuf` and `qbuf-free` are the input buffer; `obl` are the unwritten reply bytes within the first
+//! `qbuf` and `qbuf-free` are the input buffer; `obl` are the unwritten reply bytes within the
+//! first
 //! 16 KiB, `omem` those beyond, `oll` how many blocks of that size they fill; `rbs` and `rbp` are
 //! the reply buffer. Fields of what a client cannot do yet show what an idle client shows.
 
