@@ -40,7 +40,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH")]
     load: Option<PathBuf>,
     /// Times that each server is measured per row.
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
     passes: u32,
     /// Seconds per measurement.
     #[arg(long, default_value_t = 3.0, value_name = "N")]

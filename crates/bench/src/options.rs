@@ -129,7 +129,8 @@ const DEFAULT_SCENARIOS: &str = "ping,set,get,mix,incr,mget10,mset10";
 
 const EXAMPLES: &str = "Examples:\n  \
     ruddle bench --prefill -t set,get -P 16\n  \
-    ruddle bench --prefill -t mix --ratio 1:19 --key-pattern zipf --duration 30 --json result.json\n  \
+    ruddle bench --prefill -t mix --ratio 1:19 --key-pattern zipf --duration 30 \
+    --json result.json\n  \
     ruddle bench --rate 50000 --duration 10 -t get\n  \
     ruddle bench -P 16 SET session:__key__ __data__ EX 60";
 

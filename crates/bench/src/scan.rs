@@ -234,8 +234,10 @@ mod tests {
         log
     }
 
-    const STREAM: &[u8] = b"+OK\r\n$3\r\nabc\r\n$0\r\n\r\n$-1\r\n*-1\r\n_\r\n:-5\r\n*2\r\n*0\r\n*1\r\n$1\r\nx\r\n\
-        -ERR a longer line than eight\r\n%1\r\n+k\r\n~2\r\n#t\r\n,1.5\r\n|1\r\n+a\r\n+b\r\n+c\r\n>2\r\n+p\r\n+q\r\n\
+    const STREAM: &[u8] = b"+OK\r\n$3\r\nabc\r\n$0\r\n\r\n$-1\r\n*-1\r\n_\r\n\
+        :-5\r\n*2\r\n*0\r\n*1\r\n$1\r\nx\r\n\
+        -ERR a longer line than eight\r\n%1\r\n+k\r\n~2\r\n#t\r\n,1.5\r\n|1\r\n\
+        +a\r\n+b\r\n+c\r\n>2\r\n+p\r\n+q\r\n\
         =5\r\ntxt:y\r\n!3\r\nERR\r\n(123\r\n*3\r\n$2\r\nab\r\n$-1\r\n$2\r\ncd\r\n";
 
     #[test]
@@ -244,7 +246,8 @@ mod tests {
         assert_eq!(
             log,
             "+OK end $3:abc end $0: end _ end _ end _ end :-5 end $1:x end \
-             -ERR a longer line than eight end +k #t ,1.5 end +a +b +c end +p +q =5:txt:y end !3:ERR end \
+             -ERR a longer line than eight end +k #t ,1.5 end +a +b +c end +p \
+             +q =5:txt:y end !3:ERR end \
              (123 end $2:ab _ $2:cd end"
         );
     }

@@ -54,10 +54,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "mset10",
-        commands: One(
-            "MSET __key__ __data__ __key__ __data__ __key__ __data__ __key__ __data__ __key__ __data__ \
-             __key__ __data__ __key__ __data__ __key__ __data__ __key__ __data__ __key__ __data__",
-        ),
+        commands: One("MSET __key__ __data__ __key__ __data__ __key__ __data__ \
+             __key__ __data__ __key__ __data__ \
+             __key__ __data__ __key__ __data__ __key__ __data__ __key__ __data__ __key__ __data__"),
     },
     Scenario {
         name: "setex",

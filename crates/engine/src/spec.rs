@@ -172,7 +172,7 @@ flags! {
     NO_MANDATORY_KEYS = 15, "no_mandatory_keys", "May be called without keys.";
     NO_ASYNC_LOADING = 16, "no_async_loading", "Refused while loading in the background.";
     NO_MULTI = 17, "no_multi", "Not inside MULTI.";
-    MOVABLEKEYS = 18, "movablekeys", "Its keys need its words to be found. Follows from the key specs.";
+    MOVABLEKEYS = 18, "movablekeys", "Its words say where keys are. Follows from the key specs.";
     ALLOW_BUSY = 19, "allow_busy", "Allowed while a script runs too long.";
     PROTECTED = 20, "protected", "Off unless enabled (DEBUG).";
 }

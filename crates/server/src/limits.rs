@@ -100,13 +100,15 @@ pub fn report(
         Excess::Output => {
             bump(&stats.output_limit_closes, 1);
             log::warn!(
-                "Closing a client that leaves more replies unread than client-output-buffer-limit allows: {line}"
+                "Closing a client that leaves more replies unread than \
+                 client-output-buffer-limit allows: {line}"
             );
         }
         Excess::Query => {
             bump(&stats.query_limit_closes, 1);
             log::warn!(
-                "Closing a client whose query is longer than client-query-buffer-limit allows: {line}"
+                "Closing a client whose query is longer than \
+                 client-query-buffer-limit allows: {line}"
             );
         }
         Excess::Idle => log::debug!("Closing a client that has been idle for too long: {line}"),

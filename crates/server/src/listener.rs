@@ -140,7 +140,8 @@ fn admit(mut stream: Stream, peer: String, server: &Server, settings: &Settings)
 /// What a client from outside is told by a server that nobody has configured for it.
 const PROTECTED: &[u8] =
     b"-DENIED Protected mode is on and there is no password, so only clients on this machine are \
-      served. To serve others, set a password (requirepass in the configuration, or CONFIG SET from \
+      served. To serve others, set a password (requirepass in the configuration, or CONFIG SET \
+      from \
       this machine); in a network that you trust, protected-mode no does without.\r\n";
 
 /// Whether protected mode turns this connection away: it comes from another machine, and nothing

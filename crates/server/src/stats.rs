@@ -84,7 +84,7 @@ worker_stats! {
     lazyfreed_objects: "Values freed in the background.";
     expire_cycle_nanos: "Time spent in the active expiry cycle, in nanoseconds.";
     expire_cycle_cuts: "Slices of the expiry cycle that ended for lack of time.";
-    expired_stale_ppm: "Keys with a deadline that are overdue, in parts per million, estimated. A gauge: divide the sum by the number of workers.";
+    expired_stale_ppm: "Overdue keys per million with a deadline: a gauge; divide by workers.";
     errors: "Error replies.";
     output_limit_closes: "Clients closed because their replies piled up.";
     query_limit_closes: "Clients closed because their query grew too large.";

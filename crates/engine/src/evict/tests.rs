@@ -1,3 +1,5 @@
+//! Eviction against a naive order: what goes first, what never goes.
+
 use base::hash::Seed;
 
 use super::*;

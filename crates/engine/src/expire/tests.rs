@@ -1,3 +1,5 @@
+//! The sweep of a stripe: everything due goes, nothing else, in bounded steps.
+
 use base::hash::Seed;
 use base::time::UnixMillis;
 

@@ -46,7 +46,7 @@ pub(super) const COMMANDS: &[Spec<ControlRun>] = &[
     Spec {
         flags: ALWAYS,
         since: "6.0.0",
-        summary: "Chooses the protocol version, with login and name at will, and tells about the server.",
+        summary: "Chooses the protocol, logs in and names if asked, and tells about the server.",
         history: &[(
             "6.2.0",
             "The version may be left out, to be told about the server without changing anything.",

@@ -201,7 +201,8 @@ fn lolwut(
     let rule = RULES[rng.below(RULES.len() as u64) as usize];
     let mut text = picture(rule, &mut rng);
     text.push_str(&format!(
-        "\nRust, spreading by rule {rule}. Ruddle {VERSION}, at the service of Redis ver. {REDIS_VERSION}\n"
+        "\nRust, spreading by rule {rule}. Ruddle {VERSION}, at the service of \
+         Redis ver. {REDIS_VERSION}\n"
     ));
     out.verbatim(b"txt", text.as_bytes());
     Ok(())

@@ -167,7 +167,8 @@ fn the_name_in_an_error_is_spelt_as_redis_spells_it() {
         ),
         (
             &[("MAXMEMORY", "zz")],
-            "CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value",
+            "CONFIG SET failed (possibly related to argument 'maxmemory') - \
+             argument must be a memory value",
         ),
         (
             &[
@@ -176,7 +177,8 @@ fn the_name_in_an_error_is_spelt_as_redis_spells_it() {
                 ("port", "2"),
                 ("xx", "1"),
             ],
-            "CONFIG SET failed (possibly related to argument 'Databases') - can't set immutable config",
+            "CONFIG SET failed (possibly related to argument 'Databases') - \
+             can't set immutable config",
         ),
     ];
     for (pairs, expected) in cases {
