@@ -1,11 +1,13 @@
 //! Hit rate of a server used as a cache under a Zipf workload, for comparing eviction policies.
 //!
-//! Cache-aside: GET a key, and SET it when it is missing. The server must already have its `maxmemory` and policy;
-//! the fair limit is a share of what the whole key set would take in THAT server (fill it once and read `used_memory`).
+//! Cache-aside: GET a key, and SET it when it is missing. The server must already have its
+//! `maxmemory` and policy; the fair limit is a share of what the whole key set would take in THAT
+//! server (fill it once and read `used_memory`).
 //!
-//! `cargo run --release -p bench --example hit_rate -- PORT KEYS VALUE_BYTES EXPONENT REQUESTS_PER_SECOND SECONDS`
-//! The first half of the requests warms the cache; the rate of the second half is printed. A fixed rate of requests
-//! matters: idle times are kept in seconds, so a faster run would see fewer of them.
+//! `cargo run --release -p bench --example hit_rate -- PORT KEYS VALUE_BYTES EXPONENT
+//! REQUESTS_PER_SECOND SECONDS` The first half of the requests warms the cache; the rate of the
+//! second half is printed. A fixed rate of requests matters: idle times are kept in seconds, so a
+//! faster run would see fewer of them.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -50,8 +52,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Draws ranks with probability proportional to `1 / rank^exponent`, by searching the distribution function.
-/// Ranks are scattered over key numbers, so that insertion order says nothing about popularity.
+/// Draws ranks with probability proportional to `1 / rank^exponent`, by searching the distribution
+/// function. Ranks are scattered over key numbers, so that insertion order says nothing about
+/// popularity.
 struct Zipf {
     sums: Vec<f64>,
     names: Vec<usize>,

@@ -16,7 +16,8 @@ const LFU_INITIAL: u32 = 5;
 pub enum Recency {
     /// By the time of the last access.
     Lru,
-    /// By a decaying count. `log_factor` and `decay_minutes` are `lfu-log-factor`, `lfu-decay-time`.
+    /// By a decaying count. `log_factor` and `decay_minutes` are `lfu-log-factor`,
+    /// `lfu-decay-time`.
     Lfu {
         /// How slowly the counter saturates.
         log_factor: u32,

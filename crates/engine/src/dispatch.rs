@@ -1,8 +1,8 @@
 //! Runs data commands: the only place where leases, expiry, handlers and effects meet.
 //!
 //! A caller (a connection's batch, later MULTI, a script, the replication stream) brings a row, the
-//! command's words and the positions and hashes of its keys; it gets a reply and, for long commands,
-//! a walk to be continued.
+//! command's words and the positions and hashes of its keys; it gets a reply and, for long
+//! commands, a walk to be continued.
 
 use base::ids::DbIndex;
 use resp::Reply;

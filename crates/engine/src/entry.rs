@@ -10,9 +10,9 @@
 //!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 RAW, bits 8..32 access bits
 //! ```
 //!
-//! Invariants between calls: the allocation has `layout_bytes(header)` bytes, a jemalloc size class,
-//! so that a value may grow and shrink in place within its class; the parts that the header announces
-//! are initialised; a `Shared` word is one owned `Arc<Vec<u8>>`.
+//! Invariants between calls: the allocation has `layout_bytes(header)` bytes, a jemalloc size
+//! class, so that a value may grow and shrink in place within its class; the parts that the header
+//! announces are initialised; a `Shared` word is one owned `Arc<Vec<u8>>`.
 //!
 //! This is the only place in the engine that touches raw memory. Its tests run under
 //! AddressSanitizer (`cargo xtask sanitize`).
@@ -273,8 +273,8 @@ impl Entry {
     /// Writes the value's part; the header already has `shape`.
     ///
     /// # Safety
-    /// `shape` must be this entry's shape with the stored form's flags and length, and the old value,
-    /// if there was one, must have been dropped or moved out.
+    /// `shape` must be this entry's shape with the stored form's flags and length, and the old
+    /// value, if there was one, must have been dropped or moved out.
     unsafe fn write_value(&mut self, shape: Shape, stored: Stored<'_>) {
         let at = self.0.as_ptr();
         // SAFETY: offsets are inside the allocation by the caller's promise.

@@ -1,13 +1,13 @@
 //! Choosing keys to delete when memory is full: sampling with a pool of candidates.
 //!
-//! Each step samples a few keys of a random stripe and keeps the sixteen best candidates seen so far,
-//! then deletes the best of all. Over many steps the pool holds the idlest keys of a large sample,
-//! which comes close to exact LRU or LFU without any list of all keys. The design is Redis's
-//! (antirez.com/news/109). We depart from it in one point: a candidate is judged again when its
-//! turn comes, so a key that was used since it entered the pool is not deleted for its past.
+//! Each step samples a few keys of a random stripe and keeps the sixteen best candidates seen so
+//! far, then deletes the best of all. Over many steps the pool holds the idlest keys of a large
+//! sample, which comes close to exact LRU or LFU without any list of all keys. The design is
+//! Redis's (antirez.com/news/109). We depart from it in one point: a candidate is judged again when
+//! its turn comes, so a key that was used since it entered the pool is not deleted for its past.
 //!
-//! Called by the server between commands, while no lease is held that matters. Invariant: candidates
-//! are sorted, the best one last; they are names only, the keys may be gone.
+//! Called by the server between commands, while no lease is held that matters. Invariant:
+//! candidates are sorted, the best one last; they are names only, the keys may be gone.
 
 use base::ids::DbIndex;
 use base::time::UnixMillis;
@@ -161,7 +161,8 @@ impl Pool {
             .is_some_and(|best| best.score > score)
     }
 
-    /// Deletes the best key to be found; `false` when no key may be evicted. Covers stripes of its own choice with `lease`, one at a time.
+    /// Deletes the best key to be found; `false` when no key may be evicted. Covers stripes of its
+    /// own choice with `lease`, one at a time.
     pub fn evict_one(
         &mut self,
         policy: Policy,
@@ -182,8 +183,8 @@ impl Pool {
         false
     }
 
-    /// Offers some keys of a random stripe, from each database, as Redis does. Whether there were any
-    /// in the whole keyspace.
+    /// Offers some keys of a random stripe, from each database, as Redis does. Whether there were
+    /// any in the whole keyspace.
     fn sample(&mut self, policy: Policy, samples: usize, lease: &mut Lease<'_>, env: &Env) -> bool {
         let keyspace = lease.keyspace();
         let stripes = keyspace.stripe_count();
@@ -215,8 +216,9 @@ impl Pool {
         false
     }
 
-    /// Deletes a candidate if it is still there and still the best; whether it did. Back into the pool if it is not
-    /// the best any more, which can happen once per candidate: then its score is of this moment.
+    /// Deletes a candidate if it is still there and still the best; whether it did. Back into the
+    /// pool if it is not the best any more, which can happen once per candidate: then its score is
+    /// of this moment.
     fn judge(
         &mut self,
         candidate: Candidate,

@@ -1,8 +1,8 @@
 //! The active side of expiry: finding and deleting keys that nobody asks for any more.
 //!
 //! There is no index of deadlines. Each segment of a table knows when it is worth a visit (see
-//! `Table::visit_expired`), and a [`Sweep`] goes round and round over the segments of its stripes, looks
-//! through those that are due and deletes what it finds. Most segments are passed by with one
+//! `Table::visit_expired`), and a [`Sweep`] goes round and round over the segments of its stripes,
+//! looks through those that are due and deletes what it finds. Most segments are passed by with one
 //! comparison. A step holds one stripe for some microseconds.
 
 use base::ids::DbIndex;
@@ -61,8 +61,8 @@ impl Sweep {
         }
     }
 
-    /// Passes segments until one was due and has been cleaned, the lap is over, or enough was passed.
-    /// Leaves a lease on one stripe, to be released by the caller.
+    /// Passes segments until one was due and has been cleaned, the lap is over, or enough was
+    /// passed. Leaves a lease on one stripe, to be released by the caller.
     pub fn step(&mut self, lease: &mut Lease<'_>, env: &Env) -> Swept {
         for _ in 0..SEGMENTS_PASSED_MAX {
             let Some(&stripe) = self.stripes.get(self.stripe) else {

@@ -1,17 +1,19 @@
 //! The keyspace: stripes behind locks, and [`Lease`], the only way to reach what is in them.
 //!
-//! A stripe is one lock's share: the part of every database whose key hashes start with the stripe's
-//! number. `Lease::cover` locks the stripes of a command's keys, all at once and in ascending order;
-//! it never waits for a lock while holding another unless that one is lower. Nothing else in the
-//! program locks a stripe, so no deadlock can be written.
+//! A stripe is one lock's share: the part of every database whose key hashes start with the
+//! stripe's number. `Lease::cover` locks the stripes of a command's keys, all at once and in
+//! ascending order; it never waits for a lock while holding another unless that one is lower.
+//! Nothing else in the program locks a stripe, so no deadlock can be written.
 //!
-//! With one worker there is one stripe; a lease on it is kept across a batch and then costs nothing.
+//! With one worker there is one stripe; a lease on it is kept across a batch and then costs
+//! nothing.
 
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
+use crate::prefetch::prefetch_for_write;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 
 /// A key with its hash, which is computed once per command.
@@ -308,6 +310,15 @@ impl<'k> Lease<'k> {
     pub fn held(&mut self) -> impl Iterator<Item = &mut Stripe> {
         let one = self.one.iter_mut().map(|(_, stripe)| &mut **stripe);
         one.chain(self.many.iter_mut().flatten().map(|guard| &mut **guard))
+    }
+
+    /// Asks the other workers' caches for the lock of a key's stripe. Of no use with one stripe.
+    #[inline]
+    pub fn prefetch_lock(&self, hash: u64) {
+        if self.keyspace.stripe_count() > 1 {
+            let StripeId(id) = self.keyspace.stripe_of(hash);
+            prefetch_for_write(&raw const self.keyspace.stripes[id as usize]);
+        }
     }
 
     /// Asks the cache for the bucket of a key, if its stripe can be had at once.

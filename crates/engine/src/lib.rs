@@ -1,5 +1,5 @@
-//! The data engine: everything that happens to keys and values, and nothing that happens to sockets,
-//! threads, files or clocks.
+//! The data engine: everything that happens to keys and values, and nothing that happens to
+//! sockets, threads, files or clocks.
 //!
 //! Read in this order: `entry` (one key in memory), `table` (a database's part in one stripe),
 //! `keyspace` (stripes, leases), `tx` (what a handler may touch), `spec` (what a command is),

@@ -1,9 +1,10 @@
 //! The row that declares a command: everything that is known about it, once.
 //!
-//! From these rows come dispatch, arity errors, COMMAND and its subcommands, ACL categories, the keys to
-//! lease and prefetch, `COMPATIBILITY.md`, and the check that every command has a transcript. Facts
-//! that follow from others are not written: `write` and `readonly` follow from the kind of handler, the
-//! ACL categories from group and flags, the legacy key triple from the key specs.
+//! From these rows come dispatch, arity errors, COMMAND and its subcommands, ACL categories, the
+//! keys to lease and prefetch, `COMPATIBILITY.md`, and the check that every command has a
+//! transcript. Facts that follow from others are not written: `write` and `readonly` follow from
+//! the kind of handler, the ACL categories from group and flags, the legacy key triple from the key
+//! specs.
 
 use crate::args::Args;
 use crate::env::Env;
@@ -250,8 +251,8 @@ pub enum Begin {
 /// Which words are keys, from the start of a key spec.
 #[derive(Clone, Copy, Debug)]
 pub enum Find {
-    /// To `last` (relative to the start; negative: from the end of the command), every `step`th word.
-    /// `limit`: with `last` = -1, only the first 1/limit of the rest (0 and 1: all).
+    /// To `last` (relative to the start; negative: from the end of the command), every `step`th
+    /// word. `limit`: with `last` = -1, only the first 1/limit of the rest (0 and 1: all).
     Range {
         /// Relative to the start; negative counts from the end.
         last: i16,
@@ -302,8 +303,8 @@ impl KeySpec {
         }
     }
 
-    /// The word indexes of the keys in a command of `count` words, in order; `None` when the command's
-    /// words make no sense (its handler will say why).
+    /// The word indexes of the keys in a command of `count` words, in order; `None` when the
+    /// command's words make no sense (its handler will say why).
     pub fn words<'a>(
         &self,
         count: usize,

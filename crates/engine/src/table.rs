@@ -1,4 +1,5 @@
-//! The hash table of one database in one stripe: extendible hashing over segments of one-line buckets.
+//! The hash table of one database in one stripe: extendible hashing over segments of one-line
+//! buckets.
 //!
 //! ```text
 //!  hash:  | stripe bits | directory bits (depth) | 32 bits -> home bucket |  ...  | 8-bit tag |
@@ -8,14 +9,15 @@
 //! ```
 //!
 //! An entry lives in its home bucket or, when that is full, in a following one of the same segment;
-//! each bucket passed on the way counts it in `overflow`, so a lookup stops at the first bucket that
-//! nobody passed (the counting scheme of F14). A segment grows in steps that keep it between about
-//! 66 % and 88 % full, then splits in two; it shrinks and merges with its buddy the same way back. So
-//! the longest single insert moves fewer than 800 entries, however large the table is.
+//! each bucket passed on the way counts it in `overflow`, so a lookup stops at the first bucket
+//! that nobody passed (the counting scheme of F14). A segment grows in steps that keep it between
+//! about
+//! 66 % and 88 % full, then splits in two; it shrinks and merges with its buddy the same way back.
+//! So the longest single insert moves fewer than 800 entries, however large the table is.
 //!
-//! Buckets are ordered by hash (`home = bits * buckets >> 32`), and that order does not change when a
-//! segment grows, splits, shrinks or merges. A scan position is therefore a hash: "everything below
-//! has been visited" stays true under any change of shape, which is SCAN's guarantee.
+//! Buckets are ordered by hash (`home = bits * buckets >> 32`), and that order does not change when
+//! a segment grows, splits, shrinks or merges. A scan position is therefore a hash: "everything
+//! below has been visited" stays true under any change of shape, which is SCAN's guarantee.
 //!
 //! All of this is safe code; what is fast about it is that the caller can prefetch (`prefetch_*`).
 //!
@@ -30,8 +32,9 @@ pub use sample::Sampled;
 
 /// Entries of one bucket.
 const SLOTS: usize = 7;
-/// Allowed bucket counts of a segment, in growing order. Beyond the last it splits; if the hashes in it
-/// are so alike that this would not help (which happens to no keyed hash), it doubles instead.
+/// Allowed bucket counts of a segment, in growing order. Beyond the last it splits; if the hashes
+/// in it are so alike that this would not help (which happens to no keyed hash), it doubles
+/// instead.
 const SIZES: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 80, 96, 128];
 /// A split must give each half at least one in so many entries.
 const SPLIT_SHARE_MIN: usize = 8;
@@ -59,7 +62,8 @@ const fn entries_min(buckets: u16) -> u32 {
     buckets as u32 * SLOTS as u32 * 3 / 10
 }
 
-/// The smallest size that `entries` fill to at most 70 %, so that it neither grows nor shrinks soon.
+/// The smallest size that `entries` fill to at most 70 %, so that it neither grows nor shrinks
+/// soon.
 fn roomy_size(entries: u32) -> u16 {
     let mut size = SIZES[0];
     while entries * 10 > u32::from(size) * SLOTS as u32 * 7 {
@@ -255,8 +259,8 @@ pub trait KeyHasher {
     fn hash(&self, key: &[u8]) -> u64;
 }
 
-/// The table. Hashes given to it must be uniform in all bits; the top `skip_bits` are the same for all
-/// its keys (they chose the stripe) and are not used.
+/// The table. Hashes given to it must be uniform in all bits; the top `skip_bits` are the same for
+/// all its keys (they chose the stripe) and are not used.
 pub struct Table {
     directory: Vec<u32>,
     segments: Vec<Segment>,
@@ -615,8 +619,8 @@ fn tag(hash: u64) -> u8 {
     (hash as u8).max(1)
 }
 
-/// The bucket among `buckets` where a hash belongs. Only the bits of a scan position count, so that all
-/// entries at one position have the same home.
+/// The bucket among `buckets` where a hash belongs. Only the bits of a scan position count, so that
+/// all entries at one position have the same home.
 #[inline]
 fn home_bucket(hash: u64, used_bits: u8, buckets: usize) -> usize {
     let bits = (hash & !((1 << POSITION_SHIFT) - 1)) << used_bits >> 32;

@@ -1,9 +1,10 @@
 //! What a handler may touch: [`ReadTx`], [`WriteTx`] and [`WalkTx`], and nothing else.
 //!
-//! A transaction is a lease seen by one command in one database at one time. Expired keys do not exist
-//! in it: `dispatch::execute` removes the due ones among the command's keys first, and the look-ups
-//! here hide what may not be removed now. All changes of the data set go through `WriteTx::put`,
-//! `edit`, `remove`, `set_deadline` and the whole-database operations: the one mutation door.
+//! A transaction is a lease seen by one command in one database at one time. Expired keys do not
+//! exist in it: `dispatch::execute` removes the due ones among the command's keys first, and the
+//! look-ups here hide what may not be removed now. All changes of the data set go through
+//! `WriteTx::put`, `edit`, `remove`, `set_deadline` and the whole-database operations: the one
+//! mutation door.
 
 use base::ids::DbIndex;
 use base::time::UnixMillis;
@@ -287,8 +288,8 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         self.lease.insert(self.db, key.hash, entry);
     }
 
-    /// Gives `edit` the string at `key` as a growable buffer; a missing key starts empty. Deadline and
-    /// access bits stay.
+    /// Gives `edit` the string at `key` as a growable buffer; a missing key starts empty. Deadline
+    /// and access bits stay.
     pub fn edit_string(&mut self, key: Key<'_>, edit: impl FnOnce(&mut Vec<u8>)) {
         let live = find_live(self.lease, self.env, self.db, key).map(|(_, place)| place);
         if let Some(place) = live {
@@ -357,8 +358,8 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         true
     }
 
-    /// Deletes `key` if its deadline has passed, as `execute` did with the command's keys in its own
-    /// database. For keys that a command reaches in another one (MOVE, COPY ... DB).
+    /// Deletes `key` if its deadline has passed, as `execute` did with the command's keys in its
+    /// own database. For keys that a command reaches in another one (MOVE, COPY ... DB).
     pub fn expire_if_due(&mut self, key: Key<'_>) {
         if self.env.expire {
             crate::dispatch::expire_if_due(key, self.db, self.lease, self.env);

@@ -1,13 +1,14 @@
-//! The program's allocator: jemalloc, with every allocation counted for `used_memory` and `maxmemory`.
+//! The program's allocator: jemalloc, with every allocation counted for `used_memory` and
+//! `maxmemory`.
 //!
-//! Each thread adds what it allocates and subtracts what it frees in a counter of its own, a plain load
-//! and store on a cache line that nobody else writes (`tests/it/allocator.rs` prints what that costs). A
-//! block may be freed by another thread than the one that allocated it, so single counters mean
-//! nothing and may be negative; their sum is the number of bytes in use. What is counted are
-//! jemalloc's size classes, not the requested sizes.
+//! Each thread adds what it allocates and subtracts what it frees in a counter of its own, a plain
+//! load and store on a cache line that nobody else writes (`tests/it/allocator.rs` prints what that
+//! costs). A block may be freed by another thread than the one that allocated it, so single
+//! counters mean nothing and may be negative; their sum is the number of bytes in use. What is
+//! counted are jemalloc's size classes, not the requested sizes.
 //!
-//! A thread that ends leaves its counter behind, so nothing is lost. There are [`THREADS_MAX`] counters;
-//! threads beyond share one that is added to atomically, which is slower but as exact.
+//! A thread that ends leaves its counter behind, so nothing is lost. There are [`THREADS_MAX`]
+//! counters; threads beyond share one that is added to atomically, which is slower but as exact.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -36,12 +37,13 @@ thread_local! {
 
 /// jemalloc's options for this program, read once at its start.
 ///
-/// `background_thread`: pages that became free go back to the system from a thread of jemalloc's own,
-/// not from whichever worker happens to free the next block. `thp`: entries and buckets are visited at
-/// random, so page walks are much of what a GET costs; huge pages save about a quarter of it. The
-/// usual reason against them, copying 2 MiB on the first write after a fork, is absent: nothing
-/// forks. `dirty_decay_ms`: freed segments of a growing table go back within half a second. The build (workspace `Cargo.toml`) turns
-/// `cache_oblivious` off, which would give every block from 16 KiB on a page more than it needs.
+/// `background_thread`: pages that became free go back to the system from a thread of jemalloc's
+/// own, not from whichever worker happens to free the next block. `thp`: entries and buckets are
+/// visited at random, so page walks are much of what a GET costs; huge pages save about a quarter
+/// of it. The usual reason against them, copying 2 MiB on the first write after a fork, is absent:
+/// nothing forks. `dirty_decay_ms`: freed segments of a growing table go back within half a second.
+/// The build (workspace `Cargo.toml`) turns `cache_oblivious` off, which would give every block
+/// from 16 KiB on a page more than it needs.
 // SAFETY: jemalloc looks under this name for a pointer to a NUL-terminated text, and only reads it.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 #[used]

@@ -1,10 +1,13 @@
-//! The background thread: frees what takes long to free, so that no worker and no lock waits for it.
+//! The background thread: frees what takes long to free, so that no worker and no lock waits for
+//! it.
 //!
 //! Workers send garbage (flushed tables, long strings) through a channel and forget it. Until it is
-//! freed it counts in `used_memory`, but not against `maxmemory`: see [`Background::pending_bytes`].
+//! freed it counts in `used_memory`, but not against `maxmemory`: see
+//! [`Background::pending_bytes`].
 //!
-//! FLUSHALL SYNC answers once the tables are unlinked, and frees them here like FLUSHALL ASYNC does: what a
-//! client can tell of it is that the keys are gone at the reply and `used_memory` falls soon after.
+//! FLUSHALL SYNC answers once the tables are unlinked, and frees them here like FLUSHALL ASYNC
+//! does: what a client can tell of it is that the keys are gone at the reply and `used_memory`
+//! falls soon after.
 
 use std::io;
 use std::mem::forget;

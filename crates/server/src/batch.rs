@@ -1,13 +1,13 @@
-//! Bytes to commands to replies: parse what arrived on all ready connections, hash the keys, prefetch,
-//! then execute in order.
+//! Bytes to commands to replies: parse what arrived on all ready connections, hash the keys,
+//! prefetch, then execute in order.
 //!
-//! Memory latency is most of what a GET costs. So a worker first collects a batch of commands (of one
-//! pipeline, or of many connections), asks the cache for the buckets of all their keys, then for the
-//! entries, and only then runs them.
+//! Memory latency is most of what a GET costs. So a worker first collects a batch of commands (of
+//! one pipeline, or of many connections), asks the cache for the buckets of all their keys, then
+//! for the entries, and only then runs them.
 //!
-//! Invariants: a connection's collected commands are the first `parsed` bytes of its input; running a
-//! command consumes its bytes. A connection that starts to wait or to close in the middle of a batch
-//! keeps the rest of its bytes: they are parsed again when it goes on.
+//! Invariants: a connection's collected commands are the first `parsed` bytes of its input; running
+//! a command consumes its bytes. A connection that starts to wait or to close in the middle of a
+//! batch keeps the rest of its bytes: they are parsed again when it goes on.
 
 use std::ops::Range;
 
@@ -91,8 +91,8 @@ impl Batch {
         self.commands.is_empty()
     }
 
-    /// Collects the commands that have wholly arrived at a connection, as far as the batch has room.
-    /// Returns whether there may be more.
+    /// Collects the commands that have wholly arrived at a connection, as far as the batch has
+    /// room. Returns whether there may be more.
     pub fn collect(
         &mut self,
         id: usize,
@@ -221,7 +221,7 @@ impl Batch {
 
     /// Runs what was collected, in order, and empties the batch.
     pub fn run(&mut self, connections: &mut Slab<Connection>, around: &mut Surroundings<'_, '_>) {
-        if self.commands.len() > 1 {
+        if self.keys.len() > 1 {
             self.prefetch(connections, around.lease);
         }
         if around.settings.maxmemory_bytes != 0 {
@@ -243,27 +243,20 @@ impl Batch {
     }
 
     fn prefetch(&self, connections: &Slab<Connection>, lease: &mut Lease<'_>) {
-        let keys = |command: &Command| {
+        let keys_of = |command: &Command| {
             let db = connections[command.connection as usize].client.db;
             let range = command.keys.start as usize..command.keys.end as usize;
             self.keys[range].iter().map(move |key| (db, key.hash))
         };
-        for (db, hash) in self
-            .commands
-            .iter()
-            .flat_map(keys)
-            .take(PREFETCHED_KEYS_MAX)
-        {
-            lease.prefetch_bucket(db, hash);
-        }
-        for (db, hash) in self
-            .commands
-            .iter()
-            .flat_map(keys)
-            .take(PREFETCHED_KEYS_MAX)
-        {
-            lease.prefetch_entry(db, hash);
-        }
+        let keys = || {
+            self.commands
+                .iter()
+                .flat_map(keys_of)
+                .take(PREFETCHED_KEYS_MAX)
+        };
+        keys().for_each(|(_, hash)| lease.prefetch_lock(hash));
+        keys().for_each(|(db, hash)| lease.prefetch_bucket(db, hash));
+        keys().for_each(|(db, hash)| lease.prefetch_entry(db, hash));
     }
 
     #[inline]
@@ -278,7 +271,9 @@ impl Batch {
         match &command.found {
             Found::Nothing => {}
             Found::Broken(text) => {
-                connection.out.error(text);
+                if connection.client.reply_mode == ReplyMode::On {
+                    connection.out.error(text);
+                }
                 connection.client.fate = Fate::CloseAfterReply;
             }
             Found::Command(found) => {

@@ -2,7 +2,8 @@
 //! client that is closed.
 //!
 //! The fields and their order are Redis 8.2.3's. How ours map: `io-thread` is the worker;
-//! `qbuf` and `qbuf-free` are the input buffer; `obl` are the unwritten reply bytes within the first
+//! `qbuf` and `qbuf-free` are the input buffer; `obl` are the unwritten reply bytes within the
+//! first
 //! 16 KiB, `omem` those beyond, `oll` how many blocks of that size they fill; `rbs` and `rbp` are
 //! the reply buffer. Fields of what a client cannot do yet show what an idle client shows.
 
@@ -83,7 +84,12 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
     field("oll", &beyond.div_ceil(REPLY_BLOCK_BYTES));
     field("omem", &beyond);
     field("tot-mem", &total);
-    field("events", &if buffered > 0 { "rw" } else { "r" });
+    let events = if card.writing.load(Relaxed) {
+        "rw"
+    } else {
+        "r"
+    };
+    field("events", &events);
     field("cmd", &command);
     field("user", &DEFAULT_USER);
     field("redir", &-1);

@@ -1,8 +1,8 @@
 //! The register of connected clients: what CLIENT LIST shows and CLIENT KILL needs of them.
 //!
-//! A connection belongs to its worker. What others may know of it stands in a [`Card`]: atomics that
-//! the owner stores at the end of a batch, and rarely changed texts behind a lock of their own. Orders
-//! to a connection (close it) go through its worker's mailbox.
+//! A connection belongs to its worker. What others may know of it stands in a [`Card`]: atomics
+//! that the owner stores at the end of a batch, and rarely changed texts behind a lock of their
+//! own. Orders to a connection (close it) go through its worker's mailbox.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +72,8 @@ pub struct Card {
     pub blocked: AtomicBool,
     /// CLIENT CAPA REDIRECT: it can follow a redirection to another primary.
     pub can_redirect: AtomicBool,
+    /// Its socket takes no more for now; replies wait.
+    pub writing: AtomicBool,
     /// Is to be closed: its worker runs nothing more for it, and nobody is shown it.
     pub killed: AtomicBool,
     /// Where its worker keeps it.

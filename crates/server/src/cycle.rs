@@ -2,9 +2,10 @@
 //!
 //! Each worker sweeps the stripes whose number modulo the number of workers is its own. It works in
 //! slices of at most [`SLICE_NANOS`] between two rounds of the event loop and pauses in between, so
-//! that it takes at most a quarter of the worker's time (more with a higher `active-expire-effort`) and no
-//! client waits longer than a slice. A lap that finds nothing makes the next one wait longer, up to
-//! [`PAUSE_MAX_NANOS`]; as soon as keys expire, laps follow one another every few milliseconds.
+//! that it takes at most a quarter of the worker's time (more with a higher `active-expire-effort`)
+//! and no client waits longer than a slice. A lap that finds nothing makes the next one wait
+//! longer, up to [`PAUSE_MAX_NANOS`]; as soon as keys expire, laps follow one another every few
+//! milliseconds.
 //!
 //! Why this keeps stale keys few: a segment is looked through when 0.5 % of its keys are due
 //! (`Table::visit_expired`), and that is noticed after a pause, which is short while keys expire.

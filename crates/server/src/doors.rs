@@ -1,7 +1,7 @@
 //! The listening sockets: opened at start, exchanged when CONFIG SET changes `port` or `bind`.
 //!
-//! The first worker waits for their events and accepts; any worker may exchange them, because they are
-//! registered through a second handle of the first worker's poll. An event of a socket that was
+//! The first worker waits for their events and accepts; any worker may exchange them, because they
+//! are registered through a second handle of the first worker's poll. An event of a socket that was
 //! exchanged meanwhile finds another one, or none, and then nothing waits there.
 
 use std::fs::Permissions;
@@ -70,8 +70,8 @@ impl Doors {
         }
     }
 
-    /// Listens where `settings` say instead of where `before` said. TCP only: the unix socket's path
-    /// cannot change. On failure everything is as before.
+    /// Listens where `settings` say instead of where `before` said. TCP only: the unix socket's
+    /// path cannot change. On failure everything is as before.
     ///
     /// # Errors
     /// An address is taken or not ours.

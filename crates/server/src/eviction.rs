@@ -1,17 +1,18 @@
-//! Keeping `used_memory` below `maxmemory`: before each command, keys are evicted until there is room.
+//! Keeping `used_memory` below `maxmemory`: before each command, keys are evicted until there is
+//! room.
 //!
-//! As in Redis, room is made before every command, reads included, and a command that may need memory is
-//! refused only when nothing can be evicted. The work per call is bounded by
+//! As in Redis, room is made before every command, reads included, and a command that may need
+//! memory is refused only when nothing can be evicted. The work per call is bounded by
 //! `maxmemory-eviction-tenacity`; what is left is done before the next commands and between rounds.
 //!
 //! Everything allocated counts: data, buffers of clients, the server itself. (Redis leaves out the
-//! buffers that feed replicas and the append-only file; there are none here yet.) Strings that wait for
-//! the background thread do not count any more: their keys are gone, and to evict others for them
-//! would be wrong.
+//! buffers that feed replicas and the append-only file; there are none here yet.) Strings that wait
+//! for the background thread do not count any more: their keys are gone, and to evict others for
+//! them would be wrong.
 //!
-//! Cost without `maxmemory`: one branch per command. With it: the counters of all threads are summed
-//! once per batch, and per command this thread's own is read, so that a batch of large values
-//! cannot overshoot unseen.
+//! Cost without `maxmemory`: one branch per command. With it: the counters of all threads are
+//! summed once per batch, and per command this thread's own is read, so that a batch of large
+//! values cannot overshoot unseen.
 
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ use crate::settings::{Settings, eviction};
 
 /// Keys evicted between two looks at the clock and at the other threads' memory.
 const KEYS_PER_LOOK: usize = 16;
-/// Time per call at tenacity 1 to 10, for each point. From 10 on it grows by 15 % a point, and 100 knows
-/// no limit. These are Redis's figures.
+/// Time per call at tenacity 1 to 10, for each point. From 10 on it grows by 15 % a point, and 100
+/// knows no limit. These are Redis's figures.
 const TENACITY_STEP: Duration = Duration::from_micros(50);
 const TENACITY_GROWTH: f64 = 1.15;
 const TENACITY_LINEAR_MAX: u32 = 10;
@@ -72,8 +73,8 @@ impl Evictor {
         u64::try_from(self.others + allocator::own_balance()).unwrap_or(0)
     }
 
-    /// Refuses a command that may need memory when there is none. Evicts first if need be; `lease` then
-    /// covers something else than before.
+    /// Refuses a command that may need memory when there is none. Evicts first if need be; `lease`
+    /// then covers something else than before.
     ///
     /// # Errors
     /// The command must not run.

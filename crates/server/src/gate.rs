@@ -55,7 +55,8 @@ pub fn admit<'a>(
 
 type Check = fn(&Row, &Client, &Settings) -> Result<(), Failure>;
 
-/// The checks in order. Later capabilities add theirs here (ACL, cluster, memory, replica, loading).
+/// The checks in order. Later capabilities add theirs here (ACL, cluster, memory, replica,
+/// loading).
 const CHECKS: &[Check] = &[enabled, logged_in];
 
 fn enabled(row: &Row, client: &Client, settings: &Settings) -> Result<(), Failure> {

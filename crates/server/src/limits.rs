@@ -1,5 +1,5 @@
-//! How much a client may make the server hold for it, and for how long: `client-output-buffer-limit`,
-//! `client-query-buffer-limit`, `timeout`.
+//! How much a client may make the server hold for it, and for how long:
+//! `client-output-buffer-limit`, `client-query-buffer-limit`, `timeout`.
 //!
 //! Checked where a connection's round ends, which costs comparisons of numbers at hand; what passes
 //! with time alone (a soft limit, idleness) is looked for once a second, if such a limit is set.

@@ -213,6 +213,7 @@ impl Card {
             no_touch: false.into(),
             blocked: false.into(),
             can_redirect: false.into(),
+            writing: false.into(),
             killed: false.into(),
             place: 0.into(),
             names: parking_lot::Mutex::new(Names::default()),

@@ -13,8 +13,8 @@ pub const DEFAULT_USER: &str = "default";
 pub const WRONG_PASSWORD: Failure =
     Failure::fixed("WRONGPASS invalid username-password pair or user is disabled.");
 
-/// Whether `user` may log in with `password`. Without `requirepass` any password of the default user
-/// is right.
+/// Whether `user` may log in with `password`. Without `requirepass` any password of the default
+/// user is right.
 pub fn accepts(settings: &Settings, user: &[u8], password: &[u8]) -> bool {
     let right = |secret: &Vec<u8>| same_secret(password, secret);
     user == DEFAULT_USER.as_bytes() && settings.requirepass.as_ref().is_none_or(right)

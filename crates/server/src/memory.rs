@@ -1,7 +1,7 @@
 //! Where the memory goes: the numbers behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
 //!
-//! `used` is what the allocator counted (`allocator.rs`); jemalloc's and the kernel's figures are read when
-//! somebody asks. Byte counts throughout, ratios as plain factors.
+//! `used` is what the allocator counted (`allocator.rs`); jemalloc's and the kernel's figures are
+//! read when somebody asks. Byte counts throughout, ratios as plain factors.
 
 use std::fs;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -14,8 +14,8 @@ use crate::config::settings::EvictionPolicy;
 use crate::connection::Connection;
 use crate::server::Server;
 
-/// Memory at start and at its peak. The peak is seen ten times a second by each worker, and whenever
-/// `used_memory` is read: what came and went in between is missed.
+/// Memory at start and at its peak. The peak is seen ten times a second by each worker, and
+/// whenever `used_memory` is read: what came and went in between is missed.
 #[derive(Debug, Default)]
 pub struct Marks {
     startup: AtomicU64,

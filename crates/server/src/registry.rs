@@ -1,7 +1,7 @@
 //! All commands, data and control, joined into one table with a fast look-up by name.
 //!
-//! Built once at start from the rows of `engine::families` and `crate::families`. A [`RowId`] names a row
-//! (subcommands have rows of their own) and indexes per-command counters.
+//! Built once at start from the rows of `engine::families` and `crate::families`. A [`RowId`] names
+//! a row (subcommands have rows of their own) and indexes per-command counters.
 
 mod derived;
 

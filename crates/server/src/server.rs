@@ -171,8 +171,8 @@ impl Server {
         totals
     }
 
-    /// Sets what INFO counts to zero (CONFIG RESETSTAT). A worker that is counting at this moment may
-    /// write a counter back: what it loses is a command or two.
+    /// Sets what INFO counts to zero (CONFIG RESETSTAT). A worker that is counting at this moment
+    /// may write a counter back: what it loses is a command or two.
     pub fn reset_stats(&self) {
         self.stats.iter().for_each(WorkerStats::reset);
         self.errors.lock().clear();

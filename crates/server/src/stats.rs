@@ -1,6 +1,7 @@
 //! Counters: each worker writes its own, INFO adds them up.
 //!
-//! A counter has one writer, so it is stored, not added to atomically; readers may see it a batch late.
+//! A counter has one writer, so it is stored, not added to atomically; readers may see it a batch
+//! late.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,7 +52,8 @@ macro_rules! worker_stats {
         }
 
         impl WorkerStats {
-            /// Sets every counter to zero but the changes, which are no statistics (CONFIG RESETSTAT).
+            /// Sets every counter to zero but the changes, which are no statistics (CONFIG
+            /// RESETSTAT).
             pub fn reset(&self) {
                 let changes = self.changes.load(Ordering::Relaxed);
                 $(self.$name.store(0, Ordering::Relaxed);)*

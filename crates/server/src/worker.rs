@@ -1,8 +1,9 @@
 //! One event loop: its connections, its mailbox, its share of the periodic work.
 //!
-//! A round: wait for events; read what they announce; collect commands over all ready connections into
-//! batches and run them; write each connection's replies in one call; go on with long commands;
-//! do the periodic work that is due. Nothing in a round waits for anything but a stripe's lock.
+//! A round: wait for events; read what they announce; collect commands over all ready connections
+//! into batches and run them; write each connection's replies in one call; go on with long
+//! commands; do the periodic work that is due. Nothing in a round waits for anything but a stripe's
+//! lock.
 
 use std::io;
 use std::sync::Arc;
@@ -340,6 +341,8 @@ impl<'k> Worker<'k> {
         if news {
             connection.client.query = connection.input.usage();
             connection.client.publish(&connection.out, self.env.now);
+            let writing = &connection.client.card.writing;
+            writing.store(!connection.out.is_empty(), Ordering::Relaxed);
         }
         let written = connection.out.is_empty();
         let waits = !matches!(connection.waiting, Waiting::No);

@@ -1,5 +1,6 @@
-//! What COMMAND INFO and COMMAND DOCS say of every command that Ruddle has, against the pinned Redis:
-//! facts, not sentences. [`ACCEPTED`] lists the differences that are meant, each with its reason.
+//! What COMMAND INFO and COMMAND DOCS say of every command that Ruddle has, against the pinned
+//! Redis: facts, not sentences. [`ACCEPTED`] lists the differences that are meant, each with its
+//! reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! Sampling several entries at once, for eviction.
 //!
-//! Entries lie in hash order, so neighbours are as good a sample as entries from all over the table,
-//! and cost fewer cache lines.
+//! Entries lie in hash order, so neighbours are as good a sample as entries from all over the
+//! table, and cost fewer cache lines.
 
 use super::{SLOTS, Segment, Table};
 use crate::entry::Entry;
@@ -44,8 +44,8 @@ impl Table {
 }
 
 impl Segment {
-    /// Hands up to `wanted` entries, from a slot of a bucket onwards and around, to `visit`; returns
-    /// how many are still wanted.
+    /// Hands up to `wanted` entries, from a slot of a bucket onwards and around, to `visit`;
+    /// returns how many are still wanted.
     fn sample(
         &self,
         sampled: Sampled,

@@ -8,7 +8,8 @@ use base::time::UnixMillis;
 use super::{DEPTH_MAX, KeyHasher, NEVER, OVERFLOW_STICKY, POSITION_BITS, Table, tag};
 use crate::entry::{Entry, NewValue};
 
-/// Hashes keys that are decimal numbers: `spread` of the number, below a fixed prefix of `skip_bits`.
+/// Hashes keys that are decimal numbers: `spread` of the number, below a fixed prefix of
+/// `skip_bits`.
 #[derive(Clone, Copy)]
 struct NumberHasher {
     skip_bits: u8,
@@ -411,7 +412,8 @@ fn expiry_visits_leave_few_overdue_keys() {
             );
         }
         pair.check();
-        // Nothing is forgotten: after the last deadline a visit per segment finds all but the tolerated.
+        // Nothing is forgotten: after the last deadline a visit per segment finds all but the
+        // tolerated.
         visit(&mut pair, i64::MAX - 1);
         assert_eq!(pair.table.volatile(), 0);
         pair.check();

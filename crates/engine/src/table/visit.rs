@@ -10,14 +10,15 @@ use crate::entry::Entry;
 
 /// Empty buckets that `sample` puts up with.
 const SAMPLE_TRIES: usize = 16;
-/// An odd constant without pattern (2^64 over the golden ratio): turns a point into an unrelated one.
+/// An odd constant without pattern (2^64 over the golden ratio): turns a point into an unrelated
+/// one.
 const SAMPLE_MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Table {
-    /// Visits the entries at and after `position` whose home is the bucket it falls into; returns the
-    /// next position, `None` at the end. Positions are the top [`POSITION_BITS`] bits of a hash (stripe
-    /// bits included). A scan visits every position once, so an entry that stays is visited exactly
-    /// once, whatever becomes of the buckets in between.
+    /// Visits the entries at and after `position` whose home is the bucket it falls into; returns
+    /// the next position, `None` at the end. Positions are the top [`POSITION_BITS`] bits of a hash
+    /// (stripe bits included). A scan visits every position once, so an entry that stays is visited
+    /// exactly once, whatever becomes of the buckets in between.
     pub fn scan(
         &self,
         position: u64,
@@ -64,8 +65,8 @@ impl Table {
         (next < end).then_some(next as u64)
     }
 
-    /// An entry near a random point: a random one of a random bucket that is not empty. Every entry can
-    /// be returned; the odds are even up to the spread of bucket fill.
+    /// An entry near a random point: a random one of a random bucket that is not empty. Every entry
+    /// can be returned; the odds are even up to the spread of bucket fill.
     pub fn sample(&self, random: u64) -> Option<&Entry> {
         let mut point = random;
         for _ in 0..SAMPLE_TRIES {
@@ -89,9 +90,10 @@ impl Table {
         self.segments.len()
     }
 
-    /// If the segment is due, the keys in it whose deadline has passed, handed to `found`, to be deleted
-    /// by the caller; sets the time of its next visit so that about 0.5 % of its volatile keys are
-    /// overdue by then. Looks only into buckets that may hold such a key. Returns whether it was due.
+    /// If the segment is due, the keys in it whose deadline has passed, handed to `found`, to be
+    /// deleted by the caller; sets the time of its next visit so that about 0.5 % of its volatile
+    /// keys are overdue by then. Looks only into buckets that may hold such a key. Returns whether
+    /// it was due.
     pub fn visit_expired(
         &mut self,
         segment: usize,
@@ -133,8 +135,8 @@ impl Table {
     }
 }
 
-/// The `nth` smallest of these (0 = the smallest), or of the eight smallest the last; the largest if
-/// there are fewer; `NEVER` if there is none.
+/// The `nth` smallest of these (0 = the smallest), or of the eight smallest the last; the largest
+/// if there are fewer; `NEVER` if there is none.
 fn nth_smallest(moments: &[UnixMillis], nth: usize) -> UnixMillis {
     let mut smallest = [NEVER; 8];
     let last = nth.min(smallest.len() - 1);

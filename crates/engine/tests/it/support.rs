@@ -111,7 +111,7 @@ fn row(name: &[u8]) -> (&'static Spec<DataRun>, DataRun) {
         .find(is_it)
         .expect("a data command");
     match spec.run {
-        Run::Do(run) => (spec, run),
+        Run::Do(run) | Run::Both(run, _) => (spec, run),
         Run::Container(_) => panic!("{} is a container", spec.name),
     }
 }

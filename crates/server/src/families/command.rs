@@ -1,4 +1,5 @@
-//! COMMAND: what the commands are, as clients and proxies ask. Everything here is read off the rows.
+//! COMMAND: what the commands are, as clients and proxies ask. Everything here is read off the
+//! rows.
 //!
 //! `describe` writes the ten elements of COMMAND INFO, `document` the map of COMMAND DOCS.
 

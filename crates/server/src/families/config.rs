@@ -1,7 +1,7 @@
 //! CONFIG: reading, changing and writing back the configuration, and setting the counters to zero.
 //!
-//! A change is all or nothing: `Config::set` checks it, the steps of [`APPLY`] carry it out, and when
-//! one of them fails the configuration of before is put back and carried out again.
+//! A change is all or nothing: `Config::set` checks it, the steps of [`APPLY`] carry it out, and
+//! when one of them fails the configuration of before is put back and carried out again.
 
 use engine::args::Args;
 use engine::failure::Failure;

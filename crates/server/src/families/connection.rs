@@ -1,4 +1,5 @@
-//! The connection itself: PING, ECHO, SELECT, QUIT, RESET, and who speaks which protocol: HELLO, AUTH.
+//! The connection itself: PING, ECHO, SELECT, QUIT, RESET, and who speaks which protocol: HELLO,
+//! AUTH.
 
 use base::ids::DbIndex;
 use engine::args::Args;

@@ -1,7 +1,7 @@
 //! DEBUG: doors for tests, open only where `enable-debug-command` permits it.
 //!
-//! It is one command with its own table of subcommands, as in Redis, where COMMAND does not list them
-//! either. What would show or change a machine that this server does not have is left out.
+//! It is one command with its own table of subcommands, as in Redis, where COMMAND does not list
+//! them either. What would show or change a machine that this server does not have is left out.
 
 mod digest;
 mod protocol;

@@ -186,8 +186,8 @@ const CANVAS: (usize, usize) = (66, 40);
 /// Wolfram's numbers of rules whose pictures look like something.
 const RULES: &[u8] = &[18, 22, 30, 45, 54, 60, 73, 90, 105, 110, 126, 150];
 
-/// A patch of rust that spreads by a rule drawn at random. Any version and any further words paint the
-/// same kind of picture.
+/// A patch of rust that spreads by a rule drawn at random. Any version and any further words paint
+/// the same kind of picture.
 fn lolwut(
     session: &mut Session<'_, '_>,
     args: &mut Args<'_>,
@@ -207,7 +207,8 @@ fn lolwut(
     Ok(())
 }
 
-/// The generations of a cellular automaton that starts with a few cells, two to a line of half blocks.
+/// The generations of a cellular automaton that starts with a few cells, two to a line of half
+/// blocks.
 fn picture(rule: u8, rng: &mut Rng) -> String {
     let (width, height) = CANVAS;
     let mut cells = vec![false; width];

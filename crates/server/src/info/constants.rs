@@ -1,5 +1,5 @@
-//! Fields whose value follows from what this server cannot do yet. Each row goes when the capability
-//! comes.
+//! Fields whose value follows from what this server cannot do yet. Each row goes when the
+//! capability comes.
 
 /// Nothing is written to disk: as Redis shows itself with `save ""` and no append-only file.
 pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[

@@ -79,8 +79,8 @@ pub struct LegacyKeys {
     pub movable: bool,
 }
 
-/// The legacy triple of some key specs: the only one's own, or the union of those that touch and have
-/// a step of one.
+/// The legacy triple of some key specs: the only one's own, or the union of those that touch and
+/// have a step of one.
 pub fn legacy_keys(specs: &[KeySpec]) -> LegacyKeys {
     let range = |spec: &KeySpec| match (spec.begin, spec.find) {
         (Begin::Index(first), Find::Range { last, step, .. }) => {

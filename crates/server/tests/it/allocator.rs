@@ -66,7 +66,8 @@ fn jemalloc_answers() {
     assert!(report().starts_with(b"___ Begin jemalloc statistics ___"));
 }
 
-/// Prints what counting costs: `cargo test --profile quick -p server --test it -- --nocapture cost`.
+/// Prints what counting costs: `cargo test --profile quick -p server --test it -- --nocapture
+/// cost`.
 #[test]
 fn cost_per_pair() {
     let plain = nanos_per_pair(&Jemalloc);

@@ -33,8 +33,8 @@ fn used_bytes(client: &mut Client) -> u64 {
     }
 }
 
-/// SETs keys `prefix:0..count`, with these options, in batches; returns the number of OOM errors. After
-/// each batch the memory in use must be near or below the limit.
+/// SETs keys `prefix:0..count`, with these options, in batches; returns the number of OOM errors.
+/// After each batch the memory in use must be near or below the limit.
 fn write(client: &mut Client, prefix: &str, count: usize, options: &[&str]) -> usize {
     let value = "v".repeat(VALUE_BYTES);
     let mut refused = 0;

@@ -1,7 +1,7 @@
 //! Keys of any type: whether they are there, what they are, how long they live, where they go.
 //!
-//! This file holds the table; the handlers are in the files beside it, one subject each. What the rows
-//! say is what COMMAND INFO and COMMAND DOCS of Redis 8.2.3 say, in our words.
+//! This file holds the table; the handlers are in the files beside it, one subject each. What the
+//! rows say is what COMMAND INFO and COMMAND DOCS of Redis 8.2.3 say, in our words.
 
 mod expire;
 mod flush;

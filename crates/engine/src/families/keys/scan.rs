@@ -2,11 +2,11 @@
 //! client notices.
 //!
 //! A cursor is a scan position: a prefix of the key hash, below which everything has been visited
-//! (see `table`). It needs no state in the server, survives any growth and shrinking in between, and
-//! any other number a client may send is either a position too or the end.
+//! (see `table`). It needs no state in the server, survives any growth and shrinking in between,
+//! and any other number a client may send is either a position too or the end.
 //!
-//! A walk writes its reply when it knows all of it: the connection may send what is in `out` between
-//! two steps, and SCAN's cursor and KEYS' length stand before the keys.
+//! A walk writes its reply when it knows all of it: the connection may send what is in `out`
+//! between two steps, and SCAN's cursor and KEYS' length stand before the keys.
 
 use base::glob::glob_match;
 use base::num::{append_i64, parse_i64};

@@ -12,7 +12,7 @@ use crate::args::{Args, KeyWord};
 use crate::dispatch::{Call, Outcome, execute};
 use crate::env::{Env, Limits};
 use crate::keyspace::Keyspace;
-use crate::spec::{DataRun, Run};
+use crate::spec::{DataRun, KeySpec, Run, Spec};
 use crate::tx::{Deadline, Step, WalkTx, WriteTx};
 
 const DB: DbIndex = DbIndex(0);
@@ -27,15 +27,18 @@ fn env(now: i64) -> Env {
     env
 }
 
-fn run_of(name: &str) -> DataRun {
-    let row = COMMANDS.iter().find(|row| row.name == name);
-    match row.map(|row| &row.run) {
-        Some(Run::Do(run)) => *run,
+fn row_of(name: &str) -> (&'static [KeySpec], DataRun) {
+    match COMMANDS.iter().find(|row| row.name == name) {
+        Some(Spec {
+            keys,
+            run: Run::Do(run),
+            ..
+        }) => (keys, *run),
         _ => panic!("{name} is no command"),
     }
 }
 
-/// Runs a command whose second word, if it has one, is its only key.
+/// Runs a command of at most one key, which is its second word.
 fn run(keyspace: &Keyspace, env: &Env, words: &[&str]) -> (Outcome, Reply) {
     let buffer = words.concat();
     let mut start = 0;
@@ -49,14 +52,16 @@ fn run(keyspace: &Keyspace, env: &Env, words: &[&str]) -> (Outcome, Reply) {
             }
         })
         .collect();
-    let hash = words.get(1).map(|key| keyspace.hash(key.as_bytes()));
+    let (specs, run) = row_of(words[0]);
+    let key = specs.first().and_then(|_| words.get(1));
+    let hash = key.map(|key| keyspace.hash(key.as_bytes()));
     let keys: Vec<KeyWord> = hash
         .map(|hash| KeyWord { word: 1, hash })
         .into_iter()
         .collect();
     let mut out = Reply::new(Proto::Resp2);
     let call = Call {
-        run: run_of(words[0]),
+        run,
         db: DB,
         args: Args::new(buffer.as_bytes(), &spans, &keys),
     };

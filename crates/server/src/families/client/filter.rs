@@ -1,8 +1,9 @@
 //! Which clients CLIENT LIST and CLIENT KILL mean: the filters of both families.
 //!
-//! Redis 8.2 has ID and TYPE for LIST, and ID, TYPE, USER, ADDR, LADDR, SKIPME, MAXAGE for KILL; Valkey
-//! 9.1 has the rest, each but the limits of time with a NOT- form, and lets ID take several. A filter
-//! given twice counts as given last.
+//! Redis 8.2 has ID and TYPE for LIST, and ID, TYPE, USER, ADDR, LADDR, SKIPME, MAXAGE for KILL;
+//! Valkey
+//! 9.1 has the rest, each but the limits of time with a NOT- form, and lets ID take several. A
+//! filter given twice counts as given last.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -1,7 +1,7 @@
 //! DEBUG DIGEST: a sum over all data that does not depend on the order of keys.
 //!
-//! The algorithm is Redis's, so that the two can be compared: SHA-1 of the parts, mixed within a key
-//! (order counts), exclusive-or over the keys (order does not).
+//! The algorithm is Redis's, so that the two can be compared: SHA-1 of the parts, mixed within a
+//! key (order counts), exclusive-or over the keys (order does not).
 
 use base::ids::DbIndex;
 use engine::args::Args;

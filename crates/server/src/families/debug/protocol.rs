@@ -1,5 +1,5 @@
-//! DEBUG PROTOCOL: one value of every type, for the tests of client libraries. The values are those of
-//! Redis.
+//! DEBUG PROTOCOL: one value of every type, for the tests of client libraries. The values are those
+//! of Redis.
 
 use base::strings::eq_ignore_case;
 use engine::args::Args;
