@@ -1,5 +1,5 @@
-//! Commands and bytes per second, as INFO's `instantaneous_` fields show them: means over the last
-//! sixteen samples, which the first worker takes ten times a second.
+//! Commands, bytes and rounds per second, as INFO's `instantaneous_` fields show them: means over
+//! the last sixteen samples, which the first worker takes ten times a second.
 
 use parking_lot::Mutex;
 
@@ -7,8 +7,11 @@ use crate::stats::Totals;
 
 const SAMPLES: usize = 16;
 
-/// Per second: commands, bytes received, bytes sent.
-pub type PerSecond = [u64; 3];
+/// Quantities that are measured.
+const QUANTITIES: usize = 5;
+
+/// Per second: commands, bytes received, bytes sent, rounds of event loops, nanoseconds in them.
+pub type PerSecond = [u64; QUANTITIES];
 
 /// See the module's head.
 #[derive(Default)]
@@ -20,13 +23,19 @@ struct Sampled {
     rates: [PerSecond; SAMPLES],
     next: usize,
     /// Time of the latest sample in monotonic nanoseconds, and the sums at that time.
-    latest: Option<(u64, [u64; 3])>,
+    latest: Option<(u64, [u64; QUANTITIES])>,
 }
 
 impl Rates {
     /// Takes a sample of the sums over all workers.
     pub fn sample(&self, now_nanos: u64, totals: &Totals) {
-        let sums = [totals.commands_processed, totals.bytes_in, totals.bytes_out];
+        let sums = [
+            totals.commands_processed,
+            totals.bytes_in,
+            totals.bytes_out,
+            totals.rounds,
+            totals.round_nanos,
+        ];
         let mut sampled = self.0.lock();
         let latest = sampled.latest.replace((now_nanos, sums));
         let Some((then, before)) = latest else { return };
@@ -68,8 +77,8 @@ mod tests {
             };
             rates.sample(tick * 100_000_000, &totals);
         }
-        assert_eq!(rates.per_second(), [500, 1000, 0]);
+        assert_eq!(rates.per_second(), [500, 1000, 0, 0, 0]);
         rates.reset();
-        assert_eq!(rates.per_second(), [0; 3]);
+        assert_eq!(rates.per_second(), [0; QUANTITIES]);
     }
 }

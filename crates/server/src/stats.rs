@@ -85,6 +85,8 @@ worker_stats! {
     expire_cycle_nanos: "Time spent in the active expiry cycle, in nanoseconds.";
     expire_cycle_cuts: "Slices of the expiry cycle that ended for lack of time.";
     expired_stale_ppm: "Overdue keys per million with a deadline: a gauge; divide by workers.";
+    rounds: "Rounds of the event loop.";
+    round_nanos: "Time spent in them, waiting not counted, in nanoseconds.";
     errors: "Error replies.";
     output_limit_closes: "Clients closed because their replies piled up.";
     query_limit_closes: "Clients closed because their query grew too large.";

@@ -131,6 +131,7 @@ impl<'k> Worker<'k> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
+            let begin = self.server.ticks.raw();
             self.refresh();
             for event in &events {
                 match event.token() {
@@ -154,6 +155,12 @@ impl<'k> Worker<'k> {
             self.tick();
             self.stats.publish(&self.env.stats);
             self.server.free_later(self.env.take_garbage());
+            let end = self.server.ticks.raw();
+            bump(&self.stats.rounds, 1);
+            bump(
+                &self.stats.round_nanos,
+                self.server.ticks.delta_as_nanos(begin, end),
+            );
         }
         Ok(())
     }

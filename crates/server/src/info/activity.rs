@@ -54,7 +54,7 @@ pub(super) fn threads(view: &mut View<'_, '_>, fields: &mut Fields) {
 pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     let server = view.server;
     let totals = server.totals();
-    let [commands, bytes_in, bytes_out] = server.rates.per_second();
+    let [commands, bytes_in, bytes_out, rounds, round_nanos] = server.rates.per_second();
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     fields.put("total_connections_received", load(&server.accepted));
     fields.put("total_commands_processed", totals.commands_processed);
@@ -85,6 +85,18 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put(
         "client_output_buffer_limit_disconnections",
         totals.output_limit_closes,
+    );
+    let command_nanos = |(id, _)| command_totals(server, id).nanos;
+    let command_nanos: u64 = server.registry.rows().map(command_nanos).sum();
+    fields.put("eventloop_cycles", totals.rounds);
+    fields.put("eventloop_duration_sum", totals.round_nanos / 1000);
+    fields.put("eventloop_duration_cmd_sum", command_nanos / 1000);
+    // Of one event loop, so that the number does not depend on how many there are.
+    let workers = server.stats.len() as u64;
+    fields.put("instantaneous_eventloop_cycles_per_sec", rounds / workers);
+    fields.put(
+        "instantaneous_eventloop_duration_usec",
+        round_nanos / rounds.max(1) / 1000,
     );
     fields.put_all(constants::NO_EVENTS);
 }
