@@ -78,6 +78,8 @@ pub struct Surroundings<'s, 'k> {
     pub lease: &'s mut Lease<'k>,
     /// Makes room when memory is full.
     pub evictor: &'s mut Evictor,
+    /// Time stamp at which the last command ended, or this batch began.
+    pub mark: u64,
 }
 
 impl Batch {
@@ -386,7 +388,6 @@ fn run(
     let server = around.server;
     let mut waiting = None;
     let mut failed = false;
-    let begin = server.ticks.raw();
     match server.registry.row(id).handler {
         Handler::Data(run) => {
             around.env.touch = !client.no_touch;
@@ -415,10 +416,10 @@ fn run(
     }
     let stats = &around.stats.commands[usize::from(id.0)];
     bump(&stats.calls, 1);
-    bump(
-        &stats.nanos,
-        server.ticks.delta_as_nanos(begin, server.ticks.raw()),
-    );
+    let end = server.ticks.raw();
+    let nanos = server.ticks.delta_as_nanos(around.mark, end);
+    around.mark = end;
+    bump(&stats.nanos, nanos);
     bump(&stats.failed, u64::from(failed));
     bump(&around.stats.commands_processed, 1);
     client.commands += 1;

@@ -261,6 +261,8 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
+        // Before the replies: who has one can ask another worker for counters that include it.
+        self.stats.publish(&self.env.stats);
         for &id in &ready {
             self.settle(id);
         }
@@ -278,6 +280,7 @@ impl<'k> Worker<'k> {
             env: &mut self.env,
             lease: &mut self.lease,
             evictor: &mut self.evictor,
+            mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);
     }
