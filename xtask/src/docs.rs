@@ -119,6 +119,7 @@ fn section(
         );
         for row in &here {
             let status = match remarks.commands.get(&row.name) {
+                Some(remark) if remark.starts_with("same") => remark.clone(),
                 Some(remark) => format!("differs: {remark}"),
                 None => "same".to_owned(),
             };

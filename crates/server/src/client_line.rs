@@ -4,7 +4,7 @@
 //! The fields and their order are Redis 8.2.3's. How ours map: `io-thread` is the worker;
 //! `qbuf` and `qbuf-free` are the input buffer; `obl` are the unwritten reply bytes within the
 //! first
-//! 16 KiB, `omem` those beyond, `oll` how many blocks of that size they fill; `rbs` and `rbp` are
+//! 16 KiB ([`REPLY_BLOCK_BYTES`]), `omem` those beyond, `oll` how many blocks of that size they fill; `rbs` and `rbp` are
 //! the reply buffer. Fields of what a client cannot do yet show what an idle client shows.
 
 use std::fmt::Write as _;
@@ -14,11 +14,9 @@ use base::time::UnixMillis;
 
 use crate::clients::Card;
 use crate::connection::Connection;
+use crate::limits::REPLY_BLOCK_BYTES;
 use crate::login::DEFAULT_USER;
 use crate::registry::{Registry, RowId};
-
-/// Reply bytes that count as `obl`; more count as `omem`.
-const REPLY_BLOCK_BYTES: u64 = 16 * 1024;
 
 /// The client's flags, one letter each; `N` when it has none.
 pub fn flags(card: &Card) -> String {

@@ -1,8 +1,9 @@
 //! How much a client may make the server hold for it, and for how long:
 //! `client-output-buffer-limit`, `client-query-buffer-limit`, `timeout`.
 //!
-//! Checked where a connection's round ends, which costs comparisons of numbers at hand; what passes
-//! with time alone (a soft limit, idleness) is looked for once a second, if such a limit is set.
+//! Checked after a read and where a connection's round ends, which costs comparisons of numbers at
+//! hand; what passes with time alone (a soft limit, idleness) is looked for once a second, if such
+//! a limit is set.
 
 use base::time::UnixMillis;
 
@@ -27,16 +28,26 @@ pub enum Excess {
     Idle,
 }
 
+/// Unwritten reply bytes that the limits on them do not count: as much as upstream's clients have
+/// in their fixed buffer, so that no limit is too low for a short reply.
+pub const REPLY_BLOCK_BYTES: u64 = 16 * 1024;
+
+/// The unwritten bytes that count.
+#[inline]
+fn counted(pending_bytes: usize) -> u64 {
+    (pending_bytes as u64).saturating_sub(REPLY_BLOCK_BYTES)
+}
+
 /// Whether so many unwritten bytes are too many at once.
 #[inline]
 pub fn is_above_hard(limit: &OutputLimit, pending_bytes: usize) -> bool {
-    limit.hard_bytes > 0 && pending_bytes as u64 >= limit.hard_bytes
+    limit.hard_bytes > 0 && counted(pending_bytes) >= limit.hard_bytes
 }
 
 impl SoftLimit {
     /// Takes note of the unwritten bytes; whether they have been too many for too long.
     fn is_passed(&mut self, limit: &OutputLimit, pending_bytes: usize, now: UnixMillis) -> bool {
-        if limit.soft_bytes == 0 || (pending_bytes as u64) < limit.soft_bytes {
+        if limit.soft_bytes == 0 || counted(pending_bytes) < limit.soft_bytes {
             self.0 = None;
             return false;
         }
@@ -45,9 +56,9 @@ impl SoftLimit {
     }
 }
 
-/// The buffer limit that a connection has passed, if any.
+/// Whether a connection's replies have passed a limit.
 #[inline]
-pub fn buffer_excess(
+pub fn output_excess(
     connection: &mut Connection,
     settings: &Settings,
     now: UnixMillis,
@@ -55,9 +66,13 @@ pub fn buffer_excess(
     let limit = &settings.client_output_buffer_limit.normal;
     let pending = connection.out.len_bytes();
     let soft = connection.soft_limit.is_passed(limit, pending, now);
-    if soft || is_above_hard(limit, pending) {
-        return Some(Excess::Output);
-    }
+    (soft || is_above_hard(limit, pending)).then_some(Excess::Output)
+}
+
+/// Whether a connection's unread bytes have passed the limit. To be asked between reading and
+/// running: a command that is too long is not run, even if all of it is here.
+#[inline]
+pub fn query_excess(connection: &Connection, settings: &Settings) -> Option<Excess> {
     let unread = connection.input.unread().len() as u64;
     (unread > settings.client_query_buffer_limit_bytes).then_some(Excess::Query)
 }
@@ -80,7 +95,7 @@ pub fn excess(connection: &mut Connection, settings: &Settings, now: UnixMillis)
     if idle_millis_max > 0 && idle > idle_millis_max && !waits {
         return Some(Excess::Idle);
     }
-    buffer_excess(connection, settings, now)
+    output_excess(connection, settings, now).or_else(|| query_excess(connection, settings))
 }
 
 /// Counts and logs that a client is closed for this reason.
@@ -125,10 +140,12 @@ mod tests {
         soft_seconds: 2,
     };
 
+    const FREE: usize = REPLY_BLOCK_BYTES as usize;
+
     #[test]
     fn the_soft_limit_must_be_passed_without_a_break() {
         let mut soft = SoftLimit::default();
-        let mut at = |millis, bytes| soft.is_passed(&LIMIT, bytes, UnixMillis(millis));
+        let mut at = |millis, bytes| soft.is_passed(&LIMIT, FREE + bytes, UnixMillis(millis));
         assert!(!at(1000, 50));
         assert!(!at(3000, 99));
         assert!(!at(3001, 49));
@@ -139,8 +156,9 @@ mod tests {
 
     #[test]
     fn the_hard_limit_counts_at_once_and_zero_is_none() {
-        assert!(is_above_hard(&LIMIT, 100));
-        assert!(!is_above_hard(&LIMIT, 99));
+        assert!(is_above_hard(&LIMIT, FREE + 100));
+        assert!(!is_above_hard(&LIMIT, FREE + 99));
+        assert!(!is_above_hard(&LIMIT, 100));
         assert!(!is_above_hard(&OutputLimit::default(), usize::MAX));
     }
 }

@@ -311,6 +311,10 @@ impl<'k> Worker<'k> {
                 bump(&self.stats.reads, 1);
                 bump(&connection.client.card.bytes_in, count as u64);
                 connection.dirty = true;
+                if let Some(excess) = limits::query_excess(connection, &self.settings) {
+                    limits::report(excess, connection, self.server, self.stats, self.env.now);
+                    connection.client.fate = Fate::CloseNow;
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -323,7 +327,7 @@ impl<'k> Worker<'k> {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        if let Some(excess) = limits::buffer_excess(connection, &self.settings, self.env.now) {
+        if let Some(excess) = limits::output_excess(connection, &self.settings, self.env.now) {
             limits::report(excess, connection, self.server, self.stats, self.env.now);
             connection.client.fate = Fate::CloseNow;
         }

@@ -3,6 +3,7 @@
 //! Directives among the arguments are lines after the end of the file. Compat: the word after a
 //! directive's name is its value whatever it looks like (`--requirepass --x`), except that `--save`
 //! may stand without one; further words belong to it up to the next one that begins with `--`.
+//! Words between the file and the first `--` are a directive too.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -94,9 +95,14 @@ fn directive<'a>(name: &[u8], rest: &'a [Vec<u8>]) -> Result<(Line, &'a [Vec<u8>
             one_line(name)
         ),
     };
-    let text = name.strip_prefix(MARK).ok_or_else(unknown)?;
-    let mut words = split(text, &origin)?;
+    let is_bare = !name.starts_with(b"-");
+    let mut words = match name.strip_prefix(MARK) {
+        Some(text) => split(text, &origin)?,
+        None if is_bare => vec![name.to_vec()],
+        None => return Err(unknown()),
+    };
     let first_value = match words.len() {
+        _ if is_bare => 0,
         0 => return Err(unknown()),
         1 => usize::from(!(words[0].eq_ignore_ascii_case(b"save") && starts_directive(rest))),
         _ => 0, // Name and value in one argument: "--port 7000".

@@ -139,6 +139,38 @@ fn an_endless_query_is_closed() {
     });
 }
 
+/// As `info: stats: client input and output buffer limit disconnections` of the peers' suite.
+#[test]
+fn the_limits_count_whole_commands_and_replies_but_not_short_ones() {
+    with_workers(&["--client-query-buffer-limit", "1mb"], |server| {
+        let connect = || server.connect().unwrap();
+        let mut me = connect();
+        let stats = |me: &mut Client, field: &str| text(me, "INFO stats").contains(field);
+        let mut long = connect();
+        let value = "x".repeat(1 << 20);
+        long.send(&["SET", "k", &value]).unwrap();
+        assert!(is_closed(&mut long));
+        assert_eq!(text(&mut me, "EXISTS k"), "(integer) 0");
+        assert!(stats(&mut me, "client_query_buffer_limit_disconnections:1"));
+
+        let set = [
+            "CONFIG",
+            "SET",
+            "client-output-buffer-limit",
+            "normal 10 0 0",
+        ];
+        me.call(&set).expect("a reply");
+        assert_eq!(text(&mut me, &format!("SET k {}", &value[..100_000])), "OK");
+        let mut deaf = connect();
+        deaf.send(&["GET", "k"]).unwrap();
+        assert!(is_closed(&mut deaf));
+        assert!(stats(
+            &mut me,
+            "client_output_buffer_limit_disconnections:1"
+        ));
+    });
+}
+
 #[test]
 fn idle_clients_are_closed_and_busy_ones_are_not() {
     with_workers(&["--timeout", "1"], |server| {

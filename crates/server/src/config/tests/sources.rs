@@ -185,6 +185,28 @@ fn directives_on_the_command_line() {
     );
 }
 
+/// As the peers' suite has it: the first words after the file without `--`, quotes within a word.
+#[test]
+fn the_first_directive_after_the_file_needs_no_mark() {
+    let scratch = Scratch::new("bare");
+    let path = scratch.file("bare.conf", "port 7000\n");
+    let file = path.to_str().unwrap();
+    let quoted = ["--maxmemory '700mb'", "--maxmemory-policy 'volatile-lru'"];
+    let config = load_arguments(&[file, "loglevel", "verbose", quoted[0], quoted[1]]).unwrap();
+    assert_eq!(get(&config, "loglevel"), "verbose");
+    assert_eq!(get(&config, "maxmemory"), "734003200");
+    assert_eq!(get(&config, "maxmemory-policy"), "volatile-lru");
+    let error = |arguments: &[&str]| load_arguments(arguments).unwrap_err().to_string();
+    assert_eq!(
+        error(&[file, "port", "--loglevel", "debug"]),
+        "command line: 'port ': wrong number of arguments"
+    );
+    assert_eq!(
+        error(&[file, "-x", "1"]),
+        "command line: '-x' is not a directive: they begin with --"
+    );
+}
+
 #[test]
 fn the_command_line_names_the_sources() {
     let parse = |arguments: &[&str]| parse_arguments(arguments.iter().map(Into::into).collect());
