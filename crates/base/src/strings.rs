@@ -7,6 +7,13 @@ pub fn eq_ignore_case(a: &[u8], b: &[u8]) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
+/// The part of `bytes` before its first NUL. Error texts quote what clients sent so far and no
+/// further, as `printf` does.
+#[must_use]
+pub fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 /// Escapes that [`repr`] writes and [`split_args`] reads: the byte and the letter after the
 /// backslash.
 const ESCAPES: [(u8, u8); 5] = [

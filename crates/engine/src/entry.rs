@@ -409,14 +409,19 @@ impl Entry {
     pub fn encoding(&self) -> &'static str {
         match self.value() {
             Value::Int(_) => "int",
-            Value::Inline(bytes) if self.flags() & RAW == 0 => {
-                let deadline = if self.flags() & DEADLINE == 0 { 0 } else { 8 };
-                match bytes.len() + self.key().len() + deadline {
-                    ..=EMBEDDED_BYTES_MAX => "embstr",
-                    _ => "raw",
-                }
-            }
+            Value::Inline(_) if self.raw_with(self.flags() & DEADLINE != 0) == 0 => "embstr",
             Value::Inline(_) | Value::Shared(_) => "raw",
+        }
+    }
+
+    /// `RAW` if an inline value counts as raw, with or without a deadline beside it.
+    fn raw_with(&self, deadline: bool) -> u32 {
+        let shape = self.shape();
+        let bytes = shape.key_len + shape.value_len + if deadline { 8 } else { 0 };
+        if bytes <= EMBEDDED_BYTES_MAX {
+            shape.flags & RAW
+        } else {
+            RAW
         }
     }
 
@@ -494,7 +499,8 @@ impl Entry {
 
     fn rebuild(&mut self, deadline: Option<UnixMillis>) {
         let access = self.access();
-        let raw = self.flags() & RAW;
+        // Compat: a string that becomes raw with its deadline stays so without it.
+        let raw = self.raw_with(true);
         let shared = self.take_shared();
         let rebuilt = {
             let stored = match (shared, self.value()) {
@@ -513,7 +519,8 @@ impl Entry {
     pub fn with_key(&self, key: &[u8]) -> Entry {
         let stored = match self.value() {
             Value::Int(number) => Stored::Int(number),
-            Value::Inline(bytes) => Stored::Inline(bytes, self.flags() & RAW),
+            // Compat: what has become raw, by an edit or by a long key, stays so.
+            Value::Inline(bytes) => Stored::Inline(bytes, self.raw_with(self.deadline().is_some())),
             Value::Shared(shared) => Stored::Shared(Arc::clone(shared)),
         };
         Entry::build(key, stored, self.deadline(), self.access())

@@ -1,6 +1,7 @@
 //! Admission: the checks that stand between a command and its handler, in the order in which Redis
 //! makes them. A check sees the row, the client and the server, never the handler.
 
+use base::strings::until_nul;
 use engine::failure::Failure;
 use engine::spec::Flags;
 
@@ -121,10 +122,9 @@ fn unknown<'a>(
     }
 }
 
-/// Compat: a word is quoted up to its first NUL, as `printf` does.
+/// What is shown of a word, in at most so many bytes.
 fn quoted_part(word: &[u8], bytes_max: usize) -> &[u8] {
-    let word = &word[..word.len().min(bytes_max)];
-    word.split(|&byte| byte == 0).next().unwrap_or_default()
+    until_nul(&word[..word.len().min(bytes_max)])
 }
 
 fn quote_arguments<'a>(words: impl Iterator<Item = &'a [u8]>, text: &mut Vec<u8>) {

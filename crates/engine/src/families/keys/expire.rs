@@ -3,6 +3,7 @@
 
 use base::num::{append_i64, parse_i64};
 use base::strings::eq_ignore_case;
+use base::strings::until_nul;
 use base::time::UnixMillis;
 use resp::Reply;
 
@@ -143,7 +144,9 @@ impl Conditions {
         while let Some(word) = args.peek() {
             let known = |(name, _): &&(&str, u8)| eq_ignore_case(word, name.as_bytes());
             let Some((_, bit)) = CONDITIONS.iter().find(known) else {
-                args.fail(Failure::owned([b"ERR Unsupported option ", word].concat()));
+                args.fail(Failure::owned(
+                    [b"ERR Unsupported option ", until_nul(word)].concat(),
+                ));
                 break;
             };
             given |= bit;
