@@ -104,7 +104,7 @@ fn unknown<'a>(
     match missing {
         Missing::Command => {
             text.extend_from_slice(b"ERR unknown command '");
-            text.extend_from_slice(&name[..name.len().min(QUOTED_BYTES_MAX)]);
+            text.extend_from_slice(quoted_part(name, QUOTED_BYTES_MAX));
             text.extend_from_slice(b"', with args beginning with: ");
             quote_arguments(words, &mut text);
             Verdict::Refuse(None, Failure::owned(text))
@@ -112,7 +112,7 @@ fn unknown<'a>(
         Missing::Subcommand(container) => {
             let second = words.next().unwrap_or_default();
             text.extend_from_slice(b"ERR unknown subcommand '");
-            text.extend_from_slice(&second[..second.len().min(QUOTED_BYTES_MAX)]);
+            text.extend_from_slice(quoted_part(second, QUOTED_BYTES_MAX));
             text.extend_from_slice(b"'. Try ");
             text.extend(registry.row(container).name.to_ascii_uppercase().bytes());
             text.extend_from_slice(b" HELP.");
@@ -121,13 +121,19 @@ fn unknown<'a>(
     }
 }
 
+/// Compat: a word is quoted up to its first NUL, as `printf` does.
+fn quoted_part(word: &[u8], bytes_max: usize) -> &[u8] {
+    let word = &word[..word.len().min(bytes_max)];
+    word.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 fn quote_arguments<'a>(words: impl Iterator<Item = &'a [u8]>, text: &mut Vec<u8>) {
     let mut quoted = 0;
     for word in words {
         if quoted >= QUOTED_BYTES_MAX {
             break;
         }
-        let shown = &word[..word.len().min(QUOTED_BYTES_MAX - quoted)];
+        let shown = quoted_part(word, QUOTED_BYTES_MAX - quoted);
         text.push(b'\'');
         text.extend_from_slice(shown);
         text.extend_from_slice(b"' ");

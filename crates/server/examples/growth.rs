@@ -1,0 +1,63 @@
+//! The longest single insert while a database grows: no pause, however large the table is.
+//!
+//! `cargo run --release -p server --example growth -- [KEYS] [STRIPES]`, 10,000,000 and 1 by default.
+//! Prints a line of percentiles of single inserts, in microseconds. The machine's own pauses are in
+//! it: the largest of several runs' smallest maximum is the table's.
+
+use std::time::Instant;
+
+use base::hash::Seed;
+use base::ids::DbIndex;
+use engine::access::Recency;
+use engine::entry::NewValue;
+use engine::env::{Env, Limits};
+use engine::keyspace::Keyspace;
+use engine::tx::{Deadline, WriteTx};
+use server::allocator::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() {
+    let number = |at: usize, default: usize| {
+        std::env::args()
+            .nth(at)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(default)
+    };
+    let (keys, stripes) = (number(1, 10_000_000), number(2, 1));
+    let keyspace = Keyspace::new(stripes, 1, Seed::random());
+    let limits = Limits {
+        string_bytes_max: 1 << 29,
+        recency: Recency::Lru,
+    };
+    let env = Env::new(limits, 1);
+    let mut lease = keyspace.lease();
+    let mut nanos: Vec<u32> = Vec::with_capacity(keys);
+    let begin = Instant::now();
+    for at in 0..keys {
+        let name = format!("key:{at:012}");
+        let key = keyspace.key(name.as_bytes());
+        let start = Instant::now();
+        lease.cover(std::iter::once(key.hash));
+        WriteTx::new(&mut lease, &env, DbIndex::default()).put(
+            key,
+            NewValue::Bytes(&[b'x'; 64]),
+            Deadline::Clear,
+        );
+        nanos.push(start.elapsed().as_nanos() as u32);
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    nanos.sort_unstable();
+    let at = |share: f64| f64::from(nanos[((keys - 1) as f64 * share) as usize]) / 1000.0;
+    let mean = nanos.iter().map(|&nanos| f64::from(nanos)).sum::<f64>() / keys as f64 / 1000.0;
+    println!(
+        "{keys} inserts in {seconds:.1} s: mean {mean:.2} us, p50 {:.2}, p99 {:.2}, p99.9 {:.2}, \
+         p99.999 {:.1}, longest {:.1}",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(0.99999),
+        at(1.0)
+    );
+}
