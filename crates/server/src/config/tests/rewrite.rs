@@ -164,6 +164,6 @@ proptest! {
         }
         let config = Config::default();
         let rewritten = config.rewritten(&file, Extent::Changed);
-        prop_assert_eq!(config.rewritten(&rewritten), rewritten.clone());
+        prop_assert_eq!(config.rewritten(&rewritten, Extent::Changed), rewritten.clone());
     }
 }
