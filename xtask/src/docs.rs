@@ -185,6 +185,9 @@ fn remarks(rows: &[Row]) -> Result<Remarks, String> {
 fn failures(page: &mut String) -> Result<(), String> {
     page.push_str("\n## Tests of the peers' suite that do not pass\n");
     let table = table(FAILURES)?;
+    if let Some(about) = table.get("about").and_then(toml::Value::as_str) {
+        _ = writeln!(page, "\n{about}");
+    }
     let reasons = table
         .get("reason")
         .and_then(toml::Value::as_array)

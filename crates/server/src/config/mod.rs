@@ -29,7 +29,7 @@ pub use catalogue::PARAMS;
 use catalogue::{FILE_ONLY, RETIRED};
 pub use kinds::Fault;
 use params::{Apply, Change, Param, Standing};
-pub use rewrite::RewriteError;
+pub use rewrite::{Extent, RewriteError};
 use settings::{ClientPlace, Settings};
 pub use source::ConfigError;
 use source::{INCLUDE, Line, Origin, Sources};

@@ -49,9 +49,18 @@ impl fmt::Display for RewriteError {
 
 impl std::error::Error for RewriteError {}
 
+/// Which parameters that are not in the file are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Those that are not at their default.
+    Changed,
+    /// All of them, so that a test can see whether what is written can be read again.
+    All,
+}
+
 impl Config {
     /// Writes the configuration back into its file. Blocks on the disk.
-    pub fn rewrite(&self) -> Result<(), RewriteError> {
+    pub fn rewrite(&self, extent: Extent) -> Result<(), RewriteError> {
         let file = self.file().ok_or(RewriteError::NoFile)?;
         // A symbolic link stays one: what it points to is replaced.
         let path = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -59,11 +68,11 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             other => other.map_err(RewriteError::Io)?,
         };
-        replace_file(&path, &self.rewritten(&old)).map_err(RewriteError::Io)
+        replace_file(&path, &self.rewritten(&old, extent)).map_err(RewriteError::Io)
     }
 
     /// The new content of a file whose content was `old`.
-    pub(super) fn rewritten(&self, old: &[u8]) -> Vec<u8> {
+    pub(super) fn rewritten(&self, old: &[u8], extent: Extent) -> Vec<u8> {
         let mut lines: Vec<Vec<u8>> = Vec::new();
         // Of each parameter, the lines of the file that are its own and not used again yet.
         let mut own_lines: Vec<VecDeque<usize>> = vec![VecDeque::new(); PARAMS.len()];
@@ -84,7 +93,7 @@ impl Config {
             for (line, is_default) in self.lines_of(index, param) {
                 match own.pop_front() {
                     Some(position) => lines[position] = line,
-                    None if is_default => {}
+                    None if is_default && extent == Extent::Changed => {}
                     None => added.push(line),
                 }
             }

@@ -11,7 +11,7 @@ use resp::Reply;
 
 use crate::config::params::{Apply, Param};
 use crate::config::settings::Settings;
-use crate::config::{Config, Fault, io_text};
+use crate::config::{Config, Extent, Fault, io_text};
 use crate::descriptors::allow_clients;
 use crate::families::reply_help;
 use crate::logging;
@@ -189,8 +189,17 @@ fn rewrite(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     args.end()?;
+    rewrite_file(session, Extent::Changed, out)
+}
+
+/// Writes the configuration into its file; DEBUG can ask for more of it.
+pub(super) fn rewrite_file(
+    session: &Session<'_, '_>,
+    extent: Extent,
+    out: &mut Reply,
+) -> Result<(), Failure> {
     let config = session.server.config.lock();
-    config.rewrite().map_err(|error| {
+    config.rewrite(extent).map_err(|error| {
         warn!("CONFIG REWRITE failed: {error}");
         Failure::owned(format!("ERR {error}"))
     })?;

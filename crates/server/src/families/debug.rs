@@ -23,6 +23,7 @@ use engine::tx::{Deadline, ReadTx, WriteTx};
 use log::warn;
 use resp::Reply;
 
+use crate::config::Extent;
 use crate::families::reply_help;
 use crate::session::{ControlRun, Session};
 
@@ -50,6 +51,7 @@ const fn row(name: &'static str, words: (usize, usize), run: ControlRun) -> Subc
 }
 
 const SUBCOMMANDS: &[Subcommand] = &[
+    row("config-rewrite-force-all", (0, 0), rewrite_all),
     row("digest", (0, 0), digest::digest),
     row("digest-value", (0, usize::MAX), digest::digest_value),
     row("error", (1, 1), error),
@@ -66,6 +68,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    As CONFIG REWRITE, but write every parameter into the file.",
     "DIGEST",
     "    Sum up all data in 40 hexadecimal digits.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -122,6 +126,14 @@ const NAME_SHOWN_BYTES_MAX: usize = 128;
 fn help(_: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
     reply_help(HELP, out);
     Ok(())
+}
+
+fn rewrite_all(
+    session: &mut Session<'_, '_>,
+    _: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    super::config::rewrite_file(session, Extent::All, out)
 }
 
 fn error(_: &mut Session<'_, '_>, args: &mut Args<'_>, _: &mut Reply) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Extent;
 
 #[test]
 fn rewrite_keeps_the_file_and_changes_the_values() {
@@ -20,7 +21,7 @@ fn rewrite_keeps_the_file_and_changes_the_values() {
         &[("maxmemory", "300mb"), ("proto-max-bulk-len", "1048577")],
     )
     .unwrap();
-    config.rewrite().unwrap();
+    config.rewrite(Extent::Changed).unwrap();
     let expected = format!(
         "# my comment\nport 21420\nbind 127.0.0.1\n\nmaxmemory 300mb\nreplica-priority 50\n\
          timeout 2\n\nloglevel notice\nrequirepass \"a b\\x01\"\n\
@@ -31,7 +32,7 @@ fn rewrite_keeps_the_file_and_changes_the_values() {
         get(&config, "dir")
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
-    config.rewrite().unwrap();
+    config.rewrite(Extent::Changed).unwrap();
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
         expected,
@@ -57,7 +58,7 @@ fn rewrite_keeps_what_it_does_not_own_and_the_permissions() {
         "include other.conf\nnosuch 1\nlogfile \"\nuser x on\n",
     );
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    config.rewrite().unwrap();
+    config.rewrite(Extent::Changed).unwrap();
     let content = fs::read_to_string(&path).unwrap();
     assert!(
         content.starts_with("include other.conf\n# ??? nosuch 1\n# ??? logfile \"\nuser x on\n")
@@ -68,10 +69,27 @@ fn rewrite_keeps_what_it_does_not_own_and_the_permissions() {
         0o600
     );
     fs::remove_file(&path).unwrap();
-    config.rewrite().unwrap();
+    config.rewrite(Extent::Changed).unwrap();
     assert!(path.exists(), "a file that has gone is made again");
-    let error = Config::default().rewrite().unwrap_err().to_string();
+    let error = Config::default()
+        .rewrite(Extent::Changed)
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "The server is running without a config file");
+}
+
+/// As `introspection: CONFIG REWRITE sanity` of the peers' suite.
+#[test]
+fn what_is_written_of_all_parameters_can_be_read_again() {
+    let scratch = Scratch::new("rewrite-all");
+    let path = scratch.file("a.conf", "port 21421\nmaxmemory 100mb\n");
+    let load = || load_arguments(&[path.to_str().unwrap()]).unwrap();
+    let config = load();
+    config.rewrite(Extent::All).unwrap();
+    let content = fs::read_to_string(&path).unwrap();
+    assert!(content.starts_with("port 21421\nmaxmemory 100mb\n# Generated"));
+    assert!(content.contains("\ntimeout 0\n"), "{content}");
+    assert_eq!(differences(&load(), &config), []);
 }
 
 /// Values that are likely to be accepted by something, and bytes that are not.
@@ -118,8 +136,8 @@ proptest! {
             prop_assert_eq!(again.set(&[(name, &printed)], ClientPlace::Local), Ok(vec![]));
             prop_assert_eq!(differences(&again, &config), vec![]);
         }
-        let file = config.rewritten(b"# mine\nport 6379\n");
-        prop_assert_eq!(config.rewritten(&file), file.clone());
+        let file = config.rewritten(b"# mine\nport 6379\n", Extent::Changed);
+        prop_assert_eq!(config.rewritten(&file, Extent::Changed), file.clone());
         let mut reloaded = Config::default();
         for line in source::parse_text(&file).unwrap() {
             reloaded.apply_line(line).unwrap();
@@ -145,7 +163,7 @@ proptest! {
             prop_assert!(!error.to_string().contains('\n'), "{error}");
         }
         let config = Config::default();
-        let rewritten = config.rewritten(&file);
-        prop_assert_eq!(config.rewritten(&rewritten), rewritten.clone());
+        let rewritten = config.rewritten(&file, Extent::Changed);
+        prop_assert_eq!(config.rewritten(&rewritten, Extent::Changed), rewritten.clone());
     }
 }
