@@ -4,7 +4,7 @@
 //! The server is the real one but for its allocator: AddressSanitizer's, which counts nothing, so
 //! that `maxmemory` has no effect here. Every session begins with an empty data set instead.
 //!
-//! `cargo +nightly fuzz run session -- -dict=fuzz/session.dict -max_len=1024 -rss_limit_mb=2048`
+//! `cargo xtask fuzz`, which also writes a dictionary of commands and options for it.
 
 #![no_main]
 
@@ -117,8 +117,11 @@ fuzz_target!(|input: &[u8]| {
     // Replies are read while requests are sent: a server may stop reading from a client that does
     // not take its replies.
     let ended = thread::scope(|scope| {
-        scope.spawn(|| send(&client, stream, usize::from(cut).max(1)));
-        io::copy(&mut &client, &mut io::sink())
+        let sender = scope.spawn(|| send(&client, stream, usize::from(cut).max(1)));
+        let ended = io::copy(&mut &client, &mut io::sink());
+        // The scope alone would not wait until the thread's own memory is freed.
+        sender.join().expect("a panic ends the process");
+        ended
     });
     match ended {
         Ok(_) => {}

@@ -6,8 +6,10 @@
 mod bench;
 mod differential;
 mod docs;
+mod fuzz;
 mod inventory;
 mod peers;
+mod sanitize;
 mod server;
 mod shell;
 mod smoke;
@@ -37,6 +39,10 @@ enum Task {
     Tidy(tidy::Options),
     /// Write COMPATIBILITY.md anew.
     Docs,
+    /// Run the engine's tests under AddressSanitizer (needs nightly).
+    Sanitize,
+    /// Run the fuzz targets (needs nightly and cargo-fuzz).
+    Fuzz(fuzz::Options),
     /// Run every check there is; ends with `N passed, N failed`.
     Test(test::Options),
 }
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         Task::Differential(options) => differential::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Docs => docs::run(),
+        Task::Sanitize => sanitize::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Test(options) => test::run(&options),
     };
     match result {

@@ -11,6 +11,23 @@ pub(crate) fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// Nightly's cargo, or what to do to have it. Through rustup: the cargo that runs us knows no other
+/// toolchain than its own.
+pub(crate) fn nightly_cargo() -> Result<Command, String> {
+    let in_nightly = || {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["run", "nightly", "cargo"]);
+        rustup
+    };
+    match output(in_nightly().arg("--version")) {
+        Ok((true, _)) => Ok(in_nightly()),
+        Ok((false, _)) => Err("nightly is missing: rustup toolchain install nightly".to_owned()),
+        Err(why) => Err(format!(
+            "{why} (nightly is needed, which comes with rustup)"
+        )),
+    }
+}
+
 /// Runs a program in the repository's root; an error unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let status = command.current_dir(peers::root()).status();
