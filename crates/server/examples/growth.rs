@@ -1,8 +1,8 @@
 //! The longest single insert while a database grows: no pause, however large the table is.
 //!
-//! `cargo run --release -p server --example growth -- [KEYS] [STRIPES]`, 10,000,000 and 1 by default.
-//! Prints a line of percentiles of single inserts, in microseconds. The machine's own pauses are in
-//! it: the largest of several runs' smallest maximum is the table's.
+//! `cargo run --release -p server --example growth -- [KEYS] [STRIPES]`, 10,000,000 and 1 by
+//! default. Prints a line of percentiles of single inserts, in microseconds. The machine's own
+//! pauses are in it: the largest of several runs' smallest maximum is the table's.
 
 use std::time::Instant;
 

@@ -4,8 +4,9 @@
 //! The fields and their order are Redis 8.2.3's. How ours map: `io-thread` is the worker;
 //! `qbuf` and `qbuf-free` are the input buffer; `obl` are the unwritten reply bytes within the
 //! first
-//! 16 KiB ([`REPLY_BLOCK_BYTES`]), `omem` those beyond, `oll` how many blocks of that size they fill; `rbs` and `rbp` are
-//! the reply buffer. Fields of what a client cannot do yet show what an idle client shows.
+//! 16 KiB ([`REPLY_BLOCK_BYTES`]), `omem` those beyond, `oll` how many blocks of that size they
+//! fill; `rbs` and `rbp` are the reply buffer. Fields of what a client cannot do yet show what an
+//! idle client shows.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
