@@ -18,6 +18,9 @@ use engine::tx::Walk;
 /// Pieces of a reply given to one `writev`.
 const IO_SLICES: usize = 64;
 
+/// Bytes written to one client before it is others' turn.
+const FLUSH_BYTES_MAX: usize = 256 * 1024;
+
 /// A connected socket.
 pub enum Stream {
     /// TCP.
@@ -108,6 +111,8 @@ pub struct Connection {
     pub soft_limit: SoftLimit,
     /// The last read filled its buffer: there may be more, and no event will say so.
     pub readable: bool,
+    /// The last flush stopped for other clients' sake, not because the socket was full.
+    pub unfinished: bool,
     /// The peer has closed its side, but there may be bytes before that end.
     pub hung_up: bool,
     /// All that the peer will ever send is read.
@@ -132,6 +137,7 @@ impl Connection {
             waiting: Waiting::No,
             soft_limit: SoftLimit::default(),
             readable: false,
+            unfinished: false,
             hung_up: false,
             ended: false,
             queued: false,
@@ -167,13 +173,19 @@ impl Connection {
         self.parser = Parser::default();
     }
 
-    /// Writes what can be written now; returns the bytes written.
+    /// Writes what can be written now, up to [`FLUSH_BYTES_MAX`]; returns the bytes written. When
+    /// it stops there, `unfinished` says so: no event will.
     ///
     /// # Errors
     /// The connection is gone.
     pub fn flush(&mut self) -> io::Result<usize> {
         let mut total = 0;
+        self.unfinished = false;
         while !self.out.is_empty() {
+            if total >= FLUSH_BYTES_MAX {
+                self.unfinished = true;
+                break;
+            }
             let result = match self.out.contiguous() {
                 Some(bytes) => self.stream.write(bytes),
                 None => {

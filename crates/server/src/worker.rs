@@ -40,7 +40,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
 const INSPECTION: Duration = Duration::from_secs(1);
 /// Steps of long commands per round, so that other clients wait for at most so many.
-const WALK_STEPS_MAX: usize = 4;
+const WALK_STEPS_MAX: usize = 2;
 
 /// A worker's poll and mailbox, made before its thread so that all mailboxes are known to all.
 pub struct Seat {
@@ -350,6 +350,11 @@ impl<'k> Worker<'k> {
             connection.client.publish(&connection.out, self.env.now);
             let writing = &connection.client.card.writing;
             writing.store(!connection.out.is_empty(), Ordering::Relaxed);
+        }
+        if connection.unfinished && connection.client.fate != Fate::CloseNow {
+            connection.dirty = true;
+            connection.queued = true;
+            self.ready.push(id);
         }
         let written = connection.out.is_empty();
         let waits = !matches!(connection.waiting, Waiting::No);
