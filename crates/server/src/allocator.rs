@@ -38,12 +38,12 @@ thread_local! {
 /// jemalloc's options for this program, read once at its start.
 ///
 /// `background_thread`: pages that became free go back to the system from a thread of jemalloc's
-/// own, not from whichever worker happens to free the next block. `dirty_decay_ms`: freed segments of
-/// a growing table go back within half a second. `thp:always` was measured and left out: huge pages
-/// made random access up to a quarter cheaper in some runs and no cheaper in others, but one insert
-/// in 100,000 then waited about 9 ms for a huge page (`examples/growth.rs`). The build (workspace
-/// `Cargo.toml`) turns `cache_oblivious` off, which would give every block from 16 KiB on a page
-/// more than it needs.
+/// own, not from whichever worker happens to free the next block. `dirty_decay_ms`: freed segments
+/// of a growing table go back within half a second. `thp:always` was measured and left out: huge
+/// pages made random access up to a quarter cheaper in some runs and no cheaper in others, but one
+/// insert in 100,000 then waited about 9 ms for a huge page (`examples/growth.rs`). The build
+/// (workspace `Cargo.toml`) turns `cache_oblivious` off, which would give every block from 16 KiB
+/// on a page more than it needs.
 // SAFETY: jemalloc looks under this name for a pointer to a NUL-terminated text, and only reads it.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 #[used]
