@@ -19,7 +19,6 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -601,8 +600,8 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Keeps `ManuallyDrop` out of the picture: an entry is exactly one pointer, with a niche.
-const _: () = assert!(size_of::<Option<Entry>>() == 8 && size_of::<ManuallyDrop<Entry>>() == 8);
+/// An entry is exactly one pointer, with a niche: seven of them and their tags fill a bucket.
+const _: () = assert!(size_of::<Option<Entry>>() == 8);
 
 #[cfg(test)]
 mod tests;
