@@ -1,0 +1,1 @@
+//! Packed runs of elements: the body of Redis's listpack.

@@ -1,0 +1,1 @@
+//! Hash tables of byte strings with values and deadlines, for large sets and hashes.
