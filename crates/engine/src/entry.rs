@@ -15,8 +15,8 @@
 //!
 //! Invariants between calls: the allocation has `Shape::allocated` bytes, a jemalloc size class, so
 //! that a value may grow and shrink in place within its class; the parts that the header announces
-//! are initialised; a `KIND_SHARED` word is one owned `Arc<Vec<u8>>`, a `KIND_OBJECT` word one owned
-//! `Box<Object>`.
+//! are initialised; a `KIND_SHARED` word is one owned `Arc<Vec<u8>>`, a `KIND_OBJECT` word one
+//! owned `Box<Object>`.
 //!
 //! This is the only place in the engine that touches raw memory. Its tests run under
 //! AddressSanitizer (`cargo xtask sanitize`).
@@ -568,8 +568,8 @@ impl Entry {
         if kind != KIND_SHARED && kind != KIND_OBJECT {
             return None;
         }
-        // SAFETY: the word is what the kind says, and owned; turning the kind into INT (same layout)
-        // disowns it.
+        // SAFETY: the word is what the kind says, and owned; turning the kind into INT (same
+        // layout) disowns it.
         unsafe {
             let word = self.0.as_ptr().add(shape.word_offset());
             let large = if kind == KIND_SHARED {

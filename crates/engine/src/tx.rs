@@ -397,8 +397,8 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         self.lease.insert(self.db, key.hash, entry);
     }
 
-    /// Gives `edit` the string at `key` as a growable buffer; a missing key (or one of another type,
-    /// which the caller has ruled out) starts empty. Deadline
+    /// Gives `edit` the string at `key` as a growable buffer; a missing key (or one of another
+    /// type, which the caller has ruled out) starts empty. Deadline
     /// and access bits stay.
     pub fn edit_string(&mut self, key: Key<'_>, edit: impl FnOnce(&mut Vec<u8>)) {
         let live = find_live(self.lease, self.env, self.db, key).map(|(_, place)| place);

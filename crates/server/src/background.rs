@@ -1,8 +1,8 @@
 //! The background thread: frees what takes long to free, so that no worker and no lock waits for
 //! it.
 //!
-//! Workers send garbage (flushed tables, long strings, large collections) through a channel and forget it. Until it is
-//! freed it counts in `used_memory`, but not against `maxmemory`: see
+//! Workers send garbage (flushed tables, long strings, large collections) through a channel and
+//! forget it. Until it is freed it counts in `used_memory`, but not against `maxmemory`: see
 //! [`Background::pending_bytes`].
 //!
 //! FLUSHALL SYNC answers once the tables are unlinked, and frees them here like FLUSHALL ASYNC
