@@ -10,6 +10,7 @@ pub mod collection;
 pub mod hash;
 pub mod intset;
 pub mod list;
+pub mod lzf;
 pub mod packed;
 pub mod packing;
 pub mod set;
