@@ -128,19 +128,19 @@ impl Arena {
     }
 
     #[inline]
-    fn from(&self, offset: u16) -> &[u8] {
+    fn bytes(&self, offset: u16) -> &[u8] {
         let chunk = &self.chunks[usize::from(offset >> CHUNK_BITS)];
         &chunk[usize::from(offset) & (CHUNK_BYTES - 1)..]
     }
 
-    fn from_mut(&mut self, offset: u16) -> &mut [u8] {
+    fn bytes_mut(&mut self, offset: u16) -> &mut [u8] {
         let chunk = &mut self.chunks[usize::from(offset >> CHUNK_BITS)];
         &mut chunk[usize::from(offset) & (CHUNK_BYTES - 1)..]
     }
 
     /// Where the entry begins, for a prefetch.
     pub(super) fn address(&self, offset: u16) -> *const u8 {
-        self.from(offset).as_ptr()
+        self.bytes(offset).as_ptr()
     }
 
     fn outside(&self, index: usize) -> &Arc<Vec<u8>> {
@@ -162,7 +162,7 @@ impl Arena {
     /// Whether the entry has this key.
     #[inline]
     pub(super) fn key_is(&self, offset: u16, key: &[u8]) -> bool {
-        match short_key_is(self.from(offset), key) {
+        match short_key_is(self.bytes(offset), key) {
             Some(is) => is,
             None => self.at(offset).key == key,
         }
@@ -171,7 +171,7 @@ impl Arena {
     /// The entry.
     #[inline]
     pub(super) fn at(&self, offset: u16) -> Entry<'_> {
-        let bytes = self.from(offset);
+        let bytes = self.bytes(offset);
         self.entry(bytes, &Layout::of(bytes))
     }
 
@@ -201,7 +201,7 @@ impl Arena {
     /// The hash of an entry's key: `of` computes it unless it is at hand.
     #[inline]
     pub(super) fn hash(&self, offset: u16, of: impl FnOnce(&[u8]) -> u64) -> u64 {
-        let bytes = self.from(offset);
+        let bytes = self.bytes(offset);
         let layout = Layout::of(bytes);
         if layout.key.outside {
             layout.outside_hash(bytes)
@@ -284,11 +284,11 @@ impl Arena {
 
     /// Makes an entry filler. Its parts outside are dropped.
     pub(super) fn kill(&mut self, offset: u16) {
-        let bytes = self.from(offset);
+        let bytes = self.bytes(offset);
         let layout = Layout::of(bytes);
         let parts = [Some(layout.key), layout.value];
         for part in parts.into_iter().flatten().filter(|part| part.outside) {
-            let index = word(self.from(offset), part.at);
+            let index = word(self.bytes(offset), part.at);
             self.release(index);
         }
         self.fill(offset, 0, layout.size);
@@ -298,38 +298,38 @@ impl Arena {
     fn fill(&mut self, offset: u16, skip: usize, size: usize) {
         self.dead += size as u32;
         if size > 0 {
-            write_filler(&mut self.from_mut(offset)[skip..], size);
+            write_filler(&mut self.bytes_mut(offset)[skip..], size);
         }
     }
 
     /// Moves an entry to the end of `to`, where there must be room, and returns its offset there.
     /// What is here is of no use afterwards.
     pub(super) fn transfer(&mut self, offset: u16, to: &mut Arena) -> u16 {
-        let layout = Layout::of(self.from(offset));
+        let layout = Layout::of(self.bytes(offset));
         // Invariant: the callers' arenas get what one held, in the same order, or (when merging)
         // much less than an arena holds; leaving entries out cannot make the others need more
         // chunks.
         let new = to.room(layout.size).expect("no more than fitted before");
-        to.chunks[usize::from(to.last)].extend_from_slice(&self.from(offset)[..layout.size]);
+        to.chunks[usize::from(to.last)].extend_from_slice(&self.bytes(offset)[..layout.size]);
         let parts = [Some(layout.key), layout.value];
         for part in parts.into_iter().flatten().filter(|part| part.outside) {
-            let index = word(self.from(offset), part.at);
+            let index = word(self.bytes(offset), part.at);
             let index = to.put(self.release(index));
-            to.from_mut(new)[part.at..part.at + 2].copy_from_slice(&index.to_le_bytes());
+            to.bytes_mut(new)[part.at..part.at + 2].copy_from_slice(&index.to_le_bytes());
         }
         new
     }
 
     /// Makes a change where the entry is, if there is room for it; if not, nothing changes.
     pub(super) fn change(&mut self, offset: u16, change: Change<'_>) -> bool {
-        let layout = Layout::of(self.from(offset));
+        let layout = Layout::of(self.bytes(offset));
         match change {
             Change::Value(value) => self.replace_value(offset, &layout, value),
             Change::Deadline(deadline) => {
                 let (Some(at), Some(deadline)) = (layout.deadline, deadline) else {
                     return layout.deadline.is_none() && deadline.is_none();
                 };
-                self.from_mut(offset)[at..at + 8].copy_from_slice(&deadline.0.to_le_bytes());
+                self.bytes_mut(offset)[at..at + 8].copy_from_slice(&deadline.0.to_le_bytes());
                 true
             }
         }
@@ -341,14 +341,14 @@ impl Arena {
         };
         if old.outside || value.len() > INLINE_MAX {
             if old.outside && value.len() > INLINE_MAX {
-                self.release(word(self.from(offset), old.at));
+                self.release(word(self.bytes(offset), old.at));
                 let index = self.keep(value);
-                self.from_mut(offset)[old.at..old.at + 2].copy_from_slice(&index.to_le_bytes());
+                self.bytes_mut(offset)[old.at..old.at + 2].copy_from_slice(&index.to_le_bytes());
             }
             return old.outside && value.len() > INLINE_MAX;
         }
         // Filler behind it may be used up.
-        let bytes = self.from(offset);
+        let bytes = self.bytes(offset);
         let mut room = old.length;
         while room < value.len() {
             match bytes.get(old.at + room) {
@@ -356,7 +356,7 @@ impl Arena {
                 _ => return false,
             }
         }
-        let bytes = self.from_mut(offset);
+        let bytes = self.bytes_mut(offset);
         if !set_value_length(bytes, old.at, old.length, value.len()) {
             return false;
         }
@@ -369,7 +369,7 @@ impl Arena {
     /// Writes an entry anew behind the last, with a change, and returns its offset; `None` if there
     /// is no room for that.
     pub(super) fn rewrite(&mut self, offset: u16, change: Change<'_>) -> Option<u16> {
-        let bytes = self.from(offset);
+        let bytes = self.bytes(offset);
         let (head, layout) = (bytes[0], Layout::of(bytes));
         let deadline = match change {
             Change::Deadline(deadline) => deadline,
@@ -390,7 +390,7 @@ impl Arena {
             Change::Deadline(_) => self.copy_to_end(offset, layout.after_key(), value_bytes),
             Change::Value(value) => {
                 if let Some(old) = layout.value.filter(|old| old.outside) {
-                    self.release(word(self.from(offset), old.at));
+                    self.release(word(self.bytes(offset), old.at));
                 }
                 let value = self.stored(value);
                 write_value(&mut self.chunks[last], value);

@@ -1,7 +1,8 @@
 //! Going through a table: everything, scan positions, random entries, expired entries.
 //!
 //! A scan position is a prefix of the spread hash. Homes are ordered by hash and only by the bits
-//! of a position, so "everything below has been visited" stays true however buckets change meanwhile.
+//! of a position, so "everything below has been visited" stays true however buckets change
+//! meanwhile.
 
 use base::rng::Rng;
 use base::time::UnixMillis;
