@@ -15,6 +15,7 @@ pub mod expire;
 pub mod failure;
 pub mod families;
 pub mod keyspace;
+mod popcount;
 mod prefetch;
 pub mod spec;
 pub mod table;

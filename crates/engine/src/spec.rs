@@ -197,6 +197,12 @@ pub enum Group {
     Generic,
     /// Strings.
     String,
+    /// Strings as bits.
+    Bitmap,
+    /// Counting distinct elements by estimate.
+    HyperLogLog,
+    /// Sparse arrays.
+    Array,
     /// The connection itself.
     Connection,
     /// The server.
@@ -209,6 +215,9 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
+            Group::Array => "array",
             Group::Connection => "connection",
             Group::Server => "server",
         }
@@ -219,6 +228,9 @@ impl Group {
         match self {
             Group::Generic => Some("keyspace"),
             Group::String => Some("string"),
+            Group::Bitmap => Some("bitmap"),
+            Group::HyperLogLog => Some("hyperloglog"),
+            Group::Array => Some("array"),
             Group::Connection => Some("connection"),
             Group::Server => None,
         }

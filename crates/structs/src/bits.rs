@@ -4,6 +4,8 @@
 //! string counts as zeros. Loops are written so that the compiler turns them into vector code: one
 //! operation on whole slices, no branch inside.
 
+use std::ops::RangeInclusive;
+
 /// How BITOP combines its sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combination {
@@ -125,13 +127,18 @@ pub fn mask(bit: u64) -> u8 {
     0x80 >> (bit % 8)
 }
 
-/// Number of set bits, without any instruction beyond the baseline's. The engine has a faster twin
-/// for long strings.
+/// Number of set bits. Always inlined, so that the engine can compile it for processors that count
+/// faster than the baseline's.
+#[inline(always)]
 #[must_use]
 pub fn count(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let sum = |sum: u64, word: &[u8; 8]| sum + u64::from(u64::from_le_bytes(*word).count_ones());
-    words.iter().fold(0, sum) + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
+    words.iter().fold(0, sum)
+        + rest
+            .iter()
+            .map(|byte| u64::from(byte.count_ones()))
+            .sum::<u64>()
 }
 
 /// Bytes that are looked through without a branch.
@@ -142,13 +149,59 @@ const SKIP_BYTES: usize = 64;
 pub fn position(bytes: &[u8], wanted: bool) -> Option<u64> {
     let dull = if wanted { 0 } else { 0xff };
     let (blocks, _) = bytes.as_chunks::<SKIP_BYTES>();
-    let is_dull = |block: &&[u8; SKIP_BYTES]| {
-        block.iter().fold(0, |other, byte| other | (byte ^ dull)) == 0
-    };
+    let is_dull =
+        |block: &&[u8; SKIP_BYTES]| block.iter().fold(0, |other, byte| other | (byte ^ dull)) == 0;
     let skipped = blocks.iter().take_while(is_dull).count() * SKIP_BYTES;
     let byte = skipped + bytes[skipped..].iter().position(|&byte| byte != dull)?;
     let bit = (bytes[byte] ^ dull).leading_zeros();
     Some(byte as u64 * 8 + u64::from(bit))
+}
+
+/// Index of the first bit that is `wanted` among those of `within`, which lies inside `bytes`.
+#[must_use]
+pub fn position_within(bytes: &[u8], within: RangeInclusive<u64>, wanted: bool) -> Option<u64> {
+    let (first, last) = ((within.start() / 8) as usize, (within.end() / 8) as usize);
+    // An edge byte with what lies outside turned into what is not looked for.
+    let edge = |at: usize| {
+        let outside = outside(&within, at as u64);
+        if wanted {
+            bytes[at] & !outside
+        } else {
+            bytes[at] | outside
+        }
+    };
+    let found_in = |at: usize, bytes: &[u8]| Some(at as u64 * 8 + position(bytes, wanted)?);
+    found_in(first, &[edge(first)])
+        .or_else(|| found_in(first + 1, bytes.get(first + 1..last)?))
+        .or_else(|| found_in(last, &[edge(last)]))
+}
+
+/// Number of set bits in the edge bytes of `within` that are not in `within`, which lies inside
+/// `bytes`: what a count of its bytes has too many.
+#[must_use]
+pub fn count_outside(bytes: &[u8], within: &RangeInclusive<u64>) -> u64 {
+    let (first, last) = (within.start() / 8, within.end() / 8);
+    let extra = |at: u64| u64::from((bytes[at as usize] & outside(within, at)).count_ones());
+    if first == last {
+        extra(first)
+    } else {
+        extra(first) + extra(last)
+    }
+}
+
+/// The bits of byte `at` that are not in `within`.
+fn outside(within: &RangeInclusive<u64>, at: u64) -> u8 {
+    let before = if at == within.start() / 8 {
+        !(0xff >> (within.start() % 8))
+    } else {
+        0
+    };
+    let after = if at == within.end() / 8 {
+        !(0xff_u8 << (7 - within.end() % 8))
+    } else {
+        0
+    };
+    before | after
 }
 
 /// Bytes that a field of 64 bits may touch.
@@ -186,7 +239,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn bit_of(bytes: &[u8], bit: usize) -> bool {
-        bytes.get(bit / 8).is_some_and(|byte| byte >> (7 - bit % 8) & 1 == 1)
+        bytes
+            .get(bit / 8)
+            .is_some_and(|byte| byte >> (7 - bit % 8) & 1 == 1)
     }
 
     /// The definition, bit by bit.
@@ -221,13 +276,19 @@ mod tests {
         assert_eq!(result.len(), len, "{how:?}");
         for bit in 0..len * 8 {
             let has: Vec<bool> = sources.iter().map(|source| bit_of(source, bit)).collect();
-            assert_eq!(bit_of(&result, bit), combined(how, &has), "{how:?}, bit {bit}");
+            assert_eq!(
+                bit_of(&result, bit),
+                combined(how, &has),
+                "{how:?}, bit {bit}"
+            );
         }
     }
 
     #[test]
     fn blocks_join_without_seam() {
-        let long: Vec<u8> = (0..BLOCK_BYTES * 2 + 3).map(|at| (at * 7 / 3) as u8).collect();
+        let long: Vec<u8> = (0..BLOCK_BYTES * 2 + 3)
+            .map(|at| (at * 7 / 3) as u8)
+            .collect();
         let other: Vec<u8> = (0..BLOCK_BYTES + 1).map(|at| (at * 5) as u8).collect();
         for how in ALL {
             check(how, &[&long, &other, &long[..10]]);
@@ -260,6 +321,20 @@ mod tests {
             }
             prop_assert!(!is_set(&bytes, bits.len() as u64));
             prop_assert!(!is_set(&bytes, u64::MAX));
+        }
+
+        #[test]
+        fn ranges_of_bits(bytes in prop::collection::vec(
+            prop_oneof![Just(0_u8), Just(255), any::<u8>()], 1..12), a: u64, b: u64) {
+            let bits = bytes.len() as u64 * 8;
+            let within = (a % bits).min(b % bits)..=(a % bits).max(b % bits);
+            let (first, last) = ((within.start() / 8) as usize, (within.end() / 8) as usize);
+            let counted = within.clone().filter(|&bit| is_set(&bytes, bit)).count() as u64;
+            prop_assert_eq!(count(&bytes[first..=last]) - count_outside(&bytes, &within), counted);
+            for wanted in [false, true] {
+                let expected = within.clone().find(|&bit| is_set(&bytes, bit) == wanted);
+                prop_assert_eq!(position_within(&bytes, within.clone(), wanted), expected);
+            }
         }
 
         #[test]

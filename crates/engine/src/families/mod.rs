@@ -2,9 +2,10 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod bitmap;
 mod expiry;
 mod keys;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS, bitmap::COMMANDS];
