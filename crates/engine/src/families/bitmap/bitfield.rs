@@ -21,7 +21,7 @@ use super::{BAD_OFFSET, bit_offset};
 enum Overflow {
     /// Its low bits are kept.
     Wrap,
-    /// The nearest number that fits is taken.
+    /// The nearest number that fits is taken; see [`Operation::saturated`].
     Saturate,
     /// Nothing is changed, and nil answered.
     Fail,
@@ -196,15 +196,14 @@ impl Field {
         }
     }
 
-    /// The nearest number that fits.
-    fn clamp(self, number: i128) -> i64 {
-        let (low, high) = if self.signed {
+    /// The least and the largest number that fit.
+    fn bounds(self) -> (i128, i128) {
+        if self.signed {
             let half = 1 << (self.width - 1);
             (-half, half - 1)
         } else {
             (0, (1 << self.width) - 1)
-        };
-        number.clamp(low, high) as i64
+        }
     }
 }
 
@@ -219,11 +218,11 @@ impl Operation {
             Action::Set(number) => i128::from(number),
             Action::Increment(by) => i128::from(old) + i128::from(by),
         };
-        let nearest = self.field.clamp(wanted);
+        let (low, high) = self.field.bounds();
         let new = match self.overflow {
-            _ if i128::from(nearest) == wanted => nearest,
+            _ if (low..=high).contains(&wanted) => wanted as i64,
             Overflow::Wrap => self.field.number(wanted as u64),
-            Overflow::Saturate => nearest,
+            Overflow::Saturate => self.saturated(wanted),
             Overflow::Fail => return None,
         };
         *changes += usize::from(new != old);
@@ -232,6 +231,20 @@ impl Operation {
             Action::Get | Action::Set(_) => old,
             Action::Increment(_) => new,
         })
+    }
+
+    /// The number that saturation makes of one that does not fit.
+    ///
+    /// Compat: a number to be set in a signed field, so low that its distance to the field's
+    /// largest does not fit 64 bits, becomes the largest (`SET i8 0 -9223372036854775808`).
+    fn saturated(&self, wanted: i128) -> i64 {
+        let (low, high) = self.field.bounds();
+        let wraps = matches!(self.action, Action::Set(_)) && high - wanted > i128::from(i64::MAX);
+        if wanted > high || wraps {
+            high as i64
+        } else {
+            low as i64
+        }
     }
 }
 
