@@ -5,7 +5,7 @@ use resp::Reply;
 use structs::bits::{self, Combination};
 
 use crate::args::Args;
-use crate::entry::{INLINE_BYTES_MAX, NewValue, Value};
+use crate::entry::{INLINE_BYTES_MAX, NewValue, Text};
 use crate::failure::Failure;
 use crate::tx::{Deadline, Effect, WriteTx};
 
@@ -38,7 +38,7 @@ pub(super) fn bitop(
     args.end()?;
     let sources: Vec<&[u8]> = values
         .iter_mut()
-        .map(|(value, digits)| value.map_or(&b""[..], |value| Value::bytes(value, digits)))
+        .map(|(value, digits)| value.map_or(&b""[..], |value| Text::bytes(value, digits)))
         .collect();
     let result = bits::combine(how, &sources);
     out.int(result.len() as i64);
