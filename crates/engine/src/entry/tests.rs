@@ -160,7 +160,7 @@ fn change(rng: &mut Rng, entry: &mut Entry, model: &mut Model) {
             model.access = rng.below(1 << 24) as u32;
             entry.set_access(model.access);
         }
-        4..7 if model.kind != Type::String => {}
+        4..8 if model.kind != Type::String => {}
         4 => {
             let len = length(rng);
             let tail = bytes(rng, len.min(100));
