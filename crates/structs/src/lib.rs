@@ -9,6 +9,7 @@
 pub mod bits;
 pub mod collection;
 pub mod hash;
+pub mod hll;
 pub mod intset;
 pub mod list;
 pub mod packed;
