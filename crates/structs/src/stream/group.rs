@@ -22,10 +22,19 @@ pub struct ConsumerId(u32);
 pub struct Pending {
     /// Who got it; `None` after XNACK.
     pub owner: Option<ConsumerId>,
-    /// When, in milliseconds since 1970.
-    pub delivered_ms: i64,
     /// How often.
     pub deliveries: u64,
+    /// When, in milliseconds since 1970; of those without owner, their turn: negative numbers, so
+    /// that they come first.
+    turn: i64,
+}
+
+impl Pending {
+    /// When it was delivered, in milliseconds since 1970; 0 if nobody owns it.
+    #[must_use]
+    pub fn delivered_ms(&self) -> i64 {
+        self.turn.max(0)
+    }
 }
 
 /// A consumer of a group.
@@ -65,9 +74,11 @@ pub struct Group {
     consumers: Vec<Option<Consumer>>,
     /// The consumers in use, by name.
     order: Vec<ConsumerId>,
-    by_time: Option<BTreeSet<(i64, StreamId)>>,
+    by_turn: Option<BTreeSet<(i64, StreamId)>>,
     /// Pending entries without owner.
     unowned: usize,
+    /// How often an entry was released.
+    releases: i64,
 }
 
 impl Group {
@@ -81,8 +92,9 @@ impl Group {
             pending: BTreeMap::new(),
             consumers: Vec::new(),
             order: Vec::new(),
-            by_time: None,
+            by_turn: None,
             unowned: 0,
+            releases: 0,
         }
     }
 
@@ -166,7 +178,7 @@ impl Group {
         let consumer = self.consumers[id.0 as usize].take()?;
         for entry in &consumer.pending {
             if let Some(pending) = self.pending.remove(entry) {
-                self.forget_time(*entry, pending.delivered_ms);
+                self.forget_turn(*entry, pending.turn);
             }
         }
         Some(consumer.pending.len())
@@ -176,8 +188,8 @@ impl Group {
     pub fn assign(&mut self, entry: StreamId, owner: ConsumerId, delivered_ms: i64, count: u64) {
         let pending = Pending {
             owner: Some(owner),
-            delivered_ms,
             deliveries: count,
+            turn: delivered_ms.max(0),
         };
         let old = self.put(entry, pending);
         if old.and_then(|old| old.owner) != Some(owner) {
@@ -185,13 +197,14 @@ impl Group {
         }
     }
 
-    /// Makes `entry` a pending entry that nobody owns and that was delivered long ago.
+    /// Makes `entry` a pending entry that nobody owns; the last of those.
     pub fn release(&mut self, entry: StreamId, count: u64) {
         let pending = Pending {
             owner: None,
-            delivered_ms: 0,
             deliveries: count,
+            turn: i64::MIN + self.releases,
         };
+        self.releases += 1;
         self.put(entry, pending);
         self.unowned += 1;
     }
@@ -201,12 +214,12 @@ impl Group {
         let Some(pending) = self.pending.get_mut(&entry) else {
             return;
         };
-        let before = pending.delivered_ms;
-        pending.delivered_ms = now_ms;
+        let before = pending.turn;
+        pending.turn = now_ms;
         pending.deliveries = pending.deliveries.saturating_add(1);
-        if let Some(by_time) = &mut self.by_time {
-            by_time.remove(&(before, entry));
-            by_time.insert((now_ms, entry));
+        if let Some(by_turn) = &mut self.by_turn {
+            by_turn.remove(&(before, entry));
+            by_turn.insert((now_ms, entry));
         }
     }
 
@@ -216,10 +229,10 @@ impl Group {
         let old = self.pending.insert(entry, pending);
         if let Some(old) = old {
             self.disown(entry, old, pending.owner);
-            self.forget_time(entry, old.delivered_ms);
+            self.forget_turn(entry, old.turn);
         }
-        if let Some(by_time) = &mut self.by_time {
-            by_time.insert((pending.delivered_ms, entry));
+        if let Some(by_turn) = &mut self.by_turn {
+            by_turn.insert((pending.turn, entry));
         }
         old
     }
@@ -235,9 +248,9 @@ impl Group {
         }
     }
 
-    fn forget_time(&mut self, entry: StreamId, delivered_ms: i64) {
-        if let Some(by_time) = &mut self.by_time {
-            by_time.remove(&(delivered_ms, entry));
+    fn forget_turn(&mut self, entry: StreamId, turn: i64) {
+        if let Some(by_turn) = &mut self.by_turn {
+            by_turn.remove(&(turn, entry));
         }
     }
 
@@ -247,19 +260,19 @@ impl Group {
             return false;
         };
         self.disown(entry, pending, None);
-        self.forget_time(entry, pending.delivered_ms);
+        self.forget_turn(entry, pending.turn);
         true
     }
 
-    /// The pending entries delivered at `latest_ms` or before, longest ago first. The first call
-    /// makes an index: O(pending entries).
+    /// The pending entries delivered at `latest_ms` or before, longest ago first, and before them
+    /// those that nobody owns. The first call makes an index: O(pending entries).
     pub fn idle_since(&mut self, latest_ms: i64) -> impl Iterator<Item = StreamId> {
         let pending = &self.pending;
-        let by_time = self.by_time.get_or_insert_with(|| {
-            let times = pending.iter().map(|(&id, it)| (it.delivered_ms, id));
+        let by_turn = self.by_turn.get_or_insert_with(|| {
+            let times = pending.iter().map(|(&id, it)| (it.turn, id));
             times.collect()
         });
-        by_time
+        by_turn
             .range(..=(latest_ms, StreamId::MAX))
             .map(|&(_, entry)| entry)
     }
@@ -304,7 +317,7 @@ impl Group {
         let time = size_of::<(i64, StreamId)>();
         self.name.len()
             + tree(self.pending.len(), pair + size_of::<StreamId>())
-            + self.by_time.as_ref().map_or(0, |it| tree(it.len(), time))
+            + self.by_turn.as_ref().map_or(0, |it| tree(it.len(), time))
             + self.consumers.capacity() * size_of::<Option<Consumer>>()
             + consumers
     }
@@ -322,9 +335,9 @@ impl Group {
         }
         let owned: usize = self.consumers().map(|it| it.pending.len()).sum();
         assert_eq!(owned + self.unowned, self.pending.len());
-        if let Some(by_time) = &self.by_time {
-            let times = self.pending.iter().map(|(&id, it)| (it.delivered_ms, id));
-            assert_eq!(*by_time, times.collect::<BTreeSet<_>>());
+        if let Some(by_turn) = &self.by_turn {
+            let times = self.pending.iter().map(|(&id, it)| (it.turn, id));
+            assert_eq!(*by_turn, times.collect::<BTreeSet<_>>());
         }
     }
 }

@@ -279,7 +279,7 @@ impl Bench {
                 let idle: Vec<StreamId> = it.idle_since(now - 5).collect();
                 assert!(
                     idle.iter()
-                        .all(|id| it.pending()[id].delivered_ms <= now - 5)
+                        .all(|id| it.pending()[id].delivered_ms() <= now - 5)
                 );
                 it.deliver_again(id, now + 1);
             }
