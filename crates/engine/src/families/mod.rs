@@ -2,10 +2,17 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod bitmap;
 mod expiry;
 mod keys;
 mod list;
+mod scanning;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, list::COMMANDS, keys::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[
+    string::COMMANDS,
+    list::COMMANDS,
+    keys::COMMANDS,
+    bitmap::COMMANDS,
+];
