@@ -109,6 +109,14 @@ impl<'a> Args<'a> {
         Member::new(self.bytes(), &packing.seed)
     }
 
+    /// The command's last key: the one that an option names.
+    pub fn last_key(&self) -> Option<Key<'a>> {
+        self.keys.last().map(|key| Key {
+            bytes: self.word(key.word as usize),
+            hash: key.hash,
+        })
+    }
+
     /// The command's keys, in order.
     pub fn keys(&self) -> &'a [KeyWord] {
         self.keys

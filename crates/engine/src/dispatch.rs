@@ -37,7 +37,10 @@ pub enum Outcome {
 /// Runs one command under the lease it needs and writes its reply.
 pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
     match call.run {
-        DataRun::Read(_) | DataRun::Write(_) => {
+        DataRun::ReadWide(_, wide) | DataRun::WriteWide(_, wide) if wide(&call.args) => {
+            lease.cover_all();
+        }
+        DataRun::Read(_) | DataRun::Write(_) | DataRun::ReadWide(..) | DataRun::WriteWide(..) => {
             lease.cover(call.args.keys().iter().map(|key| key.hash));
         }
         DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
@@ -57,12 +60,13 @@ pub fn execute_leased(
     let start = out.mark();
     let args = &mut call.args;
     let result = match call.run {
-        DataRun::Read(run) => {
+        DataRun::Read(run) | DataRun::ReadWide(run, _) => {
             run(&ReadTx::new(lease, env, call.db), args, out).map(|()| Effect::NOTHING)
         }
-        DataRun::Write(run) | DataRun::ReadAll(run) | DataRun::WriteAll(run) => {
-            run(&mut WriteTx::new(lease, env, call.db), args, out)
-        }
+        DataRun::Write(run)
+        | DataRun::WriteWide(run, _)
+        | DataRun::ReadAll(run)
+        | DataRun::WriteAll(run) => run(&mut WriteTx::new(lease, env, call.db), args, out),
         DataRun::Walk(run) => match run(env, args) {
             Ok(mut walk) => {
                 return match walk.step(&mut WalkTx::new(lease, env, call.db), out) {

@@ -73,6 +73,16 @@ pub enum DataRun {
     Read(fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>),
     /// May change its keys.
     Write(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
+    /// Like `Read`, but leases every stripe if the words ask for it (SORT_RO with patterns).
+    ReadWide(
+        fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>,
+        fn(&Args<'_>) -> bool,
+    ),
+    /// Like `Write`, but leases every stripe if the words ask for it (SORT with patterns).
+    WriteWide(
+        fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>,
+        fn(&Args<'_>) -> bool,
+    ),
     /// Leases every stripe and changes nothing (RANDOMKEY).
     ReadAll(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
     /// Leases every stripe (FLUSHALL, SWAPDB).
@@ -86,7 +96,10 @@ pub enum DataRun {
 impl DataRun {
     /// Whether the command may change data.
     pub fn writes(self) -> bool {
-        matches!(self, DataRun::Write(_) | DataRun::WriteAll(_))
+        matches!(
+            self,
+            DataRun::Write(_) | DataRun::WriteWide(..) | DataRun::WriteAll(_)
+        )
     }
 
     /// Whether the command looks at data without changing any.
@@ -282,7 +295,13 @@ pub enum Begin {
     Index(i16),
     /// After this word, searched from a position on (negative: from the end backwards).
     Keyword(&'static str, i16),
+    /// Where this function says, given the number of words and the words; clients are told that it
+    /// is unknown.
+    Unknown(FindKey),
 }
+
+/// The index of the word where a key spec starts, if it applies.
+pub type FindKey = for<'a> fn(usize, &dyn Fn(usize) -> &'a [u8]) -> Option<usize>;
 
 /// Which words are keys, from the start of a key spec.
 #[derive(Clone, Copy, Debug)]
@@ -306,6 +325,8 @@ pub enum Find {
         /// Distance between keys.
         step: i16,
     },
+    /// The one where the spec starts; clients are told that it is unknown.
+    Unknown,
 }
 
 impl KeySpec {
@@ -350,6 +371,7 @@ impl KeySpec {
         let start = match self.begin {
             Begin::Index(at) => i64::from(at),
             Begin::Keyword(keyword, from) => find_keyword(keyword, from, count, &word)? + 1,
+            Begin::Unknown(find) => find(count as usize, &word)? as i64,
         };
         let (first, last, step) = match self.find {
             Find::Range { last, step, limit } => {
@@ -367,6 +389,7 @@ impl KeySpec {
                 let first = start + i64::from(first);
                 (first, first + (number - 1) * i64::from(step), step)
             }
+            Find::Unknown => (start, start, 1),
         };
         if first < 1 || last < first || last >= count || step < 1 {
             return None;

@@ -7,6 +7,7 @@ mod expiry;
 mod keys;
 mod list;
 mod scanning;
+mod sort;
 mod string;
 
 /// Every data command.
@@ -14,5 +15,6 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     string::COMMANDS,
     list::COMMANDS,
     keys::COMMANDS,
+    sort::COMMANDS,
     bitmap::COMMANDS,
 ];
