@@ -208,6 +208,8 @@ impl Flags {
 pub enum Group {
     /// Keys of any type.
     Generic,
+    /// Documented as generic, but only for certain types (SORT).
+    GenericOfTypes,
     /// Strings.
     String,
     /// Lists.
@@ -238,7 +240,7 @@ impl Group {
     /// The name in COMMAND DOCS.
     pub fn name(self) -> &'static str {
         match self {
-            Group::Generic => "generic",
+            Group::Generic | Group::GenericOfTypes => "generic",
             Group::String => "string",
             Group::List => "list",
             Group::Set => "set",
@@ -269,7 +271,7 @@ impl Group {
             Group::Geo => Some("geo"),
             Group::Array => Some("array"),
             Group::Connection => Some("connection"),
-            Group::Server => None,
+            Group::Server | Group::GenericOfTypes => None,
         }
     }
 }

@@ -180,6 +180,9 @@ fn sequences(
 /// Every source by the name that shapes use.
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
+    ("lkey", lkey),
+    ("element", element),
+    ("index", index),
     ("value", value),
     ("int", int),
     ("float", float),
@@ -258,6 +261,26 @@ fn key(random: &mut Random) -> Vec<u8> {
         2 => b"long:".repeat(20),
         3 => b"{tag}a".to_vec(),
         _ => format!("key:{}", random.below(12)).into_bytes(),
+    }
+}
+
+/// Few keys of their own, which are lists as a rule.
+fn lkey(random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0 => key(random),
+        _ => format!("list:{}", random.below(4)).into_bytes(),
+    }
+}
+
+/// An element of a list: often equal to another one, sometimes so long that it fills a node.
+fn element(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0..10 => random.between(0, 9).to_string().into_bytes(),
+        10..18 => text(random, &["a", "b", "c", "", "01", "-0"]),
+        18..24 => value(random),
+        24..36 => format!("element:{:04}", random.below(300)).into_bytes(),
+        36..39 => b"y".repeat(random.between(100, 3000) as usize),
+        _ => b"z".repeat(random.between(7000, 9000) as usize),
     }
 }
 
@@ -360,6 +383,17 @@ fn offset(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// A position of 32 bits.
+fn index(random: &mut Random) -> Vec<u8> {
+    match random.below(10) {
+        0 => text(
+            random,
+            &["1000", "2147483647", "-2147483648", "x", "", "01"],
+        ),
+        _ => random.between(-15, 15).to_string().into_bytes(),
+    }
+}
+
 /// A position to write at: never one that makes a string of hundreds of megabytes.
 fn put_at(random: &mut Random) -> Vec<u8> {
     const EDGES: &[&str] = &[
@@ -449,12 +483,12 @@ fn deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grammar::ROWS;
+    use super::super::grammar::all;
     use super::*;
 
     #[test]
     fn every_shape_parses_and_every_lower_case_word_is_a_source() {
-        for row in ROWS {
+        for row in all() {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -467,7 +501,7 @@ mod tests {
     #[test]
     fn a_seed_decides_the_stream() {
         let stream = |seed| {
-            let mut generator = Generator::new(ROWS.iter().collect(), seed);
+            let mut generator = Generator::new(all().collect(), seed);
             (0..500).map(|_| generator.step()).collect::<Vec<_>>()
         };
         assert_eq!(stream(7), stream(7));

@@ -98,7 +98,8 @@ pub(super) fn ltrim(
     if kept == 0 {
         // A whole list is freed in the background if it is large.
         tx.remove(key);
-    } else if kept < len {
+    } else {
+        // Compat: even if nothing goes, since the list may become packed then.
         let packing = tx.packing();
         tx.update(key, |list: &mut List| list.trim(first, kept, packing))?;
     }

@@ -55,7 +55,7 @@ const fn row(name: &'static str, run: DataRun) -> Spec<DataRun> {
         categories: &["set", "sortedset", "list", "dangerous"],
         complexity: "O(N+M*log(M)) in the number of elements, and of those that are returned; O(N) \
                      if nothing is sorted",
-        ..Spec::new(name, -2, Group::Generic, Run::Do(run))
+        ..Spec::new(name, -2, Group::GenericOfTypes, Run::Do(run))
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) struct Sorted {
     /// The texts of all that are not integers, and of what they are sorted by.
     texts: Vec<u8>,
     items: Vec<Item>,
+    /// Texts are compared up to their first zero byte.
+    ///
+    /// Compat: as `strcoll` does, with which Redis compares what it does not store.
+    up_to_zero: bool,
 }
 
 /// An element, or a text that elements are sorted by.
@@ -66,6 +70,7 @@ impl Sorted {
         let mut sorted = Sorted {
             texts: Vec::new(),
             items: Vec::new(),
+            up_to_zero: false,
         };
         let Some(entry) = tx.find(key) else {
             return Ok(sorted);
@@ -149,6 +154,8 @@ impl Sorted {
                 Comparison::ByTexts
             }
         };
+        // The search is only worth its while for texts with zeros, of which there are hardly any.
+        self.up_to_zero = options.alpha && options.store.is_none() && self.texts.contains(&0);
         let (start, count) = options.window(self.items.len());
         let mut items = std::mem::take(&mut self.items);
         let compare = |a: &Item, b: &Item| {
@@ -160,15 +167,16 @@ impl Sorted {
             }
         };
         let end = start + count;
-        if end < items.len() && end > 0 {
-            // Only what comes before the end is to be sorted.
-            items.select_nth_unstable_by(end - 1, compare);
-            items.truncate(end);
-        }
-        match comparison {
-            Comparison::ByTexts => items.sort_by(compare),
-            // Elements that compare as equal are equal.
-            Comparison::Scores | Comparison::Texts => items.sort_unstable_by(compare),
+        if self.up_to_zero || matches!(comparison, Comparison::ByTexts) {
+            // Different elements may compare as equal: they stay in their order.
+            items.sort_by(compare);
+        } else {
+            if end < items.len() && end > 0 {
+                // Only what comes before the end is to be sorted.
+                items.select_nth_unstable_by(end - 1, compare);
+                items.truncate(end);
+            }
+            items.sort_unstable_by(compare);
         }
         items.truncate(end);
         items.drain(..start);
@@ -193,7 +201,11 @@ impl Sorted {
     fn compare_texts(&self, a: Stored, b: Stored) -> Ordering {
         let (mut digits_a, mut digits_b) = ([0; I64_TEXT_MAX], [0; I64_TEXT_MAX]);
         let a = self.element(a).text(&mut digits_a);
-        a.cmp(self.element(b).text(&mut digits_b))
+        let b = self.element(b).text(&mut digits_b);
+        if self.up_to_zero {
+            return before_zero(a).cmp(before_zero(b));
+        }
+        a.cmp(b)
     }
 
     /// Finds every element's score: its own number, or that of the string which BY names; 0 if
@@ -240,11 +252,16 @@ fn score_of(element: Element<'_>) -> Option<f64> {
         Element::Int(value) => return Some(value as f64),
         Element::Bytes(text) => text,
     };
-    let end = text.iter().position(|&byte| byte == 0);
-    match std::str::from_utf8(&text[..end.unwrap_or(text.len())]).ok()? {
+    match std::str::from_utf8(before_zero(text)).ok()? {
         "" => Some(0.0),
         digits => digits.parse().ok().filter(|score: &f64| !score.is_nan()),
     }
+}
+
+/// What C takes for the whole text.
+fn before_zero(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|&byte| byte == 0);
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// A number that compares as the score does. The two zeros are one.
