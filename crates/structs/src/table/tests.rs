@@ -134,9 +134,8 @@ impl Table {
         assert_eq!(counts, (self.len, self.volatile));
         let directory = if self.len == 0 { 0 } else { 1 << self.depth };
         assert_eq!(self.directory.len(), directory);
-        let used = self.segments.len() - self.free_segments.len();
-        assert_eq!(self.at_depth.iter().sum::<u32>() as usize, used);
-        assert!(self.depth == 0 || self.at_depth[usize::from(self.depth)] > 0);
+        assert_eq!(self.deepest, self.count_at(self.depth));
+        assert!(self.len == 0 || self.deepest > 0);
     }
 
     fn segment_invariants(&self, index: u32) -> (usize, usize) {
