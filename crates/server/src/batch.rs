@@ -50,6 +50,8 @@ struct Command {
     found: Found,
     words: Range<u32>,
     keys: Range<u32>,
+    /// The word that is looked up inside the key's collection.
+    member: Option<KeyWord>,
     /// Its words are copies in `Batch::inline`, from here on.
     inline: Option<u32>,
 }
@@ -155,6 +157,7 @@ impl Batch {
                         found,
                         words,
                         keys,
+                        member: None,
                         inline: None,
                     });
                     return false;
@@ -209,14 +212,16 @@ impl Batch {
     ) {
         let words = &self.words[first..];
         let first_key = self.keys.len();
+        let mut member = None;
         let found = match words {
             [] => Found::Nothing,
             [name, rest @ ..] => {
                 let second = rest.first().map(|span| span.of(buffer));
                 let row = server.registry.resolve(name.of(buffer), second);
                 if let Ok(row) = row {
-                    let shape = server.registry.row(row).shape;
-                    find_keys(shape, words, buffer, &server.keyspace, &mut self.keys);
+                    let row = server.registry.row(row);
+                    find_keys(row.shape, words, buffer, &server.keyspace, &mut self.keys);
+                    member = find_member(row.spec.member, words, buffer, &server.keyspace);
                 }
                 Found::Command(row)
             }
@@ -227,6 +232,7 @@ impl Batch {
             found,
             words: first as u32..self.words.len() as u32,
             keys: first_key as u32..self.keys.len() as u32,
+            member,
             inline,
         });
     }
@@ -258,10 +264,12 @@ impl Batch {
         let keys = self.commands.iter().flat_map(|command| {
             let db = connections[command.connection as usize].client.db;
             let range = command.keys.start as usize..command.keys.end as usize;
-            self.keys[range].iter().map(move |key| (db, key.hash))
+            let member = command.member.map(|member| member.hash);
+            let hashes = self.keys[range].iter().map(|key| key.hash);
+            hashes.map(move |hash| (db, hash, member))
         });
-        for (db, hash) in keys {
-            if !self.ahead.add(lease, db, hash) {
+        for (db, hash, member) in keys {
+            if !self.ahead.add(lease, db, hash, member) {
                 break;
             }
         }
@@ -296,7 +304,7 @@ impl Batch {
                 client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
-                let args = Args::new(buffer, words, keys);
+                let args = Args::new(buffer, words, keys).with_member(command.member);
                 let verdict = gate::admit(
                     *found,
                     words.iter().map(|span| span.of(buffer)),
@@ -461,6 +469,19 @@ fn run_control(
     out.error(failure.text());
     server.count_error(failure.text(), around.stats);
     true
+}
+
+/// The word that a command looks up inside its key's collection (`Spec::member`), hashed.
+#[inline]
+fn find_member(word: u8, words: &[Span], buffer: &[u8], keyspace: &Keyspace) -> Option<KeyWord> {
+    if word == 0 {
+        return None;
+    }
+    let bytes = words.get(usize::from(word))?.of(buffer);
+    Some(KeyWord {
+        word: u32::from(word),
+        hash: keyspace.hash(bytes),
+    })
 }
 
 /// Appends the command's keys with their hashes.
