@@ -455,6 +455,15 @@ impl Collection for Set {
         }
     }
 
+    /// The table, the bucket in it, the entry.
+    #[inline]
+    fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+        match self {
+            Set::Table(table) => table.address(hash, depth),
+            Set::Ints(_) | Set::Packed(_) => None,
+        }
+    }
+
     fn duplicate(&self) -> Set {
         match self {
             Set::Ints(body) => Set::Ints(body.clone()),

@@ -186,20 +186,20 @@ impl Table {
         Some((index, segment, home))
     }
 
-    /// Address of the bucket where a member with this hash is looked for first, for a prefetch.
+    /// Address of what a look-up of a member with this hash reads first (the table itself), second
+    /// (the home bucket) and third (the entry that is likely the one), for prefetches. Reads only
+    /// what lesser depths name.
     #[inline]
-    pub fn bucket_address(&self, hash: u64) -> Option<*const u8> {
-        let (_, segment, home) = self.segment(self.spread(hash))?;
-        Some((&raw const segment.buckets[home]).cast())
-    }
-
-    /// Address of the entry that is likely the one with this hash, for a prefetch. Reads the
-    /// bucket.
-    #[inline]
-    pub fn entry_address(&self, hash: u64) -> Option<*const u8> {
+    pub fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+        if depth == 0 {
+            return Some((&raw const *self).cast());
+        }
         let spread = self.spread(hash);
         let (_, segment, home) = self.segment(spread)?;
-        let offset = segment.likely(home, tag(spread))?;
+        if depth == 1 {
+            return Some((&raw const segment.buckets[home]).cast());
+        }
+        let offset = segment.likely(home, tag(spread)).filter(|_| depth == 2)?;
         Some(segment.arena.address(offset))
     }
 
