@@ -223,6 +223,8 @@ pub enum Group {
     Connection,
     /// The server.
     Server,
+    /// Transactions.
+    Transactions,
 }
 
 impl Group {
@@ -242,6 +244,7 @@ impl Group {
             Group::Array => "array",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Transactions => "transactions",
         }
     }
 
@@ -261,6 +264,7 @@ impl Group {
             Group::Array => Some("array"),
             Group::Connection => Some("connection"),
             Group::Server => None,
+            Group::Transactions => Some("transaction"),
         }
     }
 }

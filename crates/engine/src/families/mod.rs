@@ -6,7 +6,13 @@ mod bitmap;
 mod expiry;
 mod keys;
 mod scanning;
+mod set;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS, bitmap::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    bitmap::COMMANDS,
+    set::COMMANDS,
+];
