@@ -29,6 +29,7 @@ const DICTIONARY: &str = "fuzz/session.dict";
 const TARGETS: &[(&str, &[&str])] = &[
     ("parse", &[]),
     ("packed", &[]),
+    ("hll", &[]),
     (
         "session",
         &[

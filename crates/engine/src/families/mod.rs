@@ -4,8 +4,14 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod hyperloglog;
 mod keys;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS, bitmap::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
+];
