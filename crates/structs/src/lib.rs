@@ -12,6 +12,7 @@ pub mod hash;
 pub mod hll;
 pub mod intset;
 pub mod list;
+pub mod lzf;
 pub mod packed;
 pub mod packing;
 pub mod set;

@@ -6,6 +6,7 @@ mod bitmap;
 mod expiry;
 mod hyperloglog;
 mod keys;
+mod scanning;
 mod string;
 
 /// Every data command.
