@@ -37,11 +37,11 @@ pub enum Outcome {
 /// Runs one command under the lease it needs and writes its reply.
 pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
     match call.run {
-        DataRun::Read(_) | DataRun::Write(_) => {
+        DataRun::Read(_) | DataRun::Write(_) | DataRun::Refresh(_) => {
             lease.cover(call.args.keys().iter().map(|key| key.hash));
         }
         DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
-        DataRun::Walk(_) | DataRun::Help(_) => {}
+        DataRun::Walk(_) | DataRun::Help(_) | DataRun::Bare(_) => {}
     }
     execute_leased(call, lease, env, out)
 }
@@ -60,9 +60,10 @@ pub fn execute_leased(
         DataRun::Read(run) => {
             run(&ReadTx::new(lease, env, call.db), args, out).map(|()| Effect::NOTHING)
         }
-        DataRun::Write(run) | DataRun::ReadAll(run) | DataRun::WriteAll(run) => {
-            run(&mut WriteTx::new(lease, env, call.db), args, out)
-        }
+        DataRun::Write(run)
+        | DataRun::Refresh(run)
+        | DataRun::ReadAll(run)
+        | DataRun::WriteAll(run) => run(&mut WriteTx::new(lease, env, call.db), args, out),
         DataRun::Walk(run) => match run(env, args) {
             Ok(mut walk) => {
                 return match walk.step(&mut WalkTx::new(lease, env, call.db), out) {
@@ -72,6 +73,7 @@ pub fn execute_leased(
             }
             Err(failure) => Err(failure),
         },
+        DataRun::Bare(run) => run(env, args, out).map(|()| Effect::NOTHING),
         DataRun::Help(lines) => {
             out.array(lines.len());
             lines.iter().for_each(|line| out.simple(line.as_bytes()));

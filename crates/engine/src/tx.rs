@@ -428,26 +428,29 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
     }
 
-    /// Gives `edit` the bytes of the string at `key`, grown with zeros to at least `len`, and how
-    /// long it was before (0 if the key was missing, as it is not afterwards). In place where the
-    /// string has the room; deadline and access bits stay.
+    /// Gives `edit` the bytes of the string at `key`, grown with zeros to at least as many as
+    /// `prepare` says, and how long it was before (0 if the key was missing, as it is not
+    /// afterwards). `prepare` sees the string first. In place where the string has the room;
+    /// deadline and access bits stay.
     ///
     /// # Errors
-    /// `WRONGTYPE` if the key holds another type.
+    /// `WRONGTYPE` if the key holds another type, and those of `prepare`; nothing is changed then.
     #[inline]
     pub fn edit_bytes<R>(
         &mut self,
         key: Key<'_>,
-        len: usize,
+        prepare: impl FnOnce(Option<Text<'_>>) -> Result<usize, Failure>,
         edit: impl FnOnce(&mut [u8], usize) -> R,
     ) -> Result<R, Failure> {
         let Some((entry, place)) = find_live(self.lease, self.env, self.db, key) else {
+            let len = prepare(None)?;
             return Ok(self.put_edited(key, len, edit));
         };
         if self.env.touch {
             entry.set_access(self.env.touched(entry.access()));
         }
-        let old_len = entry.text().ok_or(Failure::WRONG_TYPE)?.len();
+        let text = entry.text().ok_or(Failure::WRONG_TYPE)?;
+        let (old_len, len) = (text.len(), prepare(Some(text))?);
         let table = changing(self.lease, self.env, self.db, key);
         Ok(table.edit(place, |entry| edit(entry.bytes_mut(len), old_len)))
     }

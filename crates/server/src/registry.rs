@@ -234,6 +234,7 @@ fn about<R>(spec: &Spec<R>) -> Spec<()> {
         summary: spec.summary,
         complexity: spec.complexity,
         deprecated: spec.deprecated,
+        internal: spec.internal,
         tips: spec.tips,
         history: spec.history,
         args: spec.args,

@@ -4,6 +4,7 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod hyperloglog;
 mod keys;
 mod scanning;
 mod set;
@@ -15,4 +16,5 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     keys::COMMANDS,
     bitmap::COMMANDS,
     set::COMMANDS,
+    hyperloglog::COMMANDS,
 ];

@@ -129,6 +129,16 @@ pub(super) const ROWS: &[Row] = &[
         "BITFIELD_RO key [GET field field_at | GET field field_at | SET field field_at int | junk]*",
         Exact,
     ),
+    // HyperLogLogs.
+    row(15, "PFADD key [value]*", Exact),
+    row(8, "PFADD key (value)+", Exact),
+    row(10, "PFCOUNT (key)+", Exact),
+    row(8, "PFMERGE key [key]*", Exact),
+    row(
+        3,
+        "PFDEBUG [ENCODING | DECODE | TODENSE | GETREG | junk] key",
+        Exact,
+    ),
     // Keys.
     row(15, "DEL (key)+", Exact),
     row(5, "UNLINK (key)+", Exact),
