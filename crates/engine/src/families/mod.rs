@@ -4,7 +4,8 @@ use crate::spec::{DataRun, Spec};
 
 mod expiry;
 mod keys;
+mod stream;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, stream::COMMANDS, keys::COMMANDS];
