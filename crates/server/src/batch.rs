@@ -14,6 +14,7 @@ use std::ops::Range;
 use engine::args::{Args, KeyWord};
 use engine::dispatch::{Call, Outcome, execute};
 use engine::env::Env;
+use engine::keyspace::ahead::Ahead;
 use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
@@ -31,8 +32,6 @@ use crate::stats::{WorkerStats, bump};
 
 /// Commands collected before they are run.
 const COMMANDS_MAX: usize = 64;
-/// Keys prefetched per batch; beyond that the first lines would be evicted before their use.
-const PREFETCHED_KEYS_MAX: usize = 256;
 
 /// What was found at one place of an input.
 enum Found {
@@ -56,12 +55,12 @@ struct Command {
 }
 
 /// Scratch space of one worker, empty between rounds.
-#[derive(Default)]
 pub struct Batch {
     commands: Vec<Command>,
     words: Vec<Span>,
     keys: Vec<KeyWord>,
     inline: Vec<u8>,
+    ahead: Ahead,
 }
 
 /// What running a batch needs.
@@ -83,6 +82,17 @@ pub struct Surroundings<'s, 'k> {
 }
 
 impl Batch {
+    /// An empty one.
+    pub fn new(keyspace: &Keyspace) -> Batch {
+        Batch {
+            commands: Vec::new(),
+            words: Vec::new(),
+            keys: Vec::new(),
+            inline: Vec::new(),
+            ahead: Ahead::new(keyspace.stripe_count()),
+        }
+    }
+
     /// Whether no more commands should be collected before the batch is run.
     pub fn is_full(&self) -> bool {
         self.commands.len() >= COMMANDS_MAX
@@ -244,21 +254,18 @@ impl Batch {
         self.inline.clear();
     }
 
-    fn prefetch(&self, connections: &Slab<Connection>, lease: &mut Lease<'_>) {
-        let keys_of = |command: &Command| {
+    fn prefetch(&mut self, connections: &Slab<Connection>, lease: &Lease<'_>) {
+        let keys = self.commands.iter().flat_map(|command| {
             let db = connections[command.connection as usize].client.db;
             let range = command.keys.start as usize..command.keys.end as usize;
             self.keys[range].iter().map(move |key| (db, key.hash))
-        };
-        let keys = || {
-            self.commands
-                .iter()
-                .flat_map(keys_of)
-                .take(PREFETCHED_KEYS_MAX)
-        };
-        keys().for_each(|(_, hash)| lease.prefetch_lock(hash));
-        keys().for_each(|(db, hash)| lease.prefetch_bucket(db, hash));
-        keys().for_each(|(db, hash)| lease.prefetch_entry(db, hash));
+        });
+        for (db, hash) in keys {
+            if !self.ahead.add(lease, db, hash) {
+                break;
+            }
+        }
+        self.ahead.run(lease);
     }
 
     #[inline]

@@ -2,10 +2,17 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod bitmap;
 mod expiry;
 mod keys;
+mod scanning;
 mod stream;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, stream::COMMANDS, keys::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    bitmap::COMMANDS,
+    stream::COMMANDS,
+];
