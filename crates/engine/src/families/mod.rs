@@ -8,6 +8,7 @@ mod hyperloglog;
 mod keys;
 mod scanning;
 mod set;
+mod stream;
 mod string;
 
 /// Every data command.
@@ -17,4 +18,5 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     bitmap::COMMANDS,
     set::COMMANDS,
     hyperloglog::COMMANDS,
+    stream::COMMANDS,
 ];
