@@ -4,10 +4,13 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod hyperloglog;
 mod keys;
 mod list;
 mod scanning;
+mod set;
 mod sort;
+mod stream;
 mod string;
 
 /// Every data command.
@@ -17,4 +20,9 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     keys::COMMANDS,
     sort::COMMANDS,
     bitmap::COMMANDS,
+    keys::COMMANDS,
+    bitmap::COMMANDS,
+    set::COMMANDS,
+    hyperloglog::COMMANDS,
+    stream::COMMANDS,
 ];

@@ -12,6 +12,8 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod stream;
+
 /// One command shape.
 pub(super) struct Row {
     /// How often, in relation to the others.
@@ -54,12 +56,9 @@ const fn valkey(weight: usize, shape: &'static str, mode: Mode) -> Row {
 const SECONDS: Mode = Near(5);
 const MILLIS: Mode = Near(5000);
 
-/// All rows, in tables.
-const TABLES: &[&[Row]] = &[ROWS, list::ROWS];
-
-/// All rows.
-pub(super) fn all() -> impl Iterator<Item = &'static Row> {
-    TABLES.iter().copied().flatten()
+/// All rows: those of this file, and those of the types that have a file of their own.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    [ROWS, list::ROWS, stream::ROWS].into_iter().flatten()
 }
 
 /// What is not about one type, and strings.
@@ -137,6 +136,16 @@ const ROWS: &[Row] = &[
     row(
         4,
         "BITFIELD_RO key [GET field field_at | GET field field_at | SET field field_at int | junk]*",
+        Exact,
+    ),
+    // HyperLogLogs.
+    row(15, "PFADD key [value]*", Exact),
+    row(8, "PFADD key (value)+", Exact),
+    row(10, "PFCOUNT (key)+", Exact),
+    row(8, "PFMERGE key [key]*", Exact),
+    row(
+        3,
+        "PFDEBUG [ENCODING | DECODE | TODENSE | GETREG | junk] key",
         Exact,
     ),
     // Keys.
@@ -221,16 +230,16 @@ const ROWS: &[Row] = &[
 /// the commands left out.
 pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<String>) {
     let mut left_out = BTreeSet::new();
-    let mut rows = Vec::new();
+    let mut fitting = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
-    for row in all().filter(|row| row.only_with.is_none_or(fits)) {
+    for row in rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {
-            rows.push(row);
+            fitting.push(row);
         } else {
             left_out.insert(name.to_owned());
         }
     }
-    (rows, left_out.into_iter().collect())
+    (fitting, left_out.into_iter().collect())
 }
