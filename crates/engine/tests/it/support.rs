@@ -13,8 +13,9 @@ use engine::env::{Env, Limits, Packing};
 use engine::families::TABLES;
 use engine::keyspace::Keyspace;
 use engine::spec::{DataRun, Run, Spec};
-use engine::tx::{Step, WalkTx};
+use engine::tx::{Step, WalkTx, view_of};
 use resp::{Proto, Reply, Span};
+use structs::list::{End, List, ListRef};
 
 /// Stripes, so that commands of several keys lease more than one.
 const STRIPES: usize = 4;
@@ -118,11 +119,24 @@ fn row(name: &[u8]) -> (&'static Spec<DataRun>, DataRun) {
 }
 
 fn text(entry: &Entry) -> Vec<u8> {
+    if let Ok(list) = view_of::<List>(entry) {
+        return list_text(list);
+    }
     match entry.text().expect("a string") {
         Text::Int(number) => number.to_string().into_bytes(),
         Text::Inline(bytes) => bytes.to_vec(),
         Text::Shared(shared) => shared.to_vec(),
     }
+}
+
+/// The elements, in order.
+fn list_text(list: ListRef<'_>) -> Vec<u8> {
+    let mut text = b"list:".to_vec();
+    list.for_each(End::Head, 0, usize::MAX, |element| {
+        text.push(b' ');
+        element.append_to(&mut text);
+    });
+    text
 }
 
 /// A command as one would type it; long words are cut.
