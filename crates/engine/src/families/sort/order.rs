@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use base::num::I64_TEXT_MAX;
 use structs::list::{End, List};
 use structs::packed::Element;
+use structs::set::{Item as SetItem, Set};
 
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -77,7 +78,8 @@ impl Sorted {
         };
         match entry.kind() {
             Type::List => sorted.load_list(entry, options)?,
-            Type::String | Type::Set | Type::Zset | Type::Hash | Type::Stream => {
+            Type::Set => sorted.load_set(entry, options)?,
+            Type::String | Type::Zset | Type::Hash | Type::Stream => {
                 return Err(Failure::WRONG_TYPE);
             }
         }
@@ -117,6 +119,31 @@ impl Sorted {
         };
         self.items.reserve(count);
         list.for_each(from, start, count, |element| self.add(element));
+        Ok(())
+    }
+
+    /// Loads a set.
+    ///
+    /// Compat: a set has no order of its own, so one that is stored "unsorted" is sorted by text.
+    fn load_set(&mut self, entry: &Entry, options: &mut Options<'_>) -> Result<(), Failure> {
+        if options.unsorted && options.store.is_some() {
+            options.unsorted = false;
+            options.alpha = true;
+            options.by = None;
+        }
+        let set = view_of::<Set>(entry)?;
+        let len = set.len();
+        let (start, count) = match options.unsorted {
+            true => options.window(len),
+            false => (0, len),
+        };
+        self.items.reserve(count);
+        for item in set.iter().skip(start).take(count) {
+            self.add(match item {
+                SetItem::Int(value) => Element::Int(value),
+                SetItem::Text(text) => Element::of(text),
+            });
+        }
         Ok(())
     }
 
