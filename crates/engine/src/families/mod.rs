@@ -4,9 +4,11 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod hyperloglog;
 mod keys;
 mod scanning;
 mod set;
+mod stream;
 mod string;
 
 /// Every data command.
@@ -15,4 +17,6 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     keys::COMMANDS,
     bitmap::COMMANDS,
     set::COMMANDS,
+    hyperloglog::COMMANDS,
+    stream::COMMANDS,
 ];
