@@ -226,6 +226,21 @@ impl Set {
         Set::Ints(Vec::new())
     }
 
+    /// Turns into integers, if that is what all members are and there are not too many.
+    pub fn pack_integers(&mut self, packing: &Packing) {
+        if matches!(self, Set::Ints(_)) || self.len() > packing.set_ints_max {
+            return;
+        }
+        let mut body = Vec::new();
+        for item in self.borrow().iter() {
+            let Some(value) = item.int() else {
+                return;
+            };
+            intset::insert(&mut body, value);
+        }
+        *self = Set::Ints(body);
+    }
+
     fn take_buffer(&mut self) -> Vec<u8> {
         let mut buffer = match self {
             Set::Ints(body) | Set::Packed(body) => std::mem::take(body),

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Item, Iter, SetRef};
+use super::{Item, Iter, Set, SetRef};
 use crate::collection::Member;
 use crate::intset;
 use crate::packed::IntText;
@@ -146,6 +146,33 @@ fn insert(table: &mut Table, item: Item<'_>, packing: &Packing) -> bool {
         table.insert(member, None, None);
     }
     new
+}
+
+/// The union as a set: all members added in the order of the sets, to integers at first.
+pub fn union_set(sets: &[SetRef<'_>], packing: &Packing) -> Set {
+    // With so many members it will be a table, whatever the order: begin with a copy of the largest.
+    let packed_max = packing.set_ints_max.max(packing.set_entries_max);
+    let tables = sets
+        .iter()
+        .enumerate()
+        .filter_map(|(index, set)| match set {
+            SetRef::Table(table) if table.len() > packed_max => Some((index, *table)),
+            _ => None,
+        });
+    let largest = tables.max_by_key(|(_, table)| table.len());
+    let mut union = match largest {
+        Some((_, table)) => Set::Table(Box::new(table.clone())),
+        None => Set::for_integers(),
+    };
+    let copied = largest.map(|(index, _)| index);
+    let rest = sets
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| copied != Some(*index));
+    for item in rest.flat_map(|(_, set)| set.iter()) {
+        union.add_item(item, packing);
+    }
+    union
 }
 
 /// Visits the members of `first` that none of `others` has.

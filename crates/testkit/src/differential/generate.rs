@@ -96,10 +96,11 @@ fn any_case(word: &str, random: &mut Random) -> Vec<u8> {
 }
 
 /// Once in fifty the number of arguments goes wrong. Not for COMMAND: alone, it lists the whole
-/// server; nor for SPOP: without count, it takes a member by chance.
+/// server; nor for SPOP and SRANDMEMBER: without count, they choose a member
+/// by chance.
 fn spoil(args: &mut Vec<Vec<u8>>, random: &mut Random) {
     let is = |name: &[u8]| args.first().is_some_and(|it| it.eq_ignore_ascii_case(name));
-    let exempt = is(b"COMMAND") || is(b"SPOP");
+    let exempt = is(b"COMMAND") || is(b"SPOP") || is(b"SRANDMEMBER");
     match random.below(100) {
         _ if exempt => {}
         0 if args.len() > 1 => _ = args.pop(),
@@ -223,8 +224,11 @@ const SOURCES: &[(&str, Source)] = &[
     }),
     ("set", set_key),
     ("member", member),
-    ("set_limit", |r| {
-        text(r, &["0", "3", "10", "128", "512", "64"])
+    // Of integers never fewer than of others: the form of a union would depend on the order in
+    // which a table gives its members.
+    ("ints_max", |r| text(r, &["128", "200", "512"])),
+    ("packed_max", |r| {
+        text(r, &["0", "3", "10", "128", "128", "64"])
     }),
     ("stream", stream_key),
     ("new_id", |r| text(r, NEW_IDS)),

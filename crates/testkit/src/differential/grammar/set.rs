@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Row] = &[
     row(4, "OBJECT ENCODING set", Exact),
     row(2, "COPY set set [REPLACE | DB db]", Exact),
     row(2, "RENAME set set", Exact),
-    row(1, "CONFIG SET set-max-intset-entries set_limit", Exact),
-    row(1, "CONFIG SET set-max-listpack-entries set_limit", Exact),
-    row(1, "CONFIG SET set-max-listpack-value set_limit", Exact),
+    row(1, "CONFIG SET set-max-intset-entries ints_max", Exact),
+    row(1, "CONFIG SET set-max-listpack-entries packed_max", Exact),
+    row(1, "CONFIG SET set-max-listpack-value packed_max", Exact),
 ];
