@@ -233,6 +233,8 @@ pub enum Group {
     Server,
     /// Transactions.
     Transactions,
+    /// Channels.
+    PubSub,
 }
 
 impl Group {
@@ -253,6 +255,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
+            Group::PubSub => "pubsub",
         }
     }
 
@@ -273,6 +276,8 @@ impl Group {
             Group::Connection => Some("connection"),
             Group::Server => None,
             Group::Transactions => Some("transaction"),
+            // From the flag: PUBSUB and its HELP are in the group, not in the category.
+            Group::PubSub => None,
         }
     }
 }

@@ -17,6 +17,8 @@ const NOT_IN_PEER: &[&str] = &[
     "digest",
     "increx",
     "msetex",
+    "sdiffcard",
+    "sunioncard",
 ];
 
 /// (command, fact, why).

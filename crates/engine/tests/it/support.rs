@@ -13,8 +13,9 @@ use engine::env::{Env, Limits, Packing};
 use engine::families::TABLES;
 use engine::keyspace::Keyspace;
 use engine::spec::{DataRun, Run, Spec};
-use engine::tx::{Step, WalkTx};
+use engine::tx::{Step, WalkTx, view_of};
 use resp::{Proto, Reply, Span};
+use structs::set::Set;
 
 /// Stripes, so that commands of several keys lease more than one.
 const STRIPES: usize = 4;
@@ -118,6 +119,12 @@ fn row(name: &[u8]) -> (&'static Spec<DataRun>, DataRun) {
 }
 
 fn text(entry: &Entry) -> Vec<u8> {
+    if let Ok(set) = view_of::<Set>(entry) {
+        let members = set.iter().map(|item| item.text(&mut [0; 20]).to_vec());
+        let mut members: Vec<Vec<u8>> = members.collect();
+        members.sort();
+        return members.join(&b' ');
+    }
     match entry.text().expect("a string") {
         Text::Int(number) => number.to_string().into_bytes(),
         Text::Inline(bytes) => bytes.to_vec(),

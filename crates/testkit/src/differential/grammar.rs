@@ -10,6 +10,7 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod set;
 mod stream;
 
 /// One command shape.
@@ -56,7 +57,7 @@ const MILLIS: Mode = Near(5000);
 
 /// All rows: those of this file, and those of the types that have a file of their own.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(stream::ROWS)
+    ROWS.iter().chain(set::ROWS).chain(stream::ROWS)
 }
 
 const ROWS: &[Row] = &[
