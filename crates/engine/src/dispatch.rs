@@ -82,13 +82,25 @@ pub fn execute_leased(
     };
     match result {
         Ok(effect) => {
+            raise_flags(effect.changes > 0, lease, env);
             commit(effect, &call, env);
             Outcome::Done
         }
         Err(failure) => {
+            raise_flags(false, lease, env);
             out.truncate(start);
             out.error(failure.text());
             Outcome::Failed(failure)
+        }
+    }
+}
+
+/// Tells those who watch the keys that the command has written to, if it has changed anything.
+#[inline]
+pub(crate) fn raise_flags(changed: bool, lease: &Lease<'_>, env: &Env) {
+    for touched in env.take_touched() {
+        if changed {
+            lease.stripe(touched.hash()).watchers().mark(&touched);
         }
     }
 }
@@ -127,7 +139,12 @@ fn remove_due(call: &Call<'_>, lease: &mut Lease<'_>, env: &Env) {
 /// Deletes `key` if its deadline has passed; whether it did.
 pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> bool {
     let hasher = lease.keyspace().hasher();
-    let table = lease.stripe_mut(key.hash).table_mut(db);
+    let stripe = lease.stripe_mut(key.hash);
+    let touched = match stripe.watchers().is_empty() {
+        true => None,
+        false => stripe.watchers().touched(db, key),
+    };
+    let table = stripe.table_mut(db);
     let Some(place) = table.find(key.hash, key.bytes) else {
         return false;
     };
@@ -140,6 +157,9 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     }
     if let Some(large) = table.remove(place, &hasher).into_large() {
         env.discard(large);
+    }
+    if let Some(touched) = touched {
+        stripe.watchers().mark(&touched);
     }
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);

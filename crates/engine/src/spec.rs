@@ -22,6 +22,9 @@ pub struct Spec<R: 'static> {
     pub flags: Flags,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Index of the word that is looked up inside the first key's collection, so that the look-up
+    /// can be prefetched; 0 = there is none (or several, of which the first is no better than none).
+    pub member: u8,
     /// The group it is documented in.
     pub group: Group,
     /// ACL categories beyond those that follow from group and flags.
@@ -109,6 +112,7 @@ impl<R> Spec<R> {
             arity,
             flags: Flags::NONE,
             keys: &[],
+            member: 0,
             group,
             categories: &[],
             since: "1.0.0",
@@ -226,6 +230,8 @@ pub enum Group {
     Connection,
     /// The server.
     Server,
+    /// Transactions.
+    Transactions,
 }
 
 impl Group {
@@ -245,6 +251,7 @@ impl Group {
             Group::Array => "array",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Transactions => "transactions",
         }
     }
 
@@ -264,6 +271,7 @@ impl Group {
             Group::Array => Some("array"),
             Group::Connection => Some("connection"),
             Group::Server => None,
+            Group::Transactions => Some("transaction"),
         }
     }
 }

@@ -7,6 +7,8 @@ mod expiry;
 mod hyperloglog;
 mod keys;
 mod scanning;
+mod set;
+mod stream;
 mod string;
 
 /// Every data command.
@@ -14,5 +16,7 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     string::COMMANDS,
     keys::COMMANDS,
     bitmap::COMMANDS,
+    set::COMMANDS,
     hyperloglog::COMMANDS,
+    stream::COMMANDS,
 ];

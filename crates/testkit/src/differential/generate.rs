@@ -222,9 +222,71 @@ const SOURCES: &[(&str, Source)] = &[
     ("junk", |r| {
         text(r, &["FOO", "", "EXX", "N X", "-1", "\u{e9}"])
     }),
+    ("stream", stream_key),
+    ("new_id", |r| text(r, NEW_IDS)),
+    ("old_id", old_id),
+    ("range_id", range_id),
+    ("read_id", |r| text(r, READ_IDS)),
+    ("group", |r| {
+        text(r, &["g", "g", "g", "h", "h", "other", ""])
+    }),
+    ("consumer", |r| text(r, &["a", "a", "b", "c", ""])),
+    ("length", |r| {
+        text(
+            r,
+            &["0", "1", "3", "10", "20", "50", "100", "300", "-1", "x"],
+        )
+    }),
+    ("node_entries", |r| text(r, &["0", "1", "3", "5", "100"])),
     ("bad_cursor", |r| {
         text(r, &["x", "-1", "99999999999999999999", ""])
     }),
+];
+
+/// For XADD: mostly a number is chosen. Not `*`, which is each server's own.
+const NEW_IDS: &[&str] = &[
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "20-*",
+    "10-*",
+    "1-*",
+    "0-*",
+    "50-5",
+    "51",
+    "52-1",
+    "0-0",
+    "0",
+    "50-18446744073709551615",
+    "-",
+    "+",
+    "x",
+    "5-x",
+    "5--1",
+    "07-+1",
+    "",
+];
+
+/// For XREAD and XREADGROUP.
+const READ_IDS: &[&str] = &[
+    ">",
+    ">",
+    ">",
+    ">",
+    "0",
+    "0-0",
+    "$",
+    "+",
+    "10-1",
+    "50-3",
+    "50-10",
+    "51",
+    "x",
+    "-",
+    "18446744073709551615-18446744073709551615",
 ];
 
 const PATTERNS: &[&str] = &[
@@ -258,6 +320,43 @@ fn key(random: &mut Random) -> Vec<u8> {
         2 => b"long:".repeat(20),
         3 => b"{tag}a".to_vec(),
         _ => format!("key:{}", random.below(12)).into_bytes(),
+    }
+}
+
+/// Keys of streams are few and rarely hold anything else.
+fn stream_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => key(random),
+        _ => format!("stream:{}", random.below(3)).into_bytes(),
+    }
+}
+
+/// The id of an entry that may be there.
+fn old_id(random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0 => text(
+            random,
+            &[
+                "-",
+                "+",
+                "0",
+                "x",
+                "18446744073709551615-18446744073709551615",
+            ],
+        ),
+        1..4 => format!("{}-0", random.pick(&[1, 10, 20])).into_bytes(),
+        _ => format!("50-{}", random.below(40)).into_bytes(),
+    }
+}
+
+/// The end of a range of ids.
+fn range_id(random: &mut Random) -> Vec<u8> {
+    match random.below(10) {
+        0..3 => b"-".to_vec(),
+        3..6 => b"+".to_vec(),
+        6 => [b"(", &old_id(random)[..]].concat(),
+        7 => b"50".to_vec(),
+        _ => old_id(random),
     }
 }
 
@@ -449,12 +548,12 @@ fn deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grammar::ROWS;
+    use super::super::grammar::rows;
     use super::*;
 
     #[test]
     fn every_shape_parses_and_every_lower_case_word_is_a_source() {
-        for row in ROWS {
+        for row in rows() {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -467,7 +566,7 @@ mod tests {
     #[test]
     fn a_seed_decides_the_stream() {
         let stream = |seed| {
-            let mut generator = Generator::new(ROWS.iter().collect(), seed);
+            let mut generator = Generator::new(rows().collect(), seed);
             (0..500).map(|_| generator.step()).collect::<Vec<_>>()
         };
         assert_eq!(stream(7), stream(7));
