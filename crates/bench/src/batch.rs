@@ -84,6 +84,8 @@ impl Batches {
             .map(|(_, command)| command.clone())
             .collect();
         let ring_len = ring_len(&weights, pipeline);
+        // What is rendered in advance is never sent: the first key drawn for sending is the first.
+        let first_keys = keys.clone();
         let mut order = Interleave::new(weights);
         let mut batches = Self {
             commands,
@@ -112,6 +114,7 @@ impl Batches {
             ring_bytes += batch.bytes.len();
             batches.ring.push(batch);
         }
+        batches.filler.keys = first_keys;
         batches
     }
 
@@ -370,7 +373,7 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(
             text,
-            "*4\r\n$4\r\nZADD\r\n$20\r\n{a}:key:000000000002\r\n$3\r\n003\r\n$4\r\nx003\r\n"
+            "*4\r\n$4\r\nZADD\r\n$20\r\n{a}:key:000000000000\r\n$3\r\n001\r\n$4\r\nx001\r\n"
         );
     }
 

@@ -99,12 +99,14 @@ const DIGIT_PAIRS: [u8; 200] = {
 };
 
 /// An endless source of key numbers in a range.
+#[derive(Clone)]
 pub(crate) struct KeySource {
     random: fastrand::Rng,
     range: Range<u64>,
     order: Order,
 }
 
+#[derive(Clone)]
 enum Order {
     Uniform,
     Sequential { next: u64 },
@@ -165,6 +167,7 @@ impl KeySource {
 
 /// The numbers `0..size` in another order: a bijection of the next power of two, with those that it
 /// puts beyond the end sent through it again.
+#[derive(Clone)]
 struct Shuffle {
     size: u64,
     mask: u64,
@@ -200,6 +203,7 @@ impl Shuffle {
 const SHUFFLE_KEY: u64 = 0x94d0_49bb_1331_11eb;
 
 /// Ranks `0..count` with probability proportional to `1 / (rank + 1)^exponent`.
+#[derive(Clone)]
 struct Zipf {
     count: f64,
     exponent: f64,
