@@ -27,7 +27,7 @@ pub struct Log {
     len: u64,
     first_id: StreamId,
     last_id: StreamId,
-    pub(super) max_deleted_id: StreamId,
+    max_deleted_id: StreamId,
     entries_added: u64,
 }
 

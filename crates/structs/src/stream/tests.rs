@@ -125,7 +125,7 @@ impl Bench {
     fn new(packing: Packing) -> Bench {
         let mut stream = Stream::default();
         for name in [b"0", b"1"] {
-            assert!(stream.add_group(Group::new(name, StreamId::MIN, Some(0))));
+            assert!(stream.add_group(Group::new(name)));
         }
         Bench {
             stream,

@@ -91,6 +91,15 @@ const BAD_MAXSIZE: Failure = Failure::fixed("ERR MAXSIZE must be a positive inte
 const SMALL_MAXCOUNT: Failure =
     Failure::fixed("ERR MAXCOUNT must be greater than or equal to COUNT");
 
+const UNBALANCED: Failure = Failure::fixed(
+    "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be \
+     specified.",
+);
+const UNBALANCED_IN_GROUP: Failure = Failure::fixed(
+    "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be \
+     specified.",
+);
+
 /// Which of the two commands it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -197,11 +206,10 @@ fn read_streams<'a>(
     request: &mut Request<'a>,
 ) -> Result<(), Failure> {
     if !args.left().is_multiple_of(2) {
-        let (name, symbol) = match reading {
-            Reading::Alone => ("xread", '$'),
-            Reading::InGroup => ("xreadgroup", '>'),
-        };
-        return Err(unbalanced(name, symbol));
+        return Err(match reading {
+            Reading::Alone => UNBALANCED,
+            Reading::InGroup => UNBALANCED_IN_GROUP,
+        });
     }
     let keys_at = args.count() - args.left();
     let found = args.keys();
@@ -214,13 +222,6 @@ fn read_streams<'a>(
     request.ids_at = keys_at + args.left() / 2;
     args.skip(args.left());
     Ok(())
-}
-
-fn unbalanced(name: &str, symbol: char) -> Failure {
-    Failure::owned(format!(
-        "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' must be \
-         specified."
-    ))
 }
 
 /// The reply of both commands: streams with what is new in them, or nil if there is nothing.
