@@ -5,7 +5,7 @@
 //! BLOCK is read and refused: waiting comes with the issue on blocking commands.
 
 use resp::{Later, Proto, Reply};
-use structs::stream::{Stream, StreamId};
+use structs::stream::{Log, Stream, StreamId};
 
 use crate::args::{Args, KeyWord};
 use crate::failure::Failure;
@@ -312,10 +312,10 @@ pub(super) fn xread(
 
 /// The first id after the one that a client has; `None` if there can be none.
 fn after(id: &[u8], stream: Option<&Stream>) -> Result<Option<StreamId>, Failure> {
-    let last = || stream.map_or(StreamId::MIN, |stream| stream.log().last_id());
+    let log = stream.map(Stream::log);
     match id {
-        b"$" => Ok(last().next()),
-        b"+" => Ok(Some(last())),
+        b"$" => Ok(log.and_then(|log| log.last_id().next())),
+        b"+" => Ok(log.and_then(Log::last).map(|entry| entry.id())),
         b">" => Err(NEW_ALONE),
         id => Ok(ids::strict(id, 0)?.next()),
     }
