@@ -438,6 +438,15 @@ impl Entry {
         }
     }
 
+    /// The large collection, if the value is one.
+    #[inline]
+    pub fn object(&self) -> Option<&Object> {
+        match self.value() {
+            Value::Object(object) => Some(object),
+            Value::Text(_) | Value::Packed(..) => None,
+        }
+    }
+
     /// The large collection, to change it; `None` if the value is anything else.
     #[inline]
     pub fn object_mut(&mut self) -> Option<&mut Object> {

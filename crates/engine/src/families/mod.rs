@@ -4,8 +4,10 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod hyperloglog;
 mod keys;
 mod scanning;
+mod set;
 mod stream;
 mod string;
 
@@ -14,5 +16,7 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     string::COMMANDS,
     keys::COMMANDS,
     bitmap::COMMANDS,
+    set::COMMANDS,
+    hyperloglog::COMMANDS,
     stream::COMMANDS,
 ];

@@ -135,6 +135,16 @@ const ROWS: &[Row] = &[
         "BITFIELD_RO key [GET field field_at | GET field field_at | SET field field_at int | junk]*",
         Exact,
     ),
+    // HyperLogLogs.
+    row(15, "PFADD key [value]*", Exact),
+    row(8, "PFADD key (value)+", Exact),
+    row(10, "PFCOUNT (key)+", Exact),
+    row(8, "PFMERGE key [key]*", Exact),
+    row(
+        3,
+        "PFDEBUG [ENCODING | DECODE | TODENSE | GETREG | junk] key",
+        Exact,
+    ),
     // Keys.
     row(15, "DEL (key)+", Exact),
     row(5, "UNLINK (key)+", Exact),
@@ -217,16 +227,16 @@ const ROWS: &[Row] = &[
 /// the commands left out.
 pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<String>) {
     let mut left_out = BTreeSet::new();
-    let mut rows = Vec::new();
+    let mut fitting = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
     for row in self::rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {
-            rows.push(row);
+            fitting.push(row);
         } else {
             left_out.insert(name.to_owned());
         }
     }
-    (rows, left_out.into_iter().collect())
+    (fitting, left_out.into_iter().collect())
 }
