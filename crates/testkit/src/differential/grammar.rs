@@ -230,7 +230,7 @@ pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<
     let mut left_out = BTreeSet::new();
     let mut fitting = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
-    for row in rows().filter(|row| row.only_with.is_none_or(fits)) {
+    for row in self::rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {
