@@ -6,14 +6,20 @@ mod bitmap;
 mod expiry;
 mod hyperloglog;
 mod keys;
+mod list;
 mod scanning;
 mod set;
+mod sort;
 mod stream;
 mod string;
 
 /// Every data command.
 pub const TABLES: &[&[Spec<DataRun>]] = &[
     string::COMMANDS,
+    list::COMMANDS,
+    keys::COMMANDS,
+    sort::COMMANDS,
+    bitmap::COMMANDS,
     keys::COMMANDS,
     bitmap::COMMANDS,
     set::COMMANDS,

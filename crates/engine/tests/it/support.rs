@@ -16,6 +16,7 @@ use engine::object::Object;
 use engine::spec::{DataRun, Run, Spec};
 use engine::tx::{Step, WalkTx, view_of};
 use resp::{Proto, Reply, Span};
+use structs::list::{End, List, ListRef};
 use structs::set::Set;
 
 /// Stripes, so that commands of several keys lease more than one.
@@ -136,11 +137,24 @@ fn text(entry: &Entry) -> Vec<u8> {
     if let Value::Object(Object::Stream(stream)) = entry.value() {
         return crate::stream::text(stream);
     }
+    if let Ok(list) = view_of::<List>(entry) {
+        return list_text(list);
+    }
     match entry.text().expect("a string") {
         Text::Int(number) => number.to_string().into_bytes(),
         Text::Inline(bytes) => bytes.to_vec(),
         Text::Shared(shared) => shared.to_vec(),
     }
+}
+
+/// The elements, in order.
+fn list_text(list: ListRef<'_>) -> Vec<u8> {
+    let mut text = b"list:".to_vec();
+    list.for_each(End::Head, 0, usize::MAX, |element| {
+        text.push(b' ');
+        element.append_to(&mut text);
+    });
+    text
 }
 
 /// A command as one would type it; long words are cut.

@@ -3,6 +3,8 @@
 //! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`],
 //! `[a | b]` is an optional choice, `[...]*` zero to three of them, `(...)+` one to three.
 
+mod list;
+
 use std::collections::BTreeSet;
 
 use super::Mode::{Exact, Keys, Near, Scan, Shape, Unordered};
@@ -57,9 +59,12 @@ const MILLIS: Mode = Near(5000);
 
 /// All rows: those of this file, and those of the types that have a file of their own.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(set::ROWS).chain(stream::ROWS)
+    [ROWS, list::ROWS, set::ROWS, stream::ROWS]
+        .into_iter()
+        .flatten()
 }
 
+/// What is not about one type, and strings.
 const ROWS: &[Row] = &[
     // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE,
     // until it looks at it.
