@@ -33,6 +33,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("parse", &[]),
     ("packed", &[]),
     ("hll", &[]),
+    ("set", &[]),
     (
         "session",
         &[

@@ -248,6 +248,8 @@ pub enum Group {
     Server,
     /// Transactions.
     Transactions,
+    /// Channels.
+    PubSub,
 }
 
 impl Group {
@@ -268,6 +270,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
+            Group::PubSub => "pubsub",
         }
     }
 
@@ -288,6 +291,8 @@ impl Group {
             Group::Connection => Some("connection"),
             Group::Server | Group::GenericOfTypes => None,
             Group::Transactions => Some("transaction"),
+            // From the flag: PUBSUB and its HELP are in the group, not in the category.
+            Group::PubSub => None,
         }
     }
 }

@@ -96,13 +96,13 @@ fn any_case(word: &str, random: &mut Random) -> Vec<u8> {
 }
 
 /// Once in fifty the number of arguments goes wrong. Not for COMMAND: alone, it lists the whole
-/// server.
+/// server; nor for SPOP and SRANDMEMBER: without count, they choose a member
+/// by chance.
 fn spoil(args: &mut Vec<Vec<u8>>, random: &mut Random) {
-    let is_command = args
-        .first()
-        .is_some_and(|name| name.eq_ignore_ascii_case(b"COMMAND"));
+    let is = |name: &[u8]| args.first().is_some_and(|it| it.eq_ignore_ascii_case(name));
+    let exempt = is(b"COMMAND") || is(b"SPOP") || is(b"SRANDMEMBER");
     match random.below(100) {
-        _ if is_command => {}
+        _ if exempt => {}
         0 if args.len() > 1 => _ = args.pop(),
         1 => args.push(value(random)),
         _ => {}
@@ -225,6 +225,14 @@ const SOURCES: &[(&str, Source)] = &[
     ("junk", |r| {
         text(r, &["FOO", "", "EXX", "N X", "-1", "\u{e9}"])
     }),
+    ("set", set_key),
+    ("member", member),
+    // Of integers never fewer than of others: the form of a union would depend on the order in
+    // which a table gives its members.
+    ("ints_max", |r| text(r, &["128", "200", "512"])),
+    ("packed_max", |r| {
+        text(r, &["0", "3", "10", "128", "128", "64"])
+    }),
     ("stream", stream_key),
     ("new_id", |r| text(r, NEW_IDS)),
     ("old_id", old_id),
@@ -323,6 +331,24 @@ fn key(random: &mut Random) -> Vec<u8> {
         2 => b"long:".repeat(20),
         3 => b"{tag}a".to_vec(),
         _ => format!("key:{}", random.below(12)).into_bytes(),
+    }
+}
+
+/// Keys of sets are few and rarely hold anything else.
+fn set_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => key(random),
+        _ => format!("set:{}", random.below(5)).into_bytes(),
+    }
+}
+
+/// Members are small numbers more often than not.
+fn member(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0 => value(random),
+        1 => int(random),
+        2..5 => format!("m{}", random.below(20)).into_bytes(),
+        _ => random.between(-5, 40).to_string().into_bytes(),
     }
 }
 

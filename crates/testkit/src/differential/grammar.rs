@@ -12,6 +12,7 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod set;
 mod stream;
 
 /// One command shape.
@@ -58,7 +59,9 @@ const MILLIS: Mode = Near(5000);
 
 /// All rows: those of this file, and those of the types that have a file of their own.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [ROWS, list::ROWS, stream::ROWS].into_iter().flatten()
+    [ROWS, list::ROWS, set::ROWS, stream::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 /// What is not about one type, and strings.
@@ -232,7 +235,7 @@ pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<
     let mut left_out = BTreeSet::new();
     let mut fitting = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
-    for row in rows().filter(|row| row.only_with.is_none_or(fits)) {
+    for row in self::rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {
