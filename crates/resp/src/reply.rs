@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use memchr::memchr2;
 
-use crate::double::{DoubleText, format_double};
+use base::double::{DoubleText, format_double};
 use crate::output::{Mark, Output};
 
 /// The protocol version a client has chosen with HELLO.

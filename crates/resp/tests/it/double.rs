@@ -2,7 +2,7 @@
 //! (ZINCRBY for -0, because ZADD stores small integers as such).
 
 use proptest::prelude::*;
-use resp::{DoubleText, format_double};
+use base::double::{DoubleText, format_double};
 
 const TEXTS: &[(f64, &str)] = &[
     (0.0, "0"),
