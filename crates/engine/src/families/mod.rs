@@ -4,6 +4,7 @@ use crate::spec::{DataRun, Spec};
 
 mod expiry;
 mod keys;
+mod scanning;
 mod string;
 
 /// Every data command.
