@@ -6,6 +6,7 @@ mod expiry;
 mod keys;
 mod scanning;
 mod string;
+mod zset;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS, zset::COMMANDS];

@@ -289,7 +289,8 @@ impl Index {
         let halves = used.split_at(middle);
         self.segments[id] = Segment::of(halves.0, SLOTS_MAX / 2, depth + 1);
         let upper = self.segments.len() as u32;
-        self.segments.push(Segment::of(halves.1, SLOTS_MAX / 2, depth + 1));
+        self.segments
+            .push(Segment::of(halves.1, SLOTS_MAX / 2, depth + 1));
         // The directory's places of the upper half.
         let share = self.directory.len() >> depth;
         let start = self.directory_place(hash) / share * share;

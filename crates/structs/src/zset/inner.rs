@@ -151,7 +151,11 @@ impl Inner {
     /// Moves the children from `from` on to the end of `to`, the first with this separator.
     pub(super) fn give(&mut self, from: usize, to: &mut Inner, first: Separator) {
         for at in from..self.len() {
-            let separator = if at == from { first } else { self.separator(at) };
+            let separator = if at == from {
+                first
+            } else {
+                self.separator(at)
+            };
             to.insert(to.len(), self.children[at], self.counts[at], separator);
         }
         self.len = from as u32;

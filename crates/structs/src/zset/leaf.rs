@@ -142,7 +142,10 @@ impl Leaf {
     #[inline]
     fn offset(&self, at: usize) -> usize {
         let place = self.capacity() + 2 * at;
-        usize::from(u16::from_le_bytes([self.block[place], self.block[place + 1]]))
+        usize::from(u16::from_le_bytes([
+            self.block[place],
+            self.block[place + 1],
+        ]))
     }
 
     fn set_offset(&mut self, at: usize, offset: usize) {

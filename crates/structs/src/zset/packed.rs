@@ -10,7 +10,7 @@ use base::double::{DoubleText, format_double};
 use base::num::parse_f64;
 
 use crate::collection::Member;
-use crate::packed::{self, Element, IntText};
+use crate::packed::{self, Element, IntText, Iter};
 use crate::packing::Packing;
 
 use super::tree::{Cut, Tree};
@@ -141,19 +141,36 @@ pub(super) fn remove_ranks(body: &mut Vec<u8>, ranks: Range<usize>) {
 pub(super) fn count_before(body: &[u8], cut: Cut<'_>) -> usize {
     let mut pairs = packed::iter(body);
     let mut count = 0;
-    while let Some((member, score)) = pairs.next_pair() {
-        let before = match cut {
-            Cut::BelowScore(cut) => score_of(score) < cut,
-            Cut::AboveScore(cut) => score_of(score) <= cut,
-            Cut::BelowMember(cut) => compare(member, cut).is_lt(),
-            Cut::AboveMember(cut) => compare(member, cut).is_le(),
-        };
-        if !before {
-            break;
-        }
+    while let Some((member, score)) = pairs.next_pair()
+        && cut.is_after(member, score_of(score))
+    {
         count += 1;
     }
     count
+}
+
+/// The entries after a cut.
+pub(super) fn after<'a>(body: &'a [u8], cut: Cut<'_>) -> Iter<'a> {
+    let mut pairs = packed::iter(body);
+    loop {
+        let rest = pairs;
+        match pairs.next_pair() {
+            Some((member, score)) if cut.is_after(member, score_of(score)) => {}
+            _ => return rest,
+        }
+    }
+}
+
+/// The entries before a cut, to be taken from the back.
+pub(super) fn before<'a>(body: &'a [u8], cut: Cut<'_>) -> Iter<'a> {
+    let mut pairs = packed::iter(body);
+    loop {
+        let rest = pairs;
+        match pairs.next_back_pair() {
+            Some((member, score)) if !cut.is_after(member, score_of(score)) => {}
+            _ => return rest,
+        }
+    }
 }
 
 /// The tree with the same entries.

@@ -129,7 +129,14 @@ proptest! {
 fn bytes_as_redis_dumps_them() {
     // DUMP of Redis 8.2.3 after ZADD z -0 a 1.5 b 1e18 c 9e18 d 0.1 e 1e-7 f, without envelope.
     let mut zset = Zset::default();
-    for (member, score) in [("a", -0.0), ("b", 1.5), ("c", 1e18), ("d", 9e18), ("e", 0.1), ("f", 1e-7)] {
+    for (member, score) in [
+        ("a", -0.0),
+        ("b", 1.5),
+        ("c", 1e18),
+        ("d", 9e18),
+        ("e", 0.1),
+        ("f", 1e-7),
+    ] {
         let member = Member::new(member.as_bytes(), &SEED);
         zset.upsert(member, &packing(), |_| Some(score));
     }
@@ -140,7 +147,8 @@ fn bytes_as_redis_dumps_them() {
 
 #[test]
 fn many_at_once_make_a_tree() {
-    for (added, longest, encoding) in [(8, 11, "listpack"), (9, 1, "skiplist"), (1, 12, "skiplist")] {
+    for (added, longest, encoding) in [(8, 11, "listpack"), (9, 1, "skiplist"), (1, 12, "skiplist")]
+    {
         let mut zset = Zset::default();
         zset.reserve(added, longest, &packing());
         assert_eq!(zset.encoding(), encoding);

@@ -25,6 +25,7 @@ use std::ops::Range;
 use base::hash::{Seed, hash_key};
 
 use crate::collection::Member;
+use crate::packed::{Element, IntText};
 
 use super::index::{Index, index_bits};
 use super::inner::{CHILDREN_MAX, Inner, Separator, prefix};
@@ -67,6 +68,10 @@ pub(super) struct Place {
 /// One end of a range of entries: between those that come before it and the others.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut<'a> {
+    /// Before all entries.
+    Start,
+    /// After all entries.
+    End,
     /// Before the entries of this score.
     BelowScore(f64),
     /// After the entries of this score.
@@ -75,6 +80,22 @@ pub enum Cut<'a> {
     BelowMember(&'a [u8]),
     /// After this member. For sets of one score.
     AboveMember(&'a [u8]),
+}
+
+impl Cut<'_> {
+    /// Whether an entry comes before the cut.
+    #[inline]
+    #[must_use]
+    pub fn is_after(self, member: Element<'_>, score: f64) -> bool {
+        match self {
+            Cut::Start => false,
+            Cut::End => true,
+            Cut::BelowScore(cut) => score < cut,
+            Cut::AboveScore(cut) => score <= cut,
+            Cut::BelowMember(cut) => member.text(&mut IntText::default()) < cut,
+            Cut::AboveMember(cut) => member.text(&mut IntText::default()) <= cut,
+        }
+    }
 }
 
 impl Tree {
@@ -206,6 +227,8 @@ impl Tree {
         for level in (0..self.height).rev() {
             let inner = self.inner(node);
             let at = match cut {
+                Cut::Start => 0,
+                Cut::End => inner.len() - 1,
                 Cut::BelowScore(score) => inner.child_by_score(score, false),
                 Cut::AboveScore(score) => inner.child_by_score(score, true),
                 Cut::BelowMember(member) | Cut::AboveMember(member) => {
@@ -221,6 +244,8 @@ impl Tree {
         }
         let leaf = self.leaf(node);
         let at = match cut {
+            Cut::Start => 0,
+            Cut::End => leaf.len(),
             Cut::BelowScore(score) => leaf.count_scores(score, false),
             Cut::AboveScore(score) => leaf.count_scores(score, true),
             Cut::BelowMember(member) => leaf.count_members(member, false, &self.longs),
@@ -260,9 +285,7 @@ impl Tree {
     /// Adds a member that is not there. `score` is not NaN.
     pub(super) fn insert(&mut self, member: Member<'_>, score: f64) {
         let leaf = self.leaf_for(score, member.bytes);
-        let at = self
-            .leaf(leaf)
-            .position(score, member.bytes, &self.longs);
+        let at = self.leaf(leaf).position(score, member.bytes, &self.longs);
         self.insert_at(Place { leaf, at }, member, score);
     }
 
@@ -641,7 +664,12 @@ impl Tree {
     /// Visits members in the order of their hashes, from a position on, about `count` of them;
     /// returns the position to go on from, 0 at the end. Members that stay from position 0 to the
     /// end are all visited, some perhaps twice.
-    pub(super) fn scan(&self, position: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+    pub(super) fn scan<'a>(
+        &'a self,
+        position: u64,
+        count: usize,
+        mut visit: impl FnMut(&'a [u8], f64),
+    ) -> u64 {
         let Ok(position) = u32::try_from(position) else {
             return 0;
         };
@@ -692,7 +720,12 @@ impl Tree {
             entries += leaf.len();
         }
         let blocks = bytes * self.len / entries.max(1);
-        let longs: usize = self.longs.places().take(ALLOCATED_SAMPLE).map(|l| l.len()).sum();
+        let longs: usize = self
+            .longs
+            .places()
+            .take(ALLOCATED_SAMPLE)
+            .map(|l| l.len())
+            .sum();
         let sampled = self.longs.len().min(ALLOCATED_SAMPLE).max(1);
         blocks
             + longs * self.longs.len() / sampled

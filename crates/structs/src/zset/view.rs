@@ -38,6 +38,12 @@ impl<'a> ZsetRef<'a> {
         }
     }
 
+    /// Whether it is packed bytes.
+    #[must_use]
+    pub fn is_packed(self) -> bool {
+        matches!(self.0, View::Packed(_))
+    }
+
     /// The score of a member.
     #[inline]
     #[must_use]
@@ -109,7 +115,7 @@ impl<'a> ZsetRef<'a> {
     #[must_use]
     pub fn after(self, cut: Cut<'_>) -> Entries<'a> {
         match self.0 {
-            View::Packed(bytes) => self.range(packed::count_before(bytes, cut)..packed::len(bytes)),
+            View::Packed(bytes) => Entries(Source::Packed(packed::after(bytes, cut), usize::MAX)),
             View::Tree(tree) => Entries(Source::Tree(tree.forward(tree.seek(cut), usize::MAX))),
         }
     }
@@ -118,7 +124,9 @@ impl<'a> ZsetRef<'a> {
     #[must_use]
     pub fn before(self, cut: Cut<'_>) -> Entries<'a> {
         match self.0 {
-            View::Packed(bytes) => self.range_back(0..packed::count_before(bytes, cut)),
+            View::Packed(bytes) => {
+                Entries(Source::PackedBack(packed::before(bytes, cut), usize::MAX))
+            }
             View::Tree(tree) => {
                 Entries(Source::TreeBack(tree.backward(tree.seek(cut), usize::MAX)))
             }
@@ -137,12 +145,7 @@ impl<'a> ZsetRef<'a> {
     /// Visits about `count` entries from a position on (0 is the beginning); returns the position
     /// to go on from, 0 at the end. Entries that stay from position 0 to the end are all visited,
     /// some perhaps twice. A packed set is visited as a whole.
-    pub fn scan(
-        self,
-        position: u64,
-        count: usize,
-        mut visit: impl FnMut(Element<'_>, f64),
-    ) -> u64 {
+    pub fn scan(self, position: u64, count: usize, mut visit: impl FnMut(Element<'a>, f64)) -> u64 {
         match self.0 {
             View::Packed(_) => {
                 self.iter().for_each(|(member, score)| visit(member, score));
@@ -204,7 +207,9 @@ impl<'a> Iterator for Entries<'a> {
             }
             Source::PackedBack(pairs, left) => {
                 *left = left.checked_sub(1)?;
-                pairs.next_back_pair().map(|(m, score)| (m, score_of(score)))
+                pairs
+                    .next_back_pair()
+                    .map(|(m, score)| (m, score_of(score)))
             }
         }
     }
