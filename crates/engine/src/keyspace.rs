@@ -13,8 +13,9 @@ use base::ids::DbIndex;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
-use crate::prefetch::prefetch_for_write;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
+
+pub mod ahead;
 
 /// A key with its hash, which is computed once per command.
 #[derive(Clone, Copy, Debug)]
@@ -317,31 +318,9 @@ impl<'k> Lease<'k> {
         one.chain(self.many.iter_mut().flatten().map(|guard| &mut **guard))
     }
 
-    /// Asks the other workers' caches for the lock of a key's stripe. Of no use with one stripe.
-    #[inline]
-    pub fn prefetch_lock(&self, hash: u64) {
-        if self.keyspace.stripe_count() > 1 {
-            let StripeId(id) = self.keyspace.stripe_of(hash);
-            prefetch_for_write(&raw const self.keyspace.stripes[id as usize]);
-        }
-    }
-
-    /// Asks the cache for the bucket of a key, if its stripe can be had at once.
-    #[inline]
-    pub fn prefetch_bucket(&mut self, db: DbIndex, hash: u64) {
-        self.peek(hash, |stripe| stripe.table(db).prefetch_bucket(hash));
-    }
-
-    /// Asks the cache for the entry of a key, if its stripe can be had at once.
-    #[inline]
-    pub fn prefetch_entry(&mut self, db: DbIndex, hash: u64) {
-        self.peek(hash, |stripe| stripe.table(db).prefetch_entry(hash));
-    }
-
     /// Looks into a stripe without changing what is held. Never waits.
     #[inline]
-    fn peek(&self, hash: u64, look: impl FnOnce(&Stripe)) {
-        let id = self.keyspace.stripe_of(hash);
+    fn peek(&self, id: StripeId, look: impl FnOnce(&Stripe)) {
         match &self.one {
             Some((held, stripe)) if *held == id => look(stripe),
             _ => {

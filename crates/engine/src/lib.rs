@@ -17,6 +17,7 @@ pub mod failure;
 pub mod families;
 pub mod keyspace;
 pub mod object;
+mod popcount;
 mod prefetch;
 pub mod spec;
 pub mod table;

@@ -22,6 +22,9 @@ pub struct Spec<R: 'static> {
     pub flags: Flags,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Index of the word that is looked up inside the first key's collection, so that the look-up
+    /// can be prefetched; 0 = there is none (or several, of which the first is no better than none).
+    pub member: u8,
     /// The group it is documented in.
     pub group: Group,
     /// ACL categories beyond those that follow from group and flags.
@@ -103,6 +106,7 @@ impl<R> Spec<R> {
             arity,
             flags: Flags::NONE,
             keys: &[],
+            member: 0,
             group,
             categories: &[],
             since: "1.0.0",

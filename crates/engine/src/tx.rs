@@ -419,6 +419,49 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
     }
 
+    /// Gives `edit` the bytes of the string at `key`, grown with zeros to at least `len`, and how
+    /// long it was before (0 if the key was missing, as it is not afterwards). In place where the
+    /// string has the room; deadline and access bits stay.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` if the key holds another type.
+    #[inline]
+    pub fn edit_bytes<R>(
+        &mut self,
+        key: Key<'_>,
+        len: usize,
+        edit: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> Result<R, Failure> {
+        let Some((entry, place)) = find_live(self.lease, self.env, self.db, key) else {
+            return Ok(self.put_edited(key, len, edit));
+        };
+        if self.env.touch {
+            entry.set_access(self.env.touched(entry.access()));
+        }
+        let old_len = entry.text().ok_or(Failure::WRONG_TYPE)?.len();
+        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        Ok(table.edit(place, |entry| edit(entry.bytes_mut(len), old_len)))
+    }
+
+    /// Puts a string of `len` zeros as `edit` leaves it.
+    fn put_edited<R>(
+        &mut self,
+        key: Key<'_>,
+        len: usize,
+        edit: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> R {
+        if len > INLINE_BYTES_MAX {
+            let mut bytes = vec![0; len];
+            let result = edit(&mut bytes, 0);
+            self.put(key, NewValue::Owned(bytes), Deadline::Clear);
+            return result;
+        }
+        let mut bytes = [0; INLINE_BYTES_MAX];
+        let result = edit(&mut bytes[..len], 0);
+        self.put(key, NewValue::Edited(&bytes[..len]), Deadline::Clear);
+        result
+    }
+
     /// Appends to the string at `key`, which must exist.
     pub fn append(&mut self, key: Key<'_>, tail: &[u8]) {
         let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {

@@ -14,6 +14,7 @@ use std::ops::Range;
 use engine::args::{Args, KeyWord};
 use engine::dispatch::{Call, Outcome, execute};
 use engine::env::Env;
+use engine::keyspace::ahead::Ahead;
 use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
@@ -31,8 +32,6 @@ use crate::stats::{WorkerStats, bump};
 
 /// Commands collected before they are run.
 const COMMANDS_MAX: usize = 64;
-/// Keys prefetched per batch; beyond that the first lines would be evicted before their use.
-const PREFETCHED_KEYS_MAX: usize = 256;
 
 /// What was found at one place of an input.
 enum Found {
@@ -51,17 +50,19 @@ struct Command {
     found: Found,
     words: Range<u32>,
     keys: Range<u32>,
+    /// The word that is looked up inside the key's collection.
+    member: Option<KeyWord>,
     /// Its words are copies in `Batch::inline`, from here on.
     inline: Option<u32>,
 }
 
 /// Scratch space of one worker, empty between rounds.
-#[derive(Default)]
 pub struct Batch {
     commands: Vec<Command>,
     words: Vec<Span>,
     keys: Vec<KeyWord>,
     inline: Vec<u8>,
+    ahead: Ahead,
 }
 
 /// What running a batch needs.
@@ -83,6 +84,17 @@ pub struct Surroundings<'s, 'k> {
 }
 
 impl Batch {
+    /// An empty one.
+    pub fn new(keyspace: &Keyspace) -> Batch {
+        Batch {
+            commands: Vec::new(),
+            words: Vec::new(),
+            keys: Vec::new(),
+            inline: Vec::new(),
+            ahead: Ahead::new(keyspace.stripe_count()),
+        }
+    }
+
     /// Whether no more commands should be collected before the batch is run.
     pub fn is_full(&self) -> bool {
         self.commands.len() >= COMMANDS_MAX
@@ -145,6 +157,7 @@ impl Batch {
                         found,
                         words,
                         keys,
+                        member: None,
                         inline: None,
                     });
                     return false;
@@ -199,14 +212,16 @@ impl Batch {
     ) {
         let words = &self.words[first..];
         let first_key = self.keys.len();
+        let mut member = None;
         let found = match words {
             [] => Found::Nothing,
             [name, rest @ ..] => {
                 let second = rest.first().map(|span| span.of(buffer));
                 let row = server.registry.resolve(name.of(buffer), second);
                 if let Ok(row) = row {
-                    let shape = server.registry.row(row).shape;
-                    find_keys(shape, words, buffer, &server.keyspace, &mut self.keys);
+                    let row = server.registry.row(row);
+                    find_keys(row.shape, words, buffer, &server.keyspace, &mut self.keys);
+                    member = find_member(row.spec.member, words, buffer, &server.keyspace);
                 }
                 Found::Command(row)
             }
@@ -217,6 +232,7 @@ impl Batch {
             found,
             words: first as u32..self.words.len() as u32,
             keys: first_key as u32..self.keys.len() as u32,
+            member,
             inline,
         });
     }
@@ -244,21 +260,20 @@ impl Batch {
         self.inline.clear();
     }
 
-    fn prefetch(&self, connections: &Slab<Connection>, lease: &mut Lease<'_>) {
-        let keys_of = |command: &Command| {
+    fn prefetch(&mut self, connections: &Slab<Connection>, lease: &Lease<'_>) {
+        let keys = self.commands.iter().flat_map(|command| {
             let db = connections[command.connection as usize].client.db;
             let range = command.keys.start as usize..command.keys.end as usize;
-            self.keys[range].iter().map(move |key| (db, key.hash))
-        };
-        let keys = || {
-            self.commands
-                .iter()
-                .flat_map(keys_of)
-                .take(PREFETCHED_KEYS_MAX)
-        };
-        keys().for_each(|(_, hash)| lease.prefetch_lock(hash));
-        keys().for_each(|(db, hash)| lease.prefetch_bucket(db, hash));
-        keys().for_each(|(db, hash)| lease.prefetch_entry(db, hash));
+            let member = command.member.map(|member| member.hash);
+            let hashes = self.keys[range].iter().map(|key| key.hash);
+            hashes.map(move |hash| (db, hash, member))
+        });
+        for (db, hash, member) in keys {
+            if !self.ahead.add(lease, db, hash, member) {
+                break;
+            }
+        }
+        self.ahead.run(lease);
     }
 
     #[inline]
@@ -289,7 +304,7 @@ impl Batch {
                 client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
-                let args = Args::new(buffer, words, keys);
+                let args = Args::new(buffer, words, keys).with_member(command.member);
                 let verdict = gate::admit(
                     *found,
                     words.iter().map(|span| span.of(buffer)),
@@ -454,6 +469,19 @@ fn run_control(
     out.error(failure.text());
     server.count_error(failure.text(), around.stats);
     true
+}
+
+/// The word that a command looks up inside its key's collection (`Spec::member`), hashed.
+#[inline]
+fn find_member(word: u8, words: &[Span], buffer: &[u8], keyspace: &Keyspace) -> Option<KeyWord> {
+    if word == 0 {
+        return None;
+    }
+    let bytes = words.get(usize::from(word))?.of(buffer);
+    Some(KeyWord {
+        word: u32::from(word),
+        hash: keyspace.hash(bytes),
+    })
 }
 
 /// Appends the command's keys with their hashes.

@@ -221,6 +221,7 @@ fn about<R>(spec: &Spec<R>) -> Spec<()> {
         arity: spec.arity,
         flags: spec.flags,
         keys: spec.keys,
+        member: spec.member,
         group: spec.group,
         categories: spec.categories,
         since: spec.since,

@@ -124,7 +124,7 @@ impl<'k> Worker<'k> {
     /// The operating system's readiness call fails for good.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(&self.server.keyspace);
         while !self.stopping {
             match self.seat.poll.poll(&mut events, Some(self.patience())) {
                 Ok(()) => {}

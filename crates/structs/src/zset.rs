@@ -245,6 +245,13 @@ impl Collection for Zset {
         }
     }
 
+    fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+        match &self.0 {
+            Owned::Packed(_) => None,
+            Owned::Tree(tree) => tree.address(hash, depth),
+        }
+    }
+
     fn duplicate(&self) -> Zset {
         self.clone()
     }

@@ -2,6 +2,7 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod bitmap;
 mod expiry;
 mod keys;
 mod scanning;
@@ -9,4 +10,9 @@ mod string;
 mod zset;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS, zset::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    bitmap::COMMANDS,
+    zset::COMMANDS,
+];

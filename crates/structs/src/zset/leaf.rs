@@ -128,10 +128,21 @@ impl Leaf {
         usize::from(self.capacity)
     }
 
-    /// Where the block is, for prefetching.
+    /// What a look-up of an entry with this tag reads at its `depth`th step: the tags, the offset,
+    /// the text, the score.
     #[inline]
-    pub(super) fn address(&self) -> *const u8 {
-        self.block.as_ptr()
+    pub(super) fn address(&self, tag: u8, depth: u8) -> Option<*const u8> {
+        if depth == 0 {
+            return self.block.first().map(std::ptr::from_ref);
+        }
+        let at = self.tagged(tag).next()?;
+        let byte = match depth {
+            1 => self.capacity() + 2 * at,
+            2 => FIXED_BYTES * self.capacity() + self.offset(at),
+            3 => 3 * self.capacity() + 8 * at,
+            _ => return None,
+        };
+        self.block.get(byte).map(std::ptr::from_ref)
     }
 
     /// Bytes of the block.

@@ -174,17 +174,19 @@ impl Tree {
         })
     }
 
-    /// Where the index slot of a member with this hash is, for prefetching.
+    /// See `Collection::address`: index slot, leaf, its tags, then of the entry whose tag agrees
+    /// the offset, the text, the score.
     #[inline]
-    pub(super) fn index_address(&self, hash: u64) -> *const u8 {
-        self.index.address(index_bits(hash))
-    }
-
-    /// Where the leaf of a member with this hash is, for prefetching: what its index slot says.
-    #[inline]
-    pub(super) fn leaf_address(&self, hash: u64) -> Option<*const u8> {
-        let leaf = self.index.leaves(index_bits(hash)).next()?;
-        Some(self.leaf(leaf).address())
+    pub(super) fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+        let hash = index_bits(hash);
+        if depth == 0 {
+            return Some(self.index.address(hash));
+        }
+        let leaf = self.leaf(self.index.leaves(hash).next()?);
+        match depth {
+            1 => Some(std::ptr::from_ref(leaf).cast()),
+            _ => leaf.address(hash as u8, depth - 2),
+        }
     }
 
     /// How many entries come before this one.

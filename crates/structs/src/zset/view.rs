@@ -156,26 +156,6 @@ impl<'a> ZsetRef<'a> {
             }),
         }
     }
-
-    /// Where the index slot of a member with this hash is, for prefetching; `None` for packed sets.
-    #[inline]
-    #[must_use]
-    pub fn index_address(self, hash: u64) -> Option<*const u8> {
-        match self.0 {
-            View::Packed(_) => None,
-            View::Tree(tree) => Some(tree.index_address(hash)),
-        }
-    }
-
-    /// Where the entries around a member with this hash are, for prefetching: reads its index slot.
-    #[inline]
-    #[must_use]
-    pub fn leaf_address(self, hash: u64) -> Option<*const u8> {
-        match self.0 {
-            View::Packed(_) => None,
-            View::Tree(tree) => tree.leaf_address(hash),
-        }
-    }
 }
 
 /// Entries one after the other: member and score. A member given as `Element::Bytes` may be the

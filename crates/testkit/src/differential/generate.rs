@@ -185,6 +185,12 @@ const SOURCES: &[(&str, Source)] = &[
     ("float", float),
     ("offset", offset),
     ("put_at", put_at),
+    ("bit_at", bit_at),
+    ("bit", |r| {
+        text(r, &["0", "1", "1", "0", "1", "2", "-1", "x"])
+    }),
+    ("field", field),
+    ("field_at", field_at),
     ("numkeys", |r| {
         text(r, &["1", "1", "1", "2", "2", "3", "0", "-1", "x", "99"])
     }),
@@ -369,6 +375,34 @@ fn put_at(random: &mut Random) -> Vec<u8> {
         text(random, EDGES)
     } else {
         random.between(0, 60).to_string().into_bytes()
+    }
+}
+
+/// A bit to write: never one that makes a string of many megabytes.
+fn bit_at(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &["0", "7", "8", "-1", "20000", "4294967296", "x", ""];
+    if random.one_in(8) {
+        text(random, EDGES)
+    } else {
+        random.between(0, 300).to_string().into_bytes()
+    }
+}
+
+/// The type of an integer in a bitmap.
+fn field(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &["i64", "u63", "u1", "i1", "u64", "i65", "u0", "x8", "i", ""];
+    if random.one_in(4) {
+        return text(random, EDGES);
+    }
+    let sign = if random.one_in(2) { 'i' } else { 'u' };
+    format!("{sign}{}", random.between(1, 63)).into_bytes()
+}
+
+fn field_at(random: &mut Random) -> Vec<u8> {
+    match random.below(12) {
+        0 => text(random, &["#0", "#-1", "#x", "#", "#536870912"]),
+        1..4 => format!("#{}", random.below(6)).into_bytes(),
+        _ => bit_at(random),
     }
 }
 

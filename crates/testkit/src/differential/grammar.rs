@@ -100,6 +100,35 @@ pub(super) const ROWS: &[Row] = &[
         Exact,
     ),
     row(5, "DELIFEQ key value", Exact),
+    // Bitmaps.
+    row(10, "SETBIT key bit_at bit", Exact),
+    row(8, "GETBIT key bit_at", Exact),
+    redis(
+        8,
+        "BITCOUNT key [offset | junk] [offset] [BIT | BYTE | junk]",
+        Exact,
+    ),
+    row(8, "BITCOUNT key offset offset [BIT | BYTE | junk]", Exact),
+    row(
+        8,
+        "BITPOS key bit [offset] [offset] [BIT | BYTE | junk]",
+        Exact,
+    ),
+    row(8, "BITPOS key bit offset offset [BIT | BYTE | junk]", Exact),
+    row(8, "BITOP [AND | OR | XOR | NOT | junk] key (key)+", Exact),
+    redis(8, "BITOP [DIFF | DIFF1 | ANDOR | ONE] key (key)+", Exact),
+    row(
+        10,
+        "BITFIELD key [GET field field_at | SET field field_at int | INCRBY field field_at int | \
+         OVERFLOW WRAP INCRBY field field_at int | OVERFLOW SAT SET field field_at int | \
+         OVERFLOW FAIL INCRBY field field_at int | OVERFLOW junk | junk]*",
+        Exact,
+    ),
+    row(
+        4,
+        "BITFIELD_RO key [GET field field_at | GET field field_at | SET field field_at int | junk]*",
+        Exact,
+    ),
     // Keys.
     row(15, "DEL (key)+", Exact),
     row(5, "UNLINK (key)+", Exact),

@@ -27,6 +27,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: &[KeySpec::first(&["RW", "update"])],
+        member: 3,
         since: "1.2.0",
         summary: "Adds members with scores to a sorted set, or changes the scores of those that are there.",
         complexity: "O(log(N)) for each member",
@@ -100,6 +101,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: &[KeySpec::first(&["RW", "access", "update"])],
+        member: 3,
         since: "1.2.0",
         summary: "Adds a number to the score of a member; a missing one counts as 0.",
         complexity: "O(log(N))",
@@ -177,6 +179,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: READ_FIRST,
+        member: 2,
         since: "6.2.0",
         summary: "Returns the scores of several members.",
         complexity: "O(N) in the number of members asked for",
@@ -304,6 +307,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: READ_FIRST,
+        member: 2,
         since: "2.0.0",
         summary: "Returns how many members come before a member.",
         complexity: "O(log(N))",
@@ -318,6 +322,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: &[KeySpec::first(&["RW", "delete"])],
+        member: 2,
         since: "1.2.0",
         summary: "Removes members.",
         complexity: "O(M*log(N)) where M is the number of members removed",
@@ -417,6 +422,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: READ_FIRST,
+        member: 2,
         since: "2.0.0",
         summary: "Returns how many members come after a member.",
         complexity: "O(log(N))",
@@ -449,6 +455,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: READ_FIRST,
+        member: 2,
         since: "1.2.0",
         summary: "Returns the score of a member.",
         args: &[Arg::KEY, MEMBER],
