@@ -6,6 +6,7 @@ mod bitmap;
 mod expiry;
 mod keys;
 mod scanning;
+mod set;
 mod string;
 mod zset;
 
@@ -15,4 +16,5 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     keys::COMMANDS,
     bitmap::COMMANDS,
     zset::COMMANDS,
+    set::COMMANDS,
 ];
