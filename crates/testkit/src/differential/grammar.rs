@@ -10,6 +10,8 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod zset;
+
 /// One command shape.
 pub(super) struct Row {
     /// How often, in relation to the others.
@@ -52,8 +54,12 @@ const fn valkey(weight: usize, shape: &'static str, mode: Mode) -> Row {
 const SECONDS: Mode = Near(5);
 const MILLIS: Mode = Near(5000);
 
-/// All rows.
-pub(super) const ROWS: &[Row] = &[
+/// All rows: those of this file, and those of the types that have a file of their own.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(zset::ROWS)
+}
+
+const ROWS: &[Row] = &[
     // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE,
     // until it looks at it.
     row(
@@ -211,16 +217,16 @@ pub(super) const ROWS: &[Row] = &[
 /// the commands left out.
 pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<String>) {
     let mut left_out = BTreeSet::new();
-    let mut rows = Vec::new();
+    let mut fitting = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
-    for row in ROWS.iter().filter(|row| row.only_with.is_none_or(fits)) {
+    for row in rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {
-            rows.push(row);
+            fitting.push(row);
         } else {
             left_out.insert(name.to_owned());
         }
     }
-    (rows, left_out.into_iter().collect())
+    (fitting, left_out.into_iter().collect())
 }

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use base::num::parse_f64;
 use structs::packed::Element;
 use structs::zset::{Cut, ZsetRef};
 
@@ -63,7 +62,8 @@ impl<'a> Interval<'a> {
 
 /// A score, and whether it is itself left out.
 ///
-/// Compat: as C's `strtod` reads numbers, so no number at all is 0, and one too large is infinite.
+/// Compat: no number at all is 0, one too large is infinite, and hexadecimal ones are none, unlike
+/// the scores of ZADD.
 fn score_end(text: &[u8]) -> Result<(f64, bool), Failure> {
     let (number, left_out) = match text {
         [b'(', rest @ ..] => (rest, true),
@@ -72,9 +72,11 @@ fn score_end(text: &[u8]) -> Result<(f64, bool), Failure> {
     if number.is_empty() {
         return Ok((0.0, left_out));
     }
-    parse_f64(number)
-        .or_else(|| std::str::from_utf8(number).ok()?.parse().ok())
-        .filter(|score| !score.is_nan())
+    let score = std::str::from_utf8(number)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    score
+        .filter(|score: &f64| !score.is_nan())
         .map(|score| (score, left_out))
         .ok_or(NOT_SCORES)
 }
@@ -131,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn scores_as_strtod_reads_them() {
+    fn scores_as_redis_reads_them() {
         let read = |text: &str| score_end(text.as_bytes()).ok();
         assert_eq!(read("(1.5"), Some((1.5, true)));
         assert_eq!(read(""), Some((0.0, false)));
         assert_eq!(read("("), Some((0.0, true)));
         assert_eq!(read("-1e999"), Some((f64::NEG_INFINITY, false)));
         assert_eq!(read("+inf"), Some((f64::INFINITY, false)));
-        for text in ["nan", "(nan", "1x", "((1", "x"] {
+        for text in ["nan", "(nan", "1x", "((1", "x", "0x10", " 1"] {
             assert_eq!(read(text), None, "{text}");
         }
     }

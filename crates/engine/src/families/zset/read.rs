@@ -87,6 +87,12 @@ fn rank(
 ) -> Result<(), Failure> {
     let key = args.key();
     let member = args.member(tx.packing());
+    if args.left() > 1 {
+        return Err(Failure::arity(match order {
+            Order::Ascending => "zrank",
+            Order::Descending => "zrevrank",
+        }));
+    }
     let with_score = args.accept("WITHSCORE");
     args.end()?;
     let found = tx.read::<Zset>(key)?.and_then(|zset| {
