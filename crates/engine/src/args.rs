@@ -184,6 +184,11 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Gives buffer, words and keys, to keep the command for later.
+    pub fn with_parts<R>(&self, keep: impl FnOnce(&[u8], &[Span], &[KeyWord]) -> R) -> R {
+        keep(self.buffer, self.words, self.keys)
+    }
+
     /// The latched failure, words left over or not.
     ///
     /// # Errors

@@ -22,3 +22,4 @@ mod prefetch;
 pub mod spec;
 pub mod table;
 pub mod tx;
+pub mod watch;

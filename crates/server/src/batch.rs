@@ -12,23 +12,25 @@
 use std::ops::Range;
 
 use engine::args::{Args, KeyWord};
-use engine::dispatch::{Call, Outcome, execute};
 use engine::env::Env;
+use engine::failure::Failure;
 use engine::keyspace::ahead::Ahead;
 use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
 
+use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::is_above_hard;
-use crate::registry::{Handler, KeyShape, Missing, RowId};
+use crate::registry::{KeyShape, Missing, RowId};
 use crate::server::Server;
-use crate::session::{ControlRun, Session};
+use crate::session::Session;
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
+use crate::transaction;
 
 /// Commands collected before they are run.
 const COMMANDS_MAX: usize = 64;
@@ -123,7 +125,9 @@ impl Batch {
         }
         let limits = Limits {
             bulk_bytes_max: settings.proto_max_bulk_len_bytes,
-            query_bytes_max: settings.client_query_buffer_limit_bytes,
+            query_bytes_max: settings
+                .client_query_buffer_limit_bytes
+                .saturating_sub(connection.client.queued_bytes()),
             authenticated: connection.client.may_speak(settings),
         };
         while !self.is_full() {
@@ -315,7 +319,7 @@ impl Batch {
                 let verdict = if around.settings.maxmemory_bytes == 0 {
                     verdict
                 } else {
-                    within_memory(verdict, around)
+                    within_memory(verdict, client, around)
                 };
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
@@ -335,12 +339,16 @@ impl Batch {
 
 /// Makes room in memory for a command that is about to run; refuses it if it needs room and there
 /// is none.
-fn within_memory(verdict: Verdict, around: &mut Surroundings<'_, '_>) -> Verdict {
+fn within_memory(verdict: Verdict, client: &Client, around: &mut Surroundings<'_, '_>) -> Verdict {
     let Verdict::Run(id) = verdict else {
         return verdict;
     };
     let server = around.server;
-    let flags = server.registry.row(id).flags;
+    let row = server.registry.row(id);
+    let flags = match &client.transaction {
+        Some(transaction) if row.name == "exec" => transaction.flags(&server.registry),
+        _ => row.flags,
+    };
     let admitted = around
         .evictor
         .admit(flags, server, around.settings, around.lease, around.env);
@@ -362,14 +370,19 @@ fn handle(
     let start = out.mark();
     let mut waiting = None;
     match verdict {
-        Verdict::Run(id) => waiting = run(id, args, client, out, around),
-        Verdict::Refuse(id, failure) => {
-            if let Some(RowId(id)) = id {
-                bump(&around.stats.commands[usize::from(id)].rejected, 1);
-            }
-            around.server.count_error(failure.text(), around.stats);
-            out.error(failure.text());
+        Verdict::Run(id) if queue(id, &args, client, around.server) => out.queued(),
+        Verdict::Run(id) => {
+            let mut session = Session {
+                server: around.server,
+                stats: around.stats,
+                client,
+                env: around.env,
+                lease: around.lease,
+                mark: &mut around.mark,
+            };
+            waiting = call::run(id, args, &mut session, out);
         }
+        Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),
         Verdict::Drop => {
             around.server.warn_of_browser(&client.card, around.env.now);
@@ -391,84 +404,45 @@ fn handle(
     waiting
 }
 
-/// Runs an admitted command and counts it.
+/// Takes an admitted command into the client's transaction instead of running it; whether it did.
 #[inline]
-fn run(
-    id: RowId,
-    args: Args<'_>,
-    client: &mut Client,
-    out: &mut Reply,
-    around: &mut Surroundings<'_, '_>,
-) -> Option<Waiting> {
-    let server = around.server;
-    let mut waiting = None;
-    let mut failed = false;
-    match server.registry.row(id).handler {
-        Handler::Data(run) => {
-            around.env.touch = !client.no_touch;
-            let call = Call {
-                run,
-                db: client.db,
-                args,
-            };
-            match execute(call, around.lease, around.env, out) {
-                Outcome::Done => {}
-                Outcome::Failed(failure) => {
-                    failed = true;
-                    server.count_error(failure.text(), around.stats);
-                }
-                Outcome::Walking(walk) => {
-                    let muted = client.reply_mode != ReplyMode::On;
-                    waiting = Some(Waiting::Walk { walk, muted });
-                }
-            }
-        }
-        Handler::Control(run) => {
-            failed = run_control(run, id, args, client, out, around);
-        }
-        // Refused by the gate: a container alone has the wrong number of words.
-        Handler::Container => {}
+fn queue(row: RowId, args: &Args<'_>, client: &mut Client, server: &Server) -> bool {
+    let Some(transaction) = &mut client.transaction else {
+        return false;
+    };
+    if server.registry.row(row).immediate {
+        return false;
     }
-    let stats = &around.stats.commands[usize::from(id.0)];
-    bump(&stats.calls, 1);
-    let end = server.ticks.raw();
-    let nanos = server.ticks.delta_as_nanos(around.mark, end);
-    around.mark = end;
-    bump(&stats.nanos, nanos);
-    bump(&stats.failed, u64::from(failed));
-    bump(&around.stats.commands_processed, 1);
-    client.commands += 1;
-    waiting
+    args.with_parts(|buffer, words, keys| transaction.push(row, buffer, words, keys));
+    true
 }
 
-fn run_control(
-    run: ControlRun,
-    id: RowId,
-    mut args: Args<'_>,
+/// Answers a refused command, which breaks its transaction.
+fn refuse(
+    id: Option<RowId>,
+    failure: &Failure,
     client: &mut Client,
     out: &mut Reply,
     around: &mut Surroundings<'_, '_>,
-) -> bool {
-    around.lease.release();
-    around.stats.publish(&around.env.stats);
+) {
     let server = around.server;
-    if server.registry.row(id).parent.is_some() {
-        args.skip(1);
+    if let Some(RowId(id)) = id {
+        bump(&around.stats.commands[usize::from(id)].rejected, 1);
     }
-    let start = out.mark();
-    let mut session = Session {
-        server,
-        client,
-        env: around.env,
-        lease: around.lease,
-    };
-    let result = run(&mut session, &mut args, out);
-    around.lease.release();
-    let Err(failure) = result else { return false };
-    out.truncate(start);
-    out.error(failure.text());
+    let mut aborted = None;
+    if let Some(transaction) = &mut client.transaction {
+        transaction.broken = true;
+        if id.is_some_and(|id| server.registry.row(id).name == "exec") {
+            around.lease.release();
+            transaction::discard(client, around.lease);
+            let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+            text.extend_from_slice(failure.text());
+            aborted = Some(Failure::owned(text));
+        }
+    }
+    let failure = aborted.as_ref().unwrap_or(failure);
     server.count_error(failure.text(), around.stats);
-    true
+    out.error(failure.text());
 }
 
 /// The word that a command looks up inside its key's collection (`Spec::member`), hashed.

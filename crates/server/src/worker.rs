@@ -30,6 +30,7 @@ use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
+use crate::transaction;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
@@ -377,7 +378,8 @@ impl<'k> Worker<'k> {
     }
 
     fn close(&mut self, id: usize) {
-        if let Some(connection) = self.connections.try_remove(id) {
+        if let Some(mut connection) = self.connections.try_remove(id) {
+            transaction::unwatch(&mut connection.client, &mut self.lease);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }

@@ -31,19 +31,24 @@ pub enum Combination {
 const BLOCK_BYTES: usize = 8 * 1024;
 
 /// Combines `sources` (at least one); the result is as long as the longest of them.
-pub fn combine<'s>(how: Combination, sources: &[&'s [u8]]) -> Vec<u8> {
+pub fn combine(how: Combination, sources: &[&[u8]]) -> Vec<u8> {
     let len = sources.iter().map(|source| source.len()).max().unwrap_or(0);
-    let mut result = vec![0; len];
-    for (index, block) in result.chunks_mut(BLOCK_BYTES).enumerate() {
-        let (start, end) = (index * BLOCK_BYTES, index * BLOCK_BYTES + block.len());
-        let part = |source: &&'s [u8]| &source[start.min(source.len())..end.min(source.len())];
-        let parts = sources.iter().map(part);
+    // Not asked for as zeros: for that, the allocator gives pages back and takes them anew.
+    let mut result = Vec::with_capacity(len);
+    let mut block = [0; BLOCK_BYTES];
+    while result.len() < len {
+        let start = result.len();
+        let end = len.min(start + BLOCK_BYTES);
+        let part = |source: &&[u8]| start.min(source.len())..end.min(source.len());
+        let parts = sources.iter().map(|source| &source[part(source)]);
+        let block = &mut block[..end - start];
         combine_block(how, parts, block);
+        result.extend_from_slice(block);
     }
     result
 }
 
-/// Combines one block; `block` is all zeros.
+/// Combines one block, whatever is in it before.
 fn combine_block<'a>(
     how: Combination,
     mut parts: impl Iterator<Item = &'a [u8]>,
@@ -75,10 +80,12 @@ fn combine_block<'a>(
             parts.for_each(|part| zip(block, part, |a, b| a & !b));
         }
         Combination::Diff1 => {
+            block.fill(0);
             parts.for_each(|part| zip(block, part, |a, b| a | b));
             zip(block, first, |a, b| a & !b);
         }
         Combination::AndOr => {
+            block.fill(0);
             parts.for_each(|part| zip(block, part, |a, b| a | b));
             zip(block, first, |a, b| a & b);
             block[first.len()..].fill(0);
@@ -99,8 +106,11 @@ fn combine_one<'a>(first: &[u8], parts: impl Iterator<Item = &'a [u8]>, block: &
     zip(block, &twice, |once, twice| once & !twice);
 }
 
+/// Copies, and fills the rest with zeros.
 fn copy(from: &[u8], to: &mut [u8]) {
-    to[..from.len()].copy_from_slice(from);
+    let (copied, rest) = to.split_at_mut(from.len());
+    copied.copy_from_slice(from);
+    rest.fill(0);
 }
 
 /// Changes as much of `to` as `with` is long.

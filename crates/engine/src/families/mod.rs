@@ -4,9 +4,11 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod hyperloglog;
 mod keys;
 mod scanning;
 mod set;
+mod stream;
 mod string;
 mod zset;
 
@@ -17,4 +19,6 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     bitmap::COMMANDS,
     zset::COMMANDS,
     set::COMMANDS,
+    hyperloglog::COMMANDS,
+    stream::COMMANDS,
 ];

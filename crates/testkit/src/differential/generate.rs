@@ -7,6 +7,8 @@ use super::grammar::Row;
 use super::random::Random;
 use super::{Mode, Step};
 
+mod zset;
+
 /// A parsed shape.
 enum Shape {
     Literal(&'static str),
@@ -166,7 +168,7 @@ fn sequences(
                     most,
                 }
             }
-            word => match SOURCES.iter().find(|(name, _)| *name == word) {
+            word => match sources().find(|(name, _)| *name == word) {
                 Some((_, source)) => Shape::Source(*source),
                 None => Shape::Literal(word),
             },
@@ -178,6 +180,10 @@ fn sequences(
 }
 
 /// Every source by the name that shapes use.
+fn sources() -> impl Iterator<Item = &'static (&'static str, Source)> {
+    SOURCES.iter().chain(zset::SOURCES)
+}
+
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
     ("value", value),
@@ -222,22 +228,71 @@ const SOURCES: &[(&str, Source)] = &[
     ("junk", |r| {
         text(r, &["FOO", "", "EXX", "N X", "-1", "\u{e9}"])
     }),
-    ("zset", zset_key),
-    ("lexset", |r| {
-        format!("lex:{}", r.below(2)).into_bytes()
+    ("stream", stream_key),
+    ("new_id", |r| text(r, NEW_IDS)),
+    ("old_id", old_id),
+    ("range_id", range_id),
+    ("read_id", |r| text(r, READ_IDS)),
+    ("group", |r| {
+        text(r, &["g", "g", "g", "h", "h", "other", ""])
     }),
-    ("member", zset_member),
-    ("score", zset_score),
-    ("num", |r| r.between(-3, 12).to_string().into_bytes()),
-    ("score_end", score_end),
-    ("member_end", member_end),
-    ("rank", rank),
-    ("pops", |r| {
-        text(r, &["0", "1", "2", "3", "5", "200", "-1", "-3", "x", ""])
+    ("consumer", |r| text(r, &["a", "a", "b", "c", ""])),
+    ("length", |r| {
+        text(
+            r,
+            &["0", "1", "3", "10", "20", "50", "100", "300", "-1", "x"],
+        )
     }),
+    ("node_entries", |r| text(r, &["0", "1", "3", "5", "100"])),
     ("bad_cursor", |r| {
         text(r, &["x", "-1", "99999999999999999999", ""])
     }),
+];
+
+/// For XADD: mostly a number is chosen. Not `*`, which is each server's own.
+const NEW_IDS: &[&str] = &[
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "20-*",
+    "10-*",
+    "1-*",
+    "0-*",
+    "50-5",
+    "51",
+    "52-1",
+    "0-0",
+    "0",
+    "50-18446744073709551615",
+    "-",
+    "+",
+    "x",
+    "5-x",
+    "5--1",
+    "07-+1",
+    "",
+];
+
+/// For XREAD and XREADGROUP.
+const READ_IDS: &[&str] = &[
+    ">",
+    ">",
+    ">",
+    ">",
+    "0",
+    "0-0",
+    "$",
+    "+",
+    "10-1",
+    "50-3",
+    "50-10",
+    "51",
+    "x",
+    "-",
+    "18446744073709551615-18446744073709551615",
 ];
 
 const PATTERNS: &[&str] = &[
@@ -274,64 +329,40 @@ fn key(random: &mut Random) -> Vec<u8> {
     }
 }
 
-/// Keys of sorted sets are few and rarely hold anything else.
-fn zset_key(random: &mut Random) -> Vec<u8> {
-    match random.below(60) {
+/// Keys of streams are few and rarely hold anything else.
+fn stream_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
         0 => key(random),
-        _ => format!("zset:{}", random.below(4)).into_bytes(),
+        _ => format!("stream:{}", random.below(3)).into_bytes(),
     }
 }
 
-fn zset_member(random: &mut Random) -> Vec<u8> {
-    match random.below(60) {
-        0 => value(random),
-        1 => b"m".repeat(random.between(60, 70) as usize),
-        2..20 => random.between(-5, 150).to_string().into_bytes(),
-        _ => format!("m{:03}", random.below(250)).into_bytes(),
-    }
-}
-
-fn zset_score(random: &mut Random) -> Vec<u8> {
-    match random.below(6) {
-        0 => float(random),
-        1 => int(random),
-        2 => text(random, &["inf", "-inf", "1e17", "0.1", "1e-7", "-0"]),
-        _ => random.between(-20, 20).to_string().into_bytes(),
-    }
-}
-
-/// An end of a range of scores.
-fn score_end(random: &mut Random) -> Vec<u8> {
-    let score = match random.below(12) {
-        0 => float(random),
-        1 => text(random, &["", "nan", "1e999", "x", "(1"]),
-        2..4 => b"-inf".to_vec(),
-        4..6 => b"+inf".to_vec(),
-        _ => random.between(-20, 20).to_string().into_bytes(),
-    };
-    match random.one_in(3) {
-        true => [b"(", &score[..]].concat(),
-        false => score,
-    }
-}
-
-/// An end of a range of members.
-fn member_end(random: &mut Random) -> Vec<u8> {
-    match random.below(12) {
-        0..2 => b"-".to_vec(),
-        2..4 => b"+".to_vec(),
-        4 => text(random, &["", "x", "[", "(", "++", "-1"]),
-        5..9 => [b"[", &zset_member(random)[..]].concat(),
-        _ => [b"(", &zset_member(random)[..]].concat(),
-    }
-}
-
-fn rank(random: &mut Random) -> Vec<u8> {
+/// The id of an entry that may be there.
+fn old_id(random: &mut Random) -> Vec<u8> {
     match random.below(20) {
-        0 => int(random),
-        1 => text(random, &["300", "-300", "x", ""]),
-        2..6 => text(random, &["0", "-1"]),
-        _ => random.between(-12, 12).to_string().into_bytes(),
+        0 => text(
+            random,
+            &[
+                "-",
+                "+",
+                "0",
+                "x",
+                "18446744073709551615-18446744073709551615",
+            ],
+        ),
+        1..4 => format!("{}-0", random.pick(&[1, 10, 20])).into_bytes(),
+        _ => format!("50-{}", random.below(40)).into_bytes(),
+    }
+}
+
+/// The end of a range of ids.
+fn range_id(random: &mut Random) -> Vec<u8> {
+    match random.below(10) {
+        0..3 => b"-".to_vec(),
+        3..6 => b"+".to_vec(),
+        6 => [b"(", &old_id(random)[..]].concat(),
+        7 => b"50".to_vec(),
+        _ => old_id(random),
     }
 }
 
@@ -532,7 +563,7 @@ mod tests {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                let known = token == "nosuch" || SOURCES.iter().any(|(name, _)| *name == token);
+                let known = token == "nosuch" || sources().any(|(name, _)| *name == token);
                 assert!(!is_word || known, "{token} in {}", row.shape);
             }
         }

@@ -10,6 +10,7 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod stream;
 mod zset;
 
 /// One command shape.
@@ -56,7 +57,7 @@ const MILLIS: Mode = Near(5000);
 
 /// All rows: those of this file, and those of the types that have a file of their own.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(zset::ROWS)
+    ROWS.iter().chain(stream::ROWS).chain(zset::ROWS)
 }
 
 const ROWS: &[Row] = &[
@@ -133,6 +134,16 @@ const ROWS: &[Row] = &[
     row(
         4,
         "BITFIELD_RO key [GET field field_at | GET field field_at | SET field field_at int | junk]*",
+        Exact,
+    ),
+    // HyperLogLogs.
+    row(15, "PFADD key [value]*", Exact),
+    row(8, "PFADD key (value)+", Exact),
+    row(10, "PFCOUNT (key)+", Exact),
+    row(8, "PFMERGE key [key]*", Exact),
+    row(
+        3,
+        "PFDEBUG [ENCODING | DECODE | TODENSE | GETREG | junk] key",
         Exact,
     ),
     // Keys.

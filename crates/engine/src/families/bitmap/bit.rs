@@ -23,12 +23,13 @@ pub(super) fn setbit(
         _ => return Err(Failure::fixed("ERR bit is not an integer or out of range")),
     };
     let byte = (offset / 8) as usize;
-    let (old, changed) = tx.edit_bytes(key, byte + 1, |bytes, old_len| {
+    let edit = |bytes: &mut [u8], old_len: usize| {
         let (mask, held) = (bits::mask(offset), &mut bytes[byte]);
         let old = *held & mask != 0;
         *held = if value { *held | mask } else { *held & !mask };
         (old, old != value || byte >= old_len)
-    })?;
+    };
+    let (old, changed) = tx.edit_bytes(key, |_| Ok(byte + 1), edit)?;
     out.int(i64::from(old));
     Ok(Effect::as_sent(usize::from(changed)))
 }

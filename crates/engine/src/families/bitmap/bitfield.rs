@@ -280,7 +280,7 @@ pub(super) fn bitfield(
         return get_all(&tx.reading(), key, args, &extent, out).map(|()| Effect::NOTHING);
     }
     let env = tx.env();
-    let changes = tx.edit_bytes(key, extent.written_bytes, |bytes, old_len| {
+    let edit = |bytes: &mut [u8], old_len: usize| {
         // A string that has grown is a change, whether or not any field is.
         let mut changes = usize::from(bytes.len() > old_len);
         out.array(extent.operations);
@@ -291,7 +291,8 @@ pub(super) fn bitfield(
             }
         }
         changes
-    })?;
+    };
+    let changes = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
     Ok(Effect::as_sent(changes))
 }
 
