@@ -96,7 +96,7 @@ pub(super) fn xadd(
             producers.expire(producer, now);
             if let Some(before) = producers.find(producer, id) {
                 producers.duplicates += 1;
-                return Ok(Added::Before(before));
+                return Ok::<_, Failure>(Added::Before(before));
             }
         }
         let id = choose_id(request.wanted, stream.log().last_id(), now)?;
