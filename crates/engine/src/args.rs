@@ -92,7 +92,7 @@ impl<'a> Args<'a> {
     }
 
     /// The words not read yet.
-    pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         self.words().skip(self.next)
     }
 
@@ -198,7 +198,7 @@ impl<'a> Args<'a> {
     }
 
     /// All words, for recording the command as it was sent.
-    pub fn words(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn words(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         let buffer = self.buffer;
         self.words.iter().map(move |span| span.of(buffer))
     }

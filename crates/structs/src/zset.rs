@@ -62,13 +62,13 @@ impl Zset {
         Zset(Owned::Packed(bytes))
     }
 
-    /// Makes it ready for `added` members that are perhaps all new, the longest of so many bytes.
+    /// Makes it ready for `added` members that are perhaps all new, the first of so many bytes.
     ///
-    /// Compat: more of them than may be packed, or (in a new set) a longer one, make it a tree at
-    /// once, even if most are members already.
-    pub fn reserve(&mut self, added: usize, longest: usize, packing: &Packing) {
+    /// Compat: more of them than may be packed, or (in a new set) a long first one, make it a tree
+    /// at once. That shows: a tree tells 0 and -0 apart.
+    pub fn reserve(&mut self, added: usize, first: usize, packing: &Packing) {
         if let Owned::Packed(bytes) = &self.0 {
-            let long = bytes.is_empty() && longest > packing.zset_value_max;
+            let long = bytes.is_empty() && first > packing.zset_value_max;
             if added > packing.zset_entries_max || long {
                 self.unpack(packing);
             }

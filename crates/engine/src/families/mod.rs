@@ -4,6 +4,7 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod geo;
 mod hyperloglog;
 mod keys;
 mod scanning;
@@ -18,6 +19,7 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     keys::COMMANDS,
     bitmap::COMMANDS,
     zset::COMMANDS,
+    geo::COMMANDS,
     set::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,

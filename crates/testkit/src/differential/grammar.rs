@@ -10,6 +10,7 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod geo;
 mod stream;
 mod zset;
 
@@ -57,7 +58,8 @@ const MILLIS: Mode = Near(5000);
 
 /// All rows: those of this file, and those of the types that have a file of their own.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(stream::ROWS).chain(zset::ROWS)
+    let tables = [ROWS, stream::ROWS, zset::ROWS, geo::ROWS];
+    tables.into_iter().flatten()
 }
 
 const ROWS: &[Row] = &[

@@ -207,16 +207,15 @@ fn add(
         })??;
     } else {
         let mut numbers = Vec::with_capacity(pairs);
-        let mut longest = 0;
-        let members = args.rest();
+        let members = args.rest().skip(1).step_by(2);
         for _ in 0..pairs {
             numbers.push(number(args)?);
-            longest = longest.max(args.bytes().len());
+            args.skip(1);
         }
         args.end()?;
-        let members = members.skip(1).step_by(2);
+        let first = members.clone().next().map_or(0, <[u8]>::len);
         tx.update(key, |zset: &mut Zset| {
-            zset.reserve(pairs, longest, packing);
+            zset.reserve(pairs, first, packing);
             let mut each = numbers.iter().zip(members);
             each.try_for_each(|(&number, bytes)| {
                 let member = Member::new(bytes, &packing.seed);

@@ -130,6 +130,15 @@ impl Gathered {
         });
     }
 
+    /// Forgets the signs of zeros where packed bytes would, if the entries were added one by one.
+    pub(super) fn as_if_packed(&mut self, packing: &Packing) {
+        let entries_max = packing.zset_entries_max;
+        let fitting = |row: &&mut Row| row.len <= packing.zset_value_max;
+        for row in self.rows.iter_mut().take(entries_max).take_while(fitting) {
+            row.score += 0.0;
+        }
+    }
+
     /// Brings the entries into the order of a sorted set.
     pub(in crate::families) fn sort(&mut self) {
         let texts = &self.texts;

@@ -268,11 +268,15 @@ pub(super) fn zrangestore(
         query.visit(zset, query.ranks(zset), |member, score| {
             found.push_element(member, score, packing);
         });
-        if query.reverse {
-            found.sort();
-        }
     }
     let count = found.len();
+    // Compat: Redis adds one by one, to a large set only if it knows the number before.
+    if matches!(query.ends, Ends::Between(_)) || count <= packing.zset_entries_max {
+        found.as_if_packed(packing);
+    }
+    if query.reverse {
+        found.sort();
+    }
     out.int(count as i64);
     if count == 0 {
         return Ok(Effect::as_sent(usize::from(tx.remove(destination))));

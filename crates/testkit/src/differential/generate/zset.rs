@@ -5,9 +5,7 @@ use super::{Source, float, int, key, text, value};
 
 pub(super) const SOURCES: &[(&str, Source)] = &[
     ("zset", zset_key),
-    ("lexset", |r| {
-        format!("lex:{}", r.below(2)).into_bytes()
-    }),
+    ("lexset", |r| format!("lex:{}", r.below(2)).into_bytes()),
     ("member", zset_member),
     ("score", zset_score),
     ("num", |r| r.between(-3, 12).to_string().into_bytes()),
@@ -16,6 +14,21 @@ pub(super) const SOURCES: &[(&str, Source)] = &[
     ("rank", rank),
     ("pops", |r| {
         text(r, &["0", "1", "2", "3", "5", "200", "-1", "-3", "x", ""])
+    }),
+    ("geo", |r| match r.below(60) {
+        0 => key(r),
+        1 => zset_key(r),
+        _ => format!("geo:{}", r.below(3)).into_bytes(),
+    }),
+    ("lon", |r| coordinate(r, 13)),
+    ("lat", |r| coordinate(r, 38)),
+    ("extent", |r| match r.below(12) {
+        0 => text(r, &["0", "-1", "x", "", "1e9", "0.001"]),
+        1..4 => r.between(1, 30_000).to_string().into_bytes(),
+        _ => r.between(1, 900).to_string().into_bytes(),
+    }),
+    ("unit", |r| {
+        text(r, &["km", "km", "km", "KM", "m", "mi", "ft", "x"])
     }),
 ];
 
@@ -77,5 +90,20 @@ fn rank(random: &mut Random) -> Vec<u8> {
         1 => text(random, &["300", "-300", "x", ""]),
         2..6 => text(random, &["0", "-1"]),
         _ => random.between(-12, 12).to_string().into_bytes(),
+    }
+}
+
+/// A coordinate: mostly in one region, so that places meet.
+fn coordinate(random: &mut Random, around: i64) -> Vec<u8> {
+    match random.below(60) {
+        0 => text(
+            random,
+            &["181", "-180", "180", "85.05112878", "86", "x", "", "0"],
+        ),
+        1..4 => random.between(-85, 85).to_string().into_bytes(),
+        _ => {
+            let micro = around * 1_000_000 + random.between(-4_000_000, 4_000_000);
+            format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000).into_bytes()
+        }
     }
 }
