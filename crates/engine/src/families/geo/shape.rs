@@ -44,10 +44,20 @@ impl Search {
                 let (x, y) = (width / 2.0, height / 2.0);
                 (x * x + y * y).sqrt() * self.unit
             }
-            Shape::Polygon(corners) => corners
-                .iter()
-                .map(|corner| self.middle.distance(*corner))
-                .fold(0.0, f64::max),
+            Shape::Polygon(corners) => {
+                let area = bounds_of(corners);
+                let (min, max) = (area.min, area.max);
+                [min.longitude, max.longitude]
+                    .into_iter()
+                    .flat_map(|longitude| {
+                        [min.latitude, max.latitude].map(|latitude| Point {
+                            longitude,
+                            latitude,
+                        })
+                    })
+                    .map(|corner| self.middle.distance(corner))
+                    .fold(0.0, f64::max)
+            }
         }
     }
 
