@@ -4,6 +4,7 @@ use crate::spec::{DataRun, Spec};
 
 mod bitmap;
 mod expiry;
+mod geo;
 mod hyperloglog;
 mod keys;
 mod list;
@@ -12,6 +13,7 @@ mod set;
 mod sort;
 mod stream;
 mod string;
+mod zset;
 
 /// Every data command.
 pub const TABLES: &[&[Spec<DataRun>]] = &[
@@ -22,6 +24,8 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     bitmap::COMMANDS,
     keys::COMMANDS,
     bitmap::COMMANDS,
+    zset::COMMANDS,
+    geo::COMMANDS,
     set::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,

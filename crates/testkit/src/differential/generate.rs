@@ -7,6 +7,8 @@ use super::grammar::Row;
 use super::random::Random;
 use super::{Mode, Step};
 
+mod zset;
+
 /// A parsed shape.
 enum Shape {
     Literal(&'static str),
@@ -166,7 +168,7 @@ fn sequences(
                     most,
                 }
             }
-            word => match SOURCES.iter().find(|(name, _)| *name == word) {
+            word => match sources().find(|(name, _)| *name == word) {
                 Some((_, source)) => Shape::Source(*source),
                 None => Shape::Literal(word),
             },
@@ -178,6 +180,10 @@ fn sequences(
 }
 
 /// Every source by the name that shapes use.
+fn sources() -> impl Iterator<Item = &'static (&'static str, Source)> {
+    SOURCES.iter().chain(zset::SOURCES)
+}
+
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
     ("lkey", lkey),
@@ -617,7 +623,7 @@ mod tests {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                let known = token == "nosuch" || SOURCES.iter().any(|(name, _)| *name == token);
+                let known = token == "nosuch" || sources().any(|(name, _)| *name == token);
                 assert!(!is_word || known, "{token} in {}", row.shape);
             }
         }
