@@ -22,9 +22,10 @@ use crate::registry::{Registry, RowId};
 /// The client's flags, one letter each; `N` when it has none.
 pub fn flags(card: &Card) -> String {
     let set = [
+        ('P', card.is_subscriber()),
         ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),
-        ('d', card.outdated.load(Relaxed)),
+        ('d', card.is_outdated()),
         ('A', card.killed.load(Relaxed)),
         ('U', card.unix),
         ('e', card.no_evict.load(Relaxed)),
@@ -74,11 +75,11 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
     field("idle", &seconds(card.last_active.load(Relaxed) as i64));
     field("flags", &flags(card));
     field("db", &card.db.load(Relaxed));
-    for name in ["sub", "psub", "ssub"] {
-        field(name, &0);
+    for (name, seen) in ["sub", "psub", "ssub"].iter().zip(&card.subscriptions) {
+        field(name, &seen.load(Relaxed));
     }
     field("multi", &card.queued.load(Relaxed));
-    field("watch", &card.watched_keys.load(Relaxed));
+    field("watch", &card.watched_keys());
     field("qbuf", &query);
     field("qbuf-free", &query_free);
     field("argv-mem", &argv_bytes);

@@ -19,6 +19,9 @@ const NOT_IN_PEER: &[&str] = &[
     "msetex",
     "sdiffcard",
     "sunioncard",
+    "xcfgset",
+    "xidmprecord",
+    "xnack",
 ];
 
 /// (command, fact, why).
@@ -32,6 +35,11 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     ("debug", "doc_flags", "rows have no place for syscmd"),
     ("set", "arguments", "the conditions of Redis 8.4 are there"),
     ("set", "history", "the conditions of Redis 8.4 are there"),
+    ("xadd", "arguments", "IDMP of Redis 8.6 is there"),
+    ("xadd", "history", "IDMP of Redis 8.6 is there"),
+    ("xread", "arguments", "MAXCOUNT of Redis 8.10 is there"),
+    ("xreadgroup", "arguments", "CLAIM and MAXCOUNT are there"),
+    ("xreadgroup", "history", "CLAIM and MAXCOUNT are there"),
 ];
 
 /// Positions of the facts in an element of COMMAND INFO.

@@ -2,8 +2,9 @@
 //! runs, so that their cache misses overlap.
 //!
 //! Each pass needs what the one before it brought: locks, then buckets, then entries, then the way
-//! to a member inside a large collection. With several stripes a pass takes each lock once, however many keys are behind it, and passes by one that
-//! somebody else holds: prefetching may be left out, waiting may not be.
+//! to a member inside a large collection. With several stripes a pass takes each lock once, however
+//! many keys are behind it, and passes by one that somebody else holds: prefetching may be left
+//! out, waiting may not be.
 
 use base::ids::DbIndex;
 
@@ -17,8 +18,8 @@ const KEYS_MAX: usize = 256;
 const NONE: u16 = u16::MAX;
 
 /// Steps of the longest way to a member, from the structure inwards (a sorted set's: index, leaf,
-/// bytes).
-const MEMBER_STEPS: u8 = 3;
+/// tags, offset, text, score).
+const MEMBER_STEPS: u8 = 6;
 
 /// A key that a command of the batch will look up.
 struct Wanted {

@@ -7,6 +7,8 @@ use super::grammar::Row;
 use super::random::Random;
 use super::{Mode, Step};
 
+mod zset;
+
 /// A parsed shape.
 enum Shape {
     Literal(&'static str),
@@ -166,7 +168,7 @@ fn sequences(
                     most,
                 }
             }
-            word => match SOURCES.iter().find(|(name, _)| *name == word) {
+            word => match sources().find(|(name, _)| *name == word) {
                 Some((_, source)) => Shape::Source(*source),
                 None => Shape::Literal(word),
             },
@@ -178,8 +180,15 @@ fn sequences(
 }
 
 /// Every source by the name that shapes use.
+fn sources() -> impl Iterator<Item = &'static (&'static str, Source)> {
+    SOURCES.iter().chain(zset::SOURCES)
+}
+
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
+    ("lkey", lkey),
+    ("element", element),
+    ("index", index),
     ("value", value),
     ("int", int),
     ("float", float),
@@ -349,6 +358,26 @@ fn member(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// Few keys of their own, which are lists as a rule.
+fn lkey(random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0 => key(random),
+        _ => format!("list:{}", random.below(4)).into_bytes(),
+    }
+}
+
+/// An element of a list: often equal to another one, sometimes so long that it fills a node.
+fn element(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0..10 => random.between(0, 9).to_string().into_bytes(),
+        10..18 => text(random, &["a", "b", "c", "", "01", "-0"]),
+        18..24 => value(random),
+        24..36 => format!("element:{:04}", random.below(300)).into_bytes(),
+        36..39 => b"y".repeat(random.between(100, 3000) as usize),
+        _ => b"z".repeat(random.between(7000, 9000) as usize),
+    }
+}
+
 /// Keys of streams are few and rarely hold anything else.
 fn stream_key(random: &mut Random) -> Vec<u8> {
     match random.below(30) {
@@ -485,6 +514,17 @@ fn offset(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// A position of 32 bits.
+fn index(random: &mut Random) -> Vec<u8> {
+    match random.below(10) {
+        0 => text(
+            random,
+            &["1000", "2147483647", "-2147483648", "x", "", "01"],
+        ),
+        _ => random.between(-15, 15).to_string().into_bytes(),
+    }
+}
+
 /// A position to write at: never one that makes a string of hundreds of megabytes.
 fn put_at(random: &mut Random) -> Vec<u8> {
     const EDGES: &[&str] = &[
@@ -583,7 +623,7 @@ mod tests {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                let known = token == "nosuch" || SOURCES.iter().any(|(name, _)| *name == token);
+                let known = token == "nosuch" || sources().any(|(name, _)| *name == token);
                 assert!(!is_word || known, "{token} in {}", row.shape);
             }
         }
