@@ -2,6 +2,7 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod array;
 mod bitmap;
 mod expiry;
 mod hyperloglog;
@@ -16,6 +17,7 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     string::COMMANDS,
     keys::COMMANDS,
     bitmap::COMMANDS,
+    array::COMMANDS,
     set::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,
