@@ -3,6 +3,7 @@
 //! A small collection is packed bytes inside its entry (see `entry`); [`Kept`] is what a type needs
 //! so that `tx` can hand either form to a handler as the same thing.
 
+use structs::array::Array;
 use structs::hash::Hash;
 use structs::list::List;
 use structs::set::Set;
@@ -25,6 +26,8 @@ pub enum Type {
     Hash,
     /// Streams.
     Stream,
+    /// Sparse arrays.
+    Array,
 }
 
 impl Type {
@@ -37,6 +40,7 @@ impl Type {
             Type::Zset => "zset",
             Type::Hash => "hash",
             Type::Stream => "stream",
+            Type::Array => "array",
         }
     }
 
@@ -164,4 +168,5 @@ objects! {
     Hash, "A hash.", false;
     Zset, "A sorted set.", false;
     Stream, "A stream.", true;
+    Array, "A sparse array.", false;
 }

@@ -2,6 +2,7 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod array;
 mod bitmap;
 mod expiry;
 mod geo;
@@ -26,6 +27,7 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     bitmap::COMMANDS,
     zset::COMMANDS,
     geo::COMMANDS,
+    array::COMMANDS,
     set::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,
