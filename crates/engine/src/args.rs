@@ -6,6 +6,7 @@
 
 use base::strings::eq_ignore_case;
 use resp::Span;
+use structs::{Member, Packing};
 
 use crate::failure::Failure;
 use crate::keyspace::Key;
@@ -100,6 +101,12 @@ impl<'a> Args<'a> {
             bytes: self.bytes(),
             hash: known.map_or(0, |key| key.hash),
         }
+    }
+
+    /// The next word as a member of a collection.
+    #[inline]
+    pub fn member(&mut self, packing: &Packing) -> Member<'a> {
+        Member::new(self.bytes(), &packing.seed)
     }
 
     /// The command's keys, in order.

@@ -136,8 +136,8 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     {
         return false;
     }
-    if let Some(long) = table.remove(place, &hasher).into_shared() {
-        env.discard(long);
+    if let Some(large) = table.remove(place, &hasher).into_large() {
+        env.discard(large);
     }
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);

@@ -10,9 +10,13 @@
 //!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 RAW, bits 8..32 access bits
 //! ```
 //!
-//! Invariants between calls: the allocation has `layout_bytes(header)` bytes, a jemalloc size
-//! class, so that a value may grow and shrink in place within its class; the parts that the header
-//! announces are initialised; a `Shared` word is one owned `Arc<Vec<u8>>`.
+//! Inline are short strings and small packed collections; a word is an integer, a long string or a
+//! large collection.
+//!
+//! Invariants between calls: the allocation has `Shape::allocated` bytes, a jemalloc size class, so
+//! that a value may grow and shrink in place within its class; the parts that the header announces
+//! are initialised; a `KIND_SHARED` word is one owned `Arc<Vec<u8>>`, a `KIND_OBJECT` word one
+//! owned `Box<Object>`.
 //!
 //! This is the only place in the engine that touches raw memory. Its tests run under
 //! AddressSanitizer (`cargo xtask sanitize`).
@@ -26,6 +30,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use base::memory::size_class;
 use base::num::{I64_TEXT_MAX, digits_of_i64, format_i64};
 use base::time::UnixMillis;
+use structs::Form;
+use structs::collection::form_encoding;
+
+use crate::object::{Object, Type};
 
 /// Longest value kept inside the entry; longer ones are reference-counted buffers, which replies
 /// borrow instead of copying.
@@ -45,6 +53,29 @@ const ACCESS_SHIFT: u32 = 8;
 const KIND_INLINE: u32 = 0;
 const KIND_INT: u32 = 1;
 const KIND_SHARED: u32 = 2;
+const KIND_OBJECT: u32 = 3;
+/// Packed collections: this plus the index of the form in `FORMS`.
+const KIND_PACKED: u32 = 4;
+
+/// The packed forms, by their number in an entry.
+const FORMS: [Form; 6] = [
+    Form::List,
+    Form::Ints,
+    Form::Set,
+    Form::Hash,
+    Form::TimedHash,
+    Form::Zset,
+];
+
+/// The kind of a packed collection.
+fn packed_kind(form: Form) -> u32 {
+    KIND_PACKED + form as u32
+}
+
+/// Whether the value is inside the entry.
+fn is_inline(flags: u32) -> bool {
+    !(KIND_INT..=KIND_OBJECT).contains(&(flags & KIND_MASK))
+}
 
 /// The fixed start of an entry. Access bits change under a shared reference, hence the atomic;
 /// the stripe's lock orders everything else.
@@ -70,11 +101,35 @@ pub enum NewValue<'a> {
     Owned(Vec<u8>),
     /// A buffer that another entry or a reply may be holding too.
     Shared(Arc<Vec<u8>>),
+    /// A small packed collection of at most `INLINE_BYTES_MAX` bytes.
+    Packed(Form, &'a [u8]),
+    /// Any other collection.
+    Object(Box<Object>),
 }
 
 /// What an entry holds, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
+    /// A string.
+    Text(Text<'a>),
+    /// A small packed collection inside the entry.
+    Packed(Form, &'a [u8]),
+    /// Any other collection.
+    Object(&'a Object),
+}
+
+/// A value that is worth freeing elsewhere.
+#[derive(Debug)]
+pub enum Large {
+    /// A long string.
+    Text(Arc<Vec<u8>>),
+    /// A collection.
+    Object(Box<Object>),
+}
+
+/// A string, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub enum Text<'a> {
     /// An integer stored in binary.
     Int(i64),
     /// A short string inside the entry.
@@ -83,14 +138,14 @@ pub enum Value<'a> {
     Shared(&'a Arc<Vec<u8>>),
 }
 
-impl<'a> Value<'a> {
+impl<'a> Text<'a> {
     /// The string; the digits of an integer are written to `digits`.
     #[inline]
     pub fn bytes(self, digits: &'a mut [u8; I64_TEXT_MAX]) -> &'a [u8] {
         match self {
-            Value::Int(number) => format_i64(number, digits),
-            Value::Inline(bytes) => bytes,
-            Value::Shared(shared) => shared,
+            Text::Int(number) => format_i64(number, digits),
+            Text::Inline(bytes) => bytes,
+            Text::Shared(shared) => shared,
         }
     }
 
@@ -102,9 +157,9 @@ impl<'a> Value<'a> {
     )]
     pub fn len(self) -> usize {
         match self {
-            Value::Int(number) => digits_of_i64(number),
-            Value::Inline(bytes) => bytes.len(),
-            Value::Shared(shared) => shared.len(),
+            Text::Int(number) => digits_of_i64(number),
+            Text::Inline(bytes) => bytes.len(),
+            Text::Shared(shared) => shared.len(),
         }
     }
 }
@@ -112,10 +167,14 @@ impl<'a> Value<'a> {
 /// An owned entry; dropping it frees key and value.
 pub struct Entry(NonNull<u8>);
 
-// SAFETY: an entry owns its allocation and the `Arc` in it, both of which may move between threads.
+// SAFETY: an entry owns its allocation and the `Arc` or `Box` in it, all of which may move between
+// threads (`Large` is `Send`, see below).
 unsafe impl Send for Entry {}
 // SAFETY: through a shared reference only the atomic access bits change.
 unsafe impl Sync for Entry {}
+
+const fn is_send_and_sync<T: Send + Sync>() {}
+const _: () = is_send_and_sync::<Large>();
 
 /// The shape of an entry, from which every offset follows.
 #[derive(Clone, Copy)]
@@ -139,12 +198,7 @@ impl Shape {
     }
 
     fn key_offset(self) -> usize {
-        self.word_offset()
-            + if self.flags & KIND_MASK == KIND_INLINE {
-                0
-            } else {
-                8
-            }
+        self.word_offset() + if is_inline(self.flags) { 0 } else { 8 }
     }
 
     fn value_offset(self) -> usize {
@@ -162,55 +216,60 @@ impl Shape {
     }
 }
 
-/// A `NewValue` sorted into the three stored forms.
+/// A `NewValue` sorted into the stored forms.
 enum Stored<'a> {
     Int(i64),
+    /// The bytes, and their kind with `RAW` if they are an edited string.
     Inline(&'a [u8], u32),
     Shared(Arc<Vec<u8>>),
+    Object(Box<Object>),
 }
 
 impl<'a> Stored<'a> {
-    fn of(value: &'a NewValue<'a>) -> Stored<'a> {
+    /// Takes buffers over where the caller gives them away.
+    fn with<R>(value: NewValue<'_>, use_it: impl FnOnce(Stored<'_>) -> R) -> R {
         match value {
-            NewValue::Int(number) => Stored::Int(*number),
-            NewValue::Bytes(bytes) => Stored::of_bytes(bytes, 0),
-            NewValue::Edited(bytes) => Stored::of_bytes(bytes, RAW),
-            NewValue::Owned(bytes) => Stored::of_bytes(bytes, 0),
-            NewValue::Shared(shared) => Stored::Shared(Arc::clone(shared)),
+            NewValue::Int(number) => use_it(Stored::Int(number)),
+            NewValue::Bytes(bytes) => use_it(Stored::of_bytes(bytes, 0)),
+            NewValue::Edited(bytes) => use_it(Stored::of_bytes(bytes, RAW)),
+            NewValue::Owned(bytes) if bytes.len() > INLINE_BYTES_MAX => {
+                use_it(Stored::Shared(Arc::new(bytes)))
+            }
+            NewValue::Owned(bytes) => use_it(Stored::Inline(&bytes, KIND_INLINE)),
+            NewValue::Shared(shared) => use_it(Stored::Shared(shared)),
+            NewValue::Packed(form, bytes) => use_it(Stored::Inline(bytes, packed_kind(form))),
+            NewValue::Object(object) => use_it(Stored::Object(object)),
         }
     }
 
     fn of_bytes(bytes: &'a [u8], raw: u32) -> Stored<'a> {
         if bytes.len() <= INLINE_BYTES_MAX {
-            Stored::Inline(bytes, raw)
+            Stored::Inline(bytes, KIND_INLINE | raw)
         } else {
             Stored::Shared(Arc::new(bytes.to_vec()))
         }
     }
 
-    /// Takes buffers over where the caller gives them away.
-    fn with<R>(value: NewValue<'_>, use_it: impl FnOnce(Stored<'_>) -> R) -> R {
-        match value {
-            NewValue::Owned(bytes) if bytes.len() > INLINE_BYTES_MAX => {
-                use_it(Stored::Shared(Arc::new(bytes)))
-            }
-            NewValue::Shared(shared) => use_it(Stored::Shared(shared)),
-            other => use_it(Stored::of(&other)),
+    fn of_large(large: Large) -> Stored<'a> {
+        match large {
+            Large::Text(shared) => Stored::Shared(shared),
+            Large::Object(object) => Stored::Object(object),
         }
     }
 
     fn flags(&self) -> u32 {
         match self {
             Stored::Int(_) => KIND_INT,
-            Stored::Inline(_, raw) => KIND_INLINE | raw,
+            Stored::Inline(_, kind) => *kind,
             Stored::Shared(_) => KIND_SHARED,
+            Stored::Object(_) => KIND_OBJECT,
         }
     }
 
     fn inline_len(&self) -> usize {
         match self {
             Stored::Inline(bytes, _) => bytes.len(),
-            Stored::Int(_) | Stored::Shared(_) => 0,
+            Stored::Int(_) | Stored::Shared(_) | Stored::Object(_) => 0,
         }
     }
 }
@@ -291,6 +350,10 @@ impl Entry {
                     .add(shape.word_offset())
                     .cast::<Arc<Vec<u8>>>()
                     .write(shared),
+                Stored::Object(object) => at
+                    .add(shape.word_offset())
+                    .cast::<Box<Object>>()
+                    .write(object),
             }
         }
     }
@@ -347,14 +410,50 @@ impl Entry {
         // read as here. Words are aligned: they come before the key.
         unsafe {
             match shape.flags & KIND_MASK {
-                KIND_INT => Value::Int(at.add(shape.word_offset()).cast::<i64>().read()),
-                KIND_SHARED => Value::Shared(&*at.add(shape.word_offset()).cast::<Arc<Vec<u8>>>()),
-                _ => Value::Inline(std::slice::from_raw_parts(
-                    at.add(shape.value_offset()),
-                    shape.value_len,
+                KIND_INT => {
+                    Value::Text(Text::Int(at.add(shape.word_offset()).cast::<i64>().read()))
+                }
+                KIND_SHARED => Value::Text(Text::Shared(
+                    &*at.add(shape.word_offset()).cast::<Arc<Vec<u8>>>(),
                 )),
+                KIND_OBJECT => Value::Object(&*at.add(shape.word_offset()).cast::<Box<Object>>()),
+                kind => {
+                    let bytes =
+                        std::slice::from_raw_parts(at.add(shape.value_offset()), shape.value_len);
+                    match kind {
+                        KIND_INLINE => Value::Text(Text::Inline(bytes)),
+                        _ => Value::Packed(FORMS[(kind - KIND_PACKED) as usize], bytes),
+                    }
+                }
             }
         }
+    }
+
+    /// The string, if the value is one.
+    #[inline]
+    pub fn text(&self) -> Option<Text<'_>> {
+        match self.value() {
+            Value::Text(text) => Some(text),
+            Value::Packed(..) | Value::Object(_) => None,
+        }
+    }
+
+    /// The large collection, to change it; `None` if the value is anything else.
+    #[inline]
+    pub fn object_mut(&mut self) -> Option<&mut Object> {
+        let shape = self.shape();
+        if shape.flags & KIND_MASK != KIND_OBJECT {
+            return None;
+        }
+        // SAFETY: the word is an owned `Box<Object>`; access is exclusive.
+        let object = unsafe {
+            &mut *self
+                .0
+                .as_ptr()
+                .add(shape.word_offset())
+                .cast::<Box<Object>>()
+        };
+        Some(object)
     }
 
     /// When the key expires, if ever.
@@ -388,28 +487,38 @@ impl Entry {
         meta.store(kept | access << ACCESS_SHIFT, Ordering::Relaxed);
     }
 
-    /// Bytes this entry occupies in the allocator, its long value included.
+    /// Bytes this entry occupies in the allocator, its large value included.
     pub fn allocated(&self) -> usize {
         let own = self.shape().allocated();
         match self.value() {
-            Value::Shared(shared) => own + size_class(shared.capacity()) + size_class(40),
-            Value::Int(_) | Value::Inline(_) => own,
+            Value::Text(Text::Shared(shared)) => {
+                own + size_class(shared.capacity()) + size_class(40)
+            }
+            Value::Object(object) => own + object.allocated(),
+            Value::Text(_) | Value::Packed(..) => own,
         }
     }
 
-    /// The name of the value's type, as TYPE gives it.
-    pub fn type_name(&self) -> &'static str {
+    /// The type of the value.
+    #[inline]
+    pub fn kind(&self) -> Type {
         match self.value() {
-            Value::Int(_) | Value::Inline(_) | Value::Shared(_) => "string",
+            Value::Text(_) => Type::String,
+            Value::Packed(form, _) => Type::of_form(form),
+            Value::Object(object) => object.kind(),
         }
     }
 
     /// Redis's name of the value's encoding.
     pub fn encoding(&self) -> &'static str {
         match self.value() {
-            Value::Int(_) => "int",
-            Value::Inline(_) if self.raw_with(self.flags() & DEADLINE != 0) == 0 => "embstr",
-            Value::Inline(_) | Value::Shared(_) => "raw",
+            Value::Text(Text::Int(_)) => "int",
+            Value::Text(Text::Inline(_)) if self.raw_with(self.flags() & DEADLINE != 0) == 0 => {
+                "embstr"
+            }
+            Value::Text(Text::Inline(_) | Text::Shared(_)) => "raw",
+            Value::Packed(form, _) => form_encoding(form),
+            Value::Object(object) => object.encoding(),
         }
     }
 
@@ -425,8 +534,8 @@ impl Entry {
     }
 
     /// Replaces the value, keeping key, deadline and access bits. In place when the size class
-    /// allows. Returns what was replaced if it is large enough to be worth freeing elsewhere.
-    pub fn set_value(&mut self, value: NewValue<'_>) -> Option<Arc<Vec<u8>>> {
+    /// allows. Returns what was replaced if it may be worth freeing elsewhere.
+    pub fn set_value(&mut self, value: NewValue<'_>) -> Option<Large> {
         Stored::with(value, |stored| {
             let old = self.shape();
             let flags = stored.flags() | (old.flags & !(KIND_MASK | RAW));
@@ -435,7 +544,7 @@ impl Entry {
                 key_len: old.key_len,
                 value_len: stored.inline_len(),
             };
-            let replaced = self.take_shared();
+            let replaced = self.take_large();
             if new.allocated() == old.allocated() && new.key_offset() == old.key_offset() {
                 // SAFETY: same key position, same allocation size; the old value was taken out, so
                 // header and value may be rewritten.
@@ -451,21 +560,27 @@ impl Entry {
         })
     }
 
-    /// Moves a shared value out, leaving an empty inline one without changing the allocation's size
-    /// as `Drop` sees it.
-    fn take_shared(&mut self) -> Option<Arc<Vec<u8>>> {
+    /// Moves a value out that has an allocation of its own, leaving an integer without changing the
+    /// allocation's size as `Drop` sees it.
+    fn take_large(&mut self) -> Option<Large> {
         let shape = self.shape();
-        if shape.flags & KIND_MASK != KIND_SHARED {
+        let kind = shape.flags & KIND_MASK;
+        if kind != KIND_SHARED && kind != KIND_OBJECT {
             return None;
         }
-        // SAFETY: the word is an owned Arc; turning the kind into INT (same layout) disowns it.
+        // SAFETY: the word is what the kind says, and owned; turning the kind into INT (same
+        // layout) disowns it.
         unsafe {
             let word = self.0.as_ptr().add(shape.word_offset());
-            let shared = word.cast::<Arc<Vec<u8>>>().read();
+            let large = if kind == KIND_SHARED {
+                Large::Text(word.cast::<Arc<Vec<u8>>>().read())
+            } else {
+                Large::Object(word.cast::<Box<Object>>().read())
+            };
             word.cast::<i64>().write(0);
             let flags = (shape.flags & !KIND_MASK) | KIND_INT;
             self.set_header(Shape { flags, ..shape });
-            Some(shared)
+            Some(large)
         }
     }
 
@@ -498,29 +613,49 @@ impl Entry {
 
     fn rebuild(&mut self, deadline: Option<UnixMillis>) {
         let access = self.access();
-        // Compat: a string that becomes raw with its deadline stays so without it.
-        let raw = self.raw_with(true);
-        let shared = self.take_shared();
+        let large = self.take_large();
         let rebuilt = {
-            let stored = match (shared, self.value()) {
-                (Some(shared), _) => Stored::Shared(shared),
-                (None, Value::Int(number)) => Stored::Int(number),
-                (None, Value::Inline(bytes)) => Stored::Inline(bytes, raw),
-                // Invariant: take_shared leaves no shared value behind.
-                (None, Value::Shared(_)) => unreachable!("taken out above"),
+            let stored = match large {
+                Some(large) => Stored::of_large(large),
+                // Compat: a string that becomes raw with its deadline stays so without it.
+                None => self.stored_inline(true),
             };
             Entry::build(self.key(), stored, deadline, access)
         };
         *self = rebuilt;
     }
 
-    /// The same value, deadline and access bits under another key (RENAME, COPY).
-    pub fn with_key(&self, key: &[u8]) -> Entry {
+    /// The value of an entry that holds no large one, to be built anew; its strings count as raw or
+    /// not as they would with or without a deadline.
+    fn stored_inline(&self, deadline: bool) -> Stored<'_> {
+        match self.value() {
+            Value::Text(Text::Int(number)) => Stored::Int(number),
+            Value::Text(Text::Inline(bytes)) => Stored::Inline(bytes, self.raw_with(deadline)),
+            Value::Packed(form, bytes) => Stored::Inline(bytes, packed_kind(form)),
+            // Invariant: the caller has taken a large value out, or copied it.
+            Value::Text(Text::Shared(_)) | Value::Object(_) => unreachable!("taken out before"),
+        }
+    }
+
+    /// A copy under another key, with the same deadline and access bits (COPY).
+    #[must_use]
+    pub fn copied(&self, key: &[u8]) -> Entry {
         let stored = match self.value() {
-            Value::Int(number) => Stored::Int(number),
+            Value::Text(Text::Shared(shared)) => Stored::Shared(Arc::clone(shared)),
+            Value::Object(object) => Stored::Object(Box::new(object.duplicate())),
             // Compat: what has become raw, by an edit or by a long key, stays so.
-            Value::Inline(bytes) => Stored::Inline(bytes, self.raw_with(self.deadline().is_some())),
-            Value::Shared(shared) => Stored::Shared(Arc::clone(shared)),
+            _ => self.stored_inline(self.deadline().is_some()),
+        };
+        Entry::build(key, stored, self.deadline(), self.access())
+    }
+
+    /// The same value, deadline and access bits under another key (RENAME).
+    #[must_use]
+    pub fn renamed(mut self, key: &[u8]) -> Entry {
+        let large = self.take_large();
+        let stored = match large {
+            Some(large) => Stored::of_large(large),
+            None => self.stored_inline(self.deadline().is_some()),
         };
         Entry::build(key, stored, self.deadline(), self.access())
     }
@@ -535,7 +670,11 @@ impl Entry {
             edit(Arc::make_mut(shared));
             return;
         }
-        let mut buffer = self.value().bytes(&mut [0; I64_TEXT_MAX]).to_vec();
+        let mut digits = [0; I64_TEXT_MAX];
+        let mut buffer = self
+            .text()
+            .map_or(&[][..], |text| text.bytes(&mut digits))
+            .to_vec();
         edit(&mut buffer);
         if buffer.len() <= INLINE_BYTES_MAX {
             self.set_value(NewValue::Edited(&buffer));
@@ -574,16 +713,16 @@ impl Entry {
         self.0.as_ptr()
     }
 
-    /// Takes the long value out before the entry goes, so that it can be freed elsewhere.
-    pub fn into_shared(self) -> Option<Arc<Vec<u8>>> {
+    /// Takes the large value out before the entry goes, so that it can be freed elsewhere.
+    pub fn into_large(self) -> Option<Large> {
         let mut entry = self;
-        entry.take_shared()
+        entry.take_large()
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        drop(self.take_shared());
+        drop(self.take_large());
         // SAFETY: allocated by `build` with the layout that the (possibly edited) header still
         // describes: every edit keeps the size class.
         unsafe { dealloc(self.0.as_ptr(), self.shape().layout()) }

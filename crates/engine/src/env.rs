@@ -4,17 +4,24 @@
 //! here is in cells, because readers hold it shared.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 
 use base::ids::DbIndex;
 use base::rng::Rng;
 use base::time::UnixMillis;
+pub use structs::Packing;
 
 use crate::access::{self, Recency};
+use crate::entry::Large;
 use crate::table::Table;
 
 /// Values at least this large are freed by the background thread instead of under the lease.
 pub const LAZY_FREE_BYTES_MIN: usize = 64 * 1024;
+
+/// Collections in more allocations than this are freed by the background thread.
+const LAZY_FREE_EFFORT_MIN: usize = 64;
+
+/// The buffer for packed collections that are being edited keeps at most this capacity.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// Settings that handlers obey.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +30,8 @@ pub struct Limits {
     pub string_bytes_max: u64,
     /// How accesses are remembered, by `maxmemory-policy`.
     pub recency: Recency,
+    /// Up to where collections stay packed.
+    pub packing: Packing,
 }
 
 /// Counters of this worker since it started, as INFO names them.
@@ -53,8 +62,8 @@ pub struct Record {
 
 /// Something whose freeing takes long.
 pub enum Garbage {
-    /// A long string.
-    String(Arc<Vec<u8>>),
+    /// A long string, or a collection of many pieces.
+    Value(Large),
     /// All entries of a flushed table.
     Table(Box<Table>),
 }
@@ -74,6 +83,7 @@ pub struct Env {
     rng: RefCell<Rng>,
     effects: RefCell<Option<Vec<Record>>>,
     garbage: RefCell<Vec<Garbage>>,
+    scratch: Cell<Vec<u8>>,
 }
 
 impl Env {
@@ -88,6 +98,7 @@ impl Env {
             rng: RefCell::new(Rng::from_seed(seed)),
             effects: RefCell::new(None),
             garbage: RefCell::new(Vec::new()),
+            scratch: Cell::default(),
         }
     }
 
@@ -146,10 +157,27 @@ impl Env {
     }
 
     /// Frees a value: a large one later, on the background thread.
-    pub fn discard(&self, value: Arc<Vec<u8>>) {
-        if value.capacity() >= LAZY_FREE_BYTES_MIN {
+    pub fn discard(&self, value: Large) {
+        let lazily = match &value {
+            Large::Text(text) => text.capacity() >= LAZY_FREE_BYTES_MIN,
+            Large::Object(object) => object.free_effort() > LAZY_FREE_EFFORT_MIN,
+        };
+        if lazily {
             add(&self.stats.lazyfreed_objects, 1);
-            self.garbage.borrow_mut().push(Garbage::String(value));
+            self.garbage.borrow_mut().push(Garbage::Value(value));
+        }
+    }
+
+    /// An empty buffer for a packed collection that is to be edited. Give it back.
+    pub(crate) fn take_scratch(&self) -> Vec<u8> {
+        self.scratch.take()
+    }
+
+    /// Takes the buffer back for the next command.
+    pub(crate) fn return_scratch(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= SCRATCH_BYTES_MAX {
+            buffer.clear();
+            self.scratch.set(buffer);
         }
     }
 

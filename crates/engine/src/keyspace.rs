@@ -133,6 +133,11 @@ impl Keyspace {
         }
     }
 
+    /// The seed of all hashes: of keys, and of members and fields inside collections.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
     /// What tables use to get back from an entry to its hash.
     pub fn hasher(&self) -> Hasher {
         Hasher(self.seed)

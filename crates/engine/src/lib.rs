@@ -1,7 +1,8 @@
 //! The data engine: everything that happens to keys and values, and nothing that happens to
 //! sockets, threads, files or clocks.
 //!
-//! Read in this order: `entry` (one key in memory), `table` (a database's part in one stripe),
+//! Read in this order: `entry` (one key in memory), `object`
+//! (what does not fit into one), `table` (a database's part in one stripe),
 //! `keyspace` (stripes, leases), `tx` (what a handler may touch), `spec` (what a command is),
 //! `dispatch` (how one runs), `families` (the commands).
 
@@ -15,6 +16,7 @@ pub mod expire;
 pub mod failure;
 pub mod families;
 pub mod keyspace;
+pub mod object;
 mod prefetch;
 pub mod spec;
 pub mod table;

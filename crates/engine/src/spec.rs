@@ -197,6 +197,24 @@ pub enum Group {
     Generic,
     /// Strings.
     String,
+    /// Lists.
+    List,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Hashes.
+    Hash,
+    /// Streams.
+    Stream,
+    /// Strings as arrays of bits.
+    Bitmap,
+    /// Strings as estimators of set sizes.
+    HyperLogLog,
+    /// Sorted sets of places.
+    Geo,
+    /// Arrays.
+    Array,
     /// The connection itself.
     Connection,
     /// The server.
@@ -209,6 +227,15 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
+            Group::Geo => "geo",
+            Group::Array => "array",
             Group::Connection => "connection",
             Group::Server => "server",
         }
@@ -219,6 +246,15 @@ impl Group {
         match self {
             Group::Generic => Some("keyspace"),
             Group::String => Some("string"),
+            Group::List => Some("list"),
+            Group::Set => Some("set"),
+            Group::SortedSet => Some("sortedset"),
+            Group::Hash => Some("hash"),
+            Group::Stream => Some("stream"),
+            Group::Bitmap => Some("bitmap"),
+            Group::HyperLogLog => Some("hyperloglog"),
+            Group::Geo => Some("geo"),
+            Group::Array => Some("array"),
             Group::Connection => Some("connection"),
             Group::Server => None,
         }

@@ -9,10 +9,13 @@
 use base::ids::DbIndex;
 use base::time::UnixMillis;
 
-use crate::entry::{Entry, INLINE_BYTES_MAX, NewValue, Value};
+use structs::Packing;
+
+use crate::entry::{Entry, INLINE_BYTES_MAX, NewValue, Text, Value};
 use crate::env::{Env, add};
 use crate::failure::Failure;
 use crate::keyspace::{Key, Keyspace, Lease, StripeId};
+use crate::object::Kept;
 use crate::table::Place;
 
 /// What a write command did, for the journal.
@@ -150,8 +153,41 @@ impl<'t, 'k> ReadTx<'t, 'k> {
     /// # Errors
     /// `WRONGTYPE` if the key holds another type.
     #[inline]
-    pub fn string(&self, key: Key<'_>) -> Result<Option<Value<'t>>, Failure> {
-        Ok(self.find(key).map(Entry::value))
+    pub fn string(&self, key: Key<'_>) -> Result<Option<Text<'t>>, Failure> {
+        text_of(self.find(key))
+    }
+
+    /// The collection at `key`, in whatever form it has.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` if the key holds another type.
+    #[inline]
+    pub fn read<C: Kept>(&self, key: Key<'_>) -> Result<Option<C::Ref<'t>>, Failure> {
+        self.find(key).map(view_of::<C>).transpose()
+    }
+
+    /// The limits up to which collections stay packed, and the seed of their hashes.
+    pub fn packing(&self) -> &'t Packing {
+        &self.env.limits.packing
+    }
+}
+
+fn text_of(entry: Option<&Entry>) -> Result<Option<Text<'_>>, Failure> {
+    match entry {
+        None => Ok(None),
+        Some(entry) => entry.text().map(Some).ok_or(Failure::WRONG_TYPE),
+    }
+}
+
+/// The collection in an entry.
+///
+/// # Errors
+/// `WRONGTYPE` if it is of another type.
+pub fn view_of<C: Kept>(entry: &Entry) -> Result<C::Ref<'_>, Failure> {
+    match entry.value() {
+        Value::Packed(form, bytes) if C::has_form(form) => Ok(C::view(form, bytes)),
+        Value::Object(object) => C::of(object).map(C::borrow).ok_or(Failure::WRONG_TYPE),
+        Value::Packed(..) | Value::Text(_) => Err(Failure::WRONG_TYPE),
     }
 }
 
@@ -215,8 +251,81 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// # Errors
     /// `WRONGTYPE` if the key holds another type.
     #[inline]
-    pub fn string(&self, key: Key<'_>) -> Result<Option<Value<'_>>, Failure> {
-        Ok(self.find(key).map(Entry::value))
+    pub fn string(&self, key: Key<'_>) -> Result<Option<Text<'_>>, Failure> {
+        text_of(self.find(key))
+    }
+
+    /// The limits up to which collections stay packed, and the seed of their hashes.
+    pub fn packing(&self) -> &'t Packing {
+        &self.env.limits.packing
+    }
+
+    /// The collection at `key`, in whatever form it has, counted as an access.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` if the key holds another type.
+    #[inline]
+    pub fn read<C: Kept>(&self, key: Key<'_>) -> Result<Option<C::Ref<'_>>, Failure> {
+        self.find(key).map(view_of::<C>).transpose()
+    }
+
+    /// Changes the collection at `key`, which starts empty if the key is missing. The deadline
+    /// stays. A key whose collection ends up empty is deleted, unless the type may be empty; a
+    /// missing key whose collection stays empty is not made, whatever the type.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` if the key holds another type.
+    #[inline]
+    pub fn update<C: Kept, R>(
+        &mut self,
+        key: Key<'_>,
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Result<R, Failure> {
+        let Some((entry, place)) = find_live(self.lease, self.env, self.db, key) else {
+            let mut fresh = C::with_buffer(self.env.take_scratch());
+            let result = change(&mut fresh);
+            if !fresh.is_empty() {
+                self.put_collection(key, fresh, Deadline::Clear);
+            } else if let Some((_, buffer)) = fresh.take_packed() {
+                self.env.return_scratch(buffer);
+            }
+            return Ok(result);
+        };
+        if self.env.touch {
+            entry.set_access(self.env.touched(entry.access()));
+        }
+        let env = self.env;
+        let hasher = self.lease.keyspace().hasher();
+        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let (result, emptied) = table.edit(place, |entry| change_entry(entry, env, change))?;
+        if emptied && let Some(large) = table.remove(place, &hasher).into_large() {
+            env.discard(large);
+        }
+        Ok(result)
+    }
+
+    /// Makes `key` hold this collection, replacing whatever was there; an empty one deletes the
+    /// key, unless the type may be empty.
+    pub fn put_collection<C: Kept>(&mut self, key: Key<'_>, mut collection: C, deadline: Deadline) {
+        if collection.is_empty() && !C::MAY_BE_EMPTY {
+            self.remove(key);
+            return;
+        }
+        let env = self.env;
+        if collection
+            .packed()
+            .is_some_and(|(_, bytes)| bytes.len() <= INLINE_BYTES_MAX)
+            && let Some((form, buffer)) = collection.take_packed()
+        {
+            self.put(key, NewValue::Packed(form, &buffer), deadline);
+            env.return_scratch(buffer);
+        } else {
+            self.put(
+                key,
+                NewValue::Object(Box::new(collection.into_object())),
+                deadline,
+            );
+        }
     }
 
     /// Makes `key` hold `value`, replacing whatever was there.
@@ -262,7 +371,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     pub fn update_int(
         &mut self,
         key: Key<'_>,
-        change: impl FnOnce(Option<Value<'_>>) -> Result<i64, Failure>,
+        change: impl FnOnce(Option<Text<'_>>) -> Result<i64, Failure>,
     ) -> Result<i64, Failure> {
         let Some((entry, place)) = find_live(self.lease, self.env, self.db, key) else {
             let number = change(None)?;
@@ -272,7 +381,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         if self.env.touch {
             entry.set_access(self.env.touched(entry.access()));
         }
-        let number = change(Some(entry.value()))?;
+        let number = change(Some(entry.text().ok_or(Failure::WRONG_TYPE)?))?;
         let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
         let replaced = table.edit(place, |entry| entry.set_value(NewValue::Int(number)));
         if let Some(replaced) = replaced {
@@ -288,7 +397,8 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         self.lease.insert(self.db, key.hash, entry);
     }
 
-    /// Gives `edit` the string at `key` as a growable buffer; a missing key starts empty. Deadline
+    /// Gives `edit` the string at `key` as a growable buffer; a missing key (or one of another
+    /// type, which the caller has ruled out) starts empty. Deadline
     /// and access bits stay.
     pub fn edit_string(&mut self, key: Key<'_>, edit: impl FnOnce(&mut Vec<u8>)) {
         let live = find_live(self.lease, self.env, self.db, key).map(|(_, place)| place);
@@ -343,7 +453,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     }
 
     fn free(&self, entry: Entry) {
-        if let Some(long) = entry.into_shared() {
+        if let Some(long) = entry.into_large() {
             self.env.discard(long);
         }
     }
@@ -415,6 +525,56 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         self.env.record(self.db, words);
     }
 }
+
+/// Changes the collection in an entry: a packed one by way of the scratch buffer. The second result
+/// says whether the key must go now.
+#[inline]
+fn change_entry<C: Kept, R>(
+    entry: &mut Entry,
+    env: &Env,
+    change: impl FnOnce(&mut C) -> R,
+) -> Result<(R, bool), Failure> {
+    if let Some(object) = entry.object_mut() {
+        let collection = C::of_mut(object).ok_or(Failure::WRONG_TYPE)?;
+        let result = change(collection);
+        let emptied = collection.is_empty() && !C::MAY_BE_EMPTY;
+        if let Some((_, bytes)) = collection.packed()
+            && bytes.len() <= INLINE_AGAIN_BYTES_MAX
+            && !emptied
+            && let Some((form, buffer)) = collection.take_packed()
+        {
+            entry.set_value(NewValue::Packed(form, &buffer));
+        }
+        return Ok((result, emptied));
+    }
+    let Value::Packed(form, bytes) = entry.value() else {
+        return Err(Failure::WRONG_TYPE);
+    };
+    if !C::has_form(form) {
+        return Err(Failure::WRONG_TYPE);
+    }
+    let mut buffer = env.take_scratch();
+    buffer.extend_from_slice(bytes);
+    let mut collection = C::from_packed(form, buffer);
+    let result = change(&mut collection);
+    if collection.is_empty() && !C::MAY_BE_EMPTY {
+        return Ok((result, true));
+    }
+    if collection
+        .packed()
+        .is_some_and(|(_, bytes)| bytes.len() <= INLINE_BYTES_MAX)
+        && let Some((form, buffer)) = collection.take_packed()
+    {
+        entry.set_value(NewValue::Packed(form, &buffer));
+        env.return_scratch(buffer);
+    } else {
+        entry.set_value(NewValue::Object(Box::new(collection.into_object())));
+    }
+    Ok((result, false))
+}
+
+/// A packed collection that had grown out of its entry moves back in when it is this short.
+const INLINE_AGAIN_BYTES_MAX: usize = INLINE_BYTES_MAX / 2;
 
 /// Draws of RANDOMKEY before it takes a database of nothing but expired keys for empty.
 const RANDOM_KEY_TRIES: usize = 100;

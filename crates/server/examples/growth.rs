@@ -10,7 +10,7 @@ use base::hash::Seed;
 use base::ids::DbIndex;
 use engine::access::Recency;
 use engine::entry::NewValue;
-use engine::env::{Env, Limits};
+use engine::env::{Env, Limits, Packing};
 use engine::keyspace::Keyspace;
 use engine::tx::{Deadline, WriteTx};
 use server::allocator::Counting;
@@ -30,6 +30,7 @@ fn main() {
     let limits = Limits {
         string_bytes_max: 1 << 29,
         recency: Recency::Lru,
+        packing: Packing::with_seed(Seed::from_u64(1)),
     };
     let env = Env::new(limits, 1);
     let mut lease = keyspace.lease();

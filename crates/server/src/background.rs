@@ -1,8 +1,8 @@
 //! The background thread: frees what takes long to free, so that no worker and no lock waits for
 //! it.
 //!
-//! Workers send garbage (flushed tables, long strings) through a channel and forget it. Until it is
-//! freed it counts in `used_memory`, but not against `maxmemory`: see
+//! Workers send garbage (flushed tables, long strings, large collections) through a channel and
+//! forget it. Until it is freed it counts in `used_memory`, but not against `maxmemory`: see
 //! [`Background::pending_bytes`].
 //!
 //! FLUSHALL SYNC answers once the tables are unlinked, and frees them here like FLUSHALL ASYNC
@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
+use engine::entry::Large;
 use engine::env::Garbage;
 
 /// What the thread has still to do, for everybody to see.
@@ -23,8 +24,8 @@ use engine::env::Garbage;
 struct Gauges {
     /// Values and keys.
     objects: AtomicU64,
-    /// Bytes of the strings among them. What a table holds is not known before it is taken apart.
-    string_bytes: AtomicU64,
+    /// Bytes of the values among them. What a table holds is not known before it is taken apart.
+    value_bytes: AtomicU64,
     /// Tables among them.
     tables: AtomicU64,
     /// The process is ending: what is left is left to the operating system.
@@ -35,7 +36,7 @@ struct Gauges {
 #[derive(Clone, Copy)]
 struct Weight {
     objects: u64,
-    string_bytes: u64,
+    value_bytes: u64,
     tables: u64,
 }
 
@@ -84,10 +85,10 @@ impl Background {
         self.gauges.objects.load(Ordering::Relaxed)
     }
 
-    /// Bytes of strings not yet freed: allocated still, but as good as gone for eviction.
+    /// Bytes of values not yet freed: allocated still, but as good as gone for eviction.
     #[inline]
     pub fn pending_bytes(&self) -> u64 {
-        self.gauges.string_bytes.load(Ordering::Relaxed)
+        self.gauges.value_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether a flushed table is being freed: memory is about to fall by an unknown amount.
@@ -110,29 +111,32 @@ impl Drop for Background {
 impl Gauges {
     fn add(&self, weight: Weight) {
         self.objects.fetch_add(weight.objects, Ordering::Relaxed);
-        self.string_bytes
-            .fetch_add(weight.string_bytes, Ordering::Relaxed);
+        self.value_bytes
+            .fetch_add(weight.value_bytes, Ordering::Relaxed);
         self.tables.fetch_add(weight.tables, Ordering::Relaxed);
     }
 
     fn remove(&self, weight: Weight) {
         self.objects.fetch_sub(weight.objects, Ordering::Relaxed);
-        self.string_bytes
-            .fetch_sub(weight.string_bytes, Ordering::Relaxed);
+        self.value_bytes
+            .fetch_sub(weight.value_bytes, Ordering::Relaxed);
         self.tables.fetch_sub(weight.tables, Ordering::Relaxed);
     }
 }
 
 fn weigh(piece: &Garbage) -> Weight {
     match piece {
-        Garbage::String(bytes) => Weight {
+        Garbage::Value(value) => Weight {
             objects: 1,
-            string_bytes: bytes.capacity() as u64,
+            value_bytes: match value {
+                Large::Text(text) => text.capacity() as u64,
+                Large::Object(object) => object.allocated() as u64,
+            },
             tables: 0,
         },
         Garbage::Table(table) => Weight {
             objects: table.len() as u64,
-            string_bytes: 0,
+            value_bytes: 0,
             tables: 1,
         },
     }
@@ -161,7 +165,7 @@ mod tests {
     fn garbage_is_freed_and_gauges_return_to_zero() {
         let background = Background::start().expect("a thread");
         let held = Arc::new(vec![0_u8; 100_000]);
-        background.free(vec![Garbage::String(Arc::clone(&held))]);
+        background.free(vec![Garbage::Value(Large::Text(Arc::clone(&held)))]);
         while background.pending_objects() > 0 {
             yield_now();
         }
@@ -173,7 +177,7 @@ mod tests {
     #[test]
     fn ending_does_not_wait_for_what_is_left() {
         let background = Background::start().expect("a thread");
-        let pieces = (0..1000).map(|_| Garbage::String(Arc::new(vec![0_u8; 1000])));
+        let pieces = (0..1000).map(|_| Garbage::Value(Large::Text(Arc::new(vec![0_u8; 1000]))));
         background.free(pieces.collect());
         drop(background);
     }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::access::Recency;
-use engine::env::Limits;
+use engine::env::{Limits, Packing};
 use engine::evict::{Order, Policy, Scope};
+use engine::keyspace::Keyspace;
 use parking_lot::RwLock;
 
 use crate::config::settings::EvictionPolicy;
 pub use crate::config::settings::Settings;
 
 /// What the engine's handlers obey.
-pub fn engine_limits(settings: &Settings) -> Limits {
+pub fn engine_limits(settings: &Settings, keyspace: &Keyspace) -> Limits {
     let recency = match settings.maxmemory_policy {
         EvictionPolicy::AllkeysLfu | EvictionPolicy::VolatileLfu => Recency::Lfu {
             log_factor: settings.lfu_log_factor,
@@ -25,6 +26,10 @@ pub fn engine_limits(settings: &Settings) -> Limits {
     Limits {
         string_bytes_max: settings.proto_max_bulk_len_bytes,
         recency,
+        packing: Packing {
+            seed: keyspace.seed(),
+            ..settings.packing
+        },
     }
 }
 

@@ -96,7 +96,7 @@ impl<'k> Worker<'k> {
     /// A worker without connections.
     pub fn new(server: &'k Server, id: WorkerId, seat: Seat) -> Worker<'k> {
         let settings = server.settings.get();
-        let env = Env::new(engine_limits(&settings), seed_from_os());
+        let env = Env::new(engine_limits(&settings, &server.keyspace), seed_from_os());
         Worker {
             server,
             stats: &server.stats[usize::from(id.0)],
@@ -182,7 +182,7 @@ impl<'k> Worker<'k> {
         if version != self.settings_version {
             self.settings_version = version;
             self.settings = self.server.settings.get();
-            self.env.limits = engine_limits(&self.settings);
+            self.env.limits = engine_limits(&self.settings, &self.server.keyspace);
         }
     }
 

@@ -54,6 +54,9 @@ pub trait Collection: Default + Send + Sync + 'static {
     /// A collection that owns packed bytes. `form` is one of the type's.
     fn from_packed(form: Form, bytes: Vec<u8>) -> Self;
 
+    /// An empty collection that will write its packed bytes into this buffer.
+    fn with_buffer(buffer: Vec<u8>) -> Self;
+
     /// Its bytes, while it is packed.
     fn packed(&self) -> Option<(Form, &[u8])>;
 

@@ -37,6 +37,10 @@ impl Collection for Hash {
         Hash::Packed(form, bytes)
     }
 
+    fn with_buffer(buffer: Vec<u8>) -> Hash {
+        Hash::Packed(Form::Hash, buffer)
+    }
+
     fn packed(&self) -> Option<(Form, &[u8])> {
         let Hash::Packed(form, bytes) = self;
         Some((*form, bytes))

@@ -1,8 +1,8 @@
 //! The data structures behind the collection types. No keys, no clients, no clock, no locks: bytes
 //! in, bytes out.
 //!
-//! Small collections are one packed run of bytes (`packed`, `intset`), which the engine keeps inside
-//! the key's own entry; large ones are structures of their own. Each type is an owned value
+//! Small collections are one packed run of bytes (`packed`, `intset`), which the engine keeps
+//! inside the key's own entry; large ones are structures of their own. Each type is an owned value
 //! ([`Collection`]) that turns from one form into the other by itself, within the [`Packing`]
 //! limits, and a borrowed, copyable view of either form for reading.
 

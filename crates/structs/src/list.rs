@@ -37,6 +37,10 @@ impl Collection for List {
         List::Packed(form, bytes)
     }
 
+    fn with_buffer(buffer: Vec<u8>) -> List {
+        List::Packed(Form::List, buffer)
+    }
+
     fn packed(&self) -> Option<(Form, &[u8])> {
         let List::Packed(form, bytes) = self;
         Some((*form, bytes))

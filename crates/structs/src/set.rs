@@ -37,6 +37,10 @@ impl Collection for Set {
         Set::Packed(form, bytes)
     }
 
+    fn with_buffer(buffer: Vec<u8>) -> Set {
+        Set::Packed(Form::Set, buffer)
+    }
+
     fn packed(&self) -> Option<(Form, &[u8])> {
         let Set::Packed(form, bytes) = self;
         Some((*form, bytes))

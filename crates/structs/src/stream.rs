@@ -38,6 +38,10 @@ impl Collection for Stream {
         Stream::Packed(form, bytes)
     }
 
+    fn with_buffer(buffer: Vec<u8>) -> Stream {
+        Stream::Packed(Form::List, buffer)
+    }
+
     fn packed(&self) -> Option<(Form, &[u8])> {
         let Stream::Packed(form, bytes) = self;
         Some((*form, bytes))

@@ -37,6 +37,10 @@ impl Collection for Zset {
         Zset::Packed(form, bytes)
     }
 
+    fn with_buffer(buffer: Vec<u8>) -> Zset {
+        Zset::Packed(Form::Zset, buffer)
+    }
+
     fn packed(&self) -> Option<(Form, &[u8])> {
         let Zset::Packed(form, bytes) = self;
         Some((*form, bytes))

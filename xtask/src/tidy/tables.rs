@@ -15,8 +15,8 @@ pub(super) struct CrateRule {
     pub(super) foreign: &'static [&'static str],
 }
 
-/// base <- resp, structs <- engine <- server, and bench beside them. Tools may import what they drive,
-/// nobody imports a tool.
+/// base <- resp, structs <- engine <- server, and bench beside them. Tools may import what they
+/// drive, nobody imports a tool.
 pub(super) const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "base",

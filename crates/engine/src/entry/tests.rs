@@ -8,7 +8,11 @@ use base::num::append_i64;
 use base::rng::Rng;
 use base::time::UnixMillis;
 
-use super::{Entry, INLINE_BYTES_MAX, NewValue, Value};
+use structs::set::Set;
+use structs::{Collection, Form};
+
+use super::{Entry, INLINE_BYTES_MAX, Large, NewValue, Text, Value};
+use crate::object::{Object, Type};
 
 /// Where the key's length leaves its 16 bits, and some lengths on the way.
 const KEY_LENGTHS: &[usize] = &[0, 1, 7, 8, 9, 40, 300, 65_534, 65_535, 65_536, 70_001];
@@ -17,7 +21,9 @@ const KEY_LENGTHS: &[usize] = &[0, 1, 7, 8, 9, 40, 300, 65_534, 65_535, 65_536, 
 #[derive(Clone, Debug)]
 struct Model {
     key: Vec<u8>,
+    /// The string, or the bytes of a packed collection.
     text: Vec<u8>,
+    kind: Type,
     deadline: Option<UnixMillis>,
     access: u32,
 }
@@ -28,18 +34,18 @@ impl Model {
         assert_eq!(text(entry), self.text);
         assert_eq!(entry.deadline(), self.deadline);
         assert_eq!(entry.access(), self.access);
+        assert_eq!(entry.kind(), self.kind);
         let extra = match entry.value() {
-            Value::Int(_) => 0,
-            Value::Inline(bytes) => {
+            Value::Text(Text::Inline(bytes)) | Value::Packed(_, bytes) => {
                 assert!(bytes.len() <= INLINE_BYTES_MAX);
-                bytes.len()
+                Some(bytes.len())
             }
-            Value::Shared(_) => 0,
+            Value::Text(Text::Int(_) | Text::Shared(_)) | Value::Object(_) => None,
         };
         let own = entry.allocated();
-        let least = 8 + self.key.len() + extra;
+        let least = 8 + self.key.len() + extra.unwrap_or(0);
         assert!(own >= least, "{own} bytes for {least}");
-        if let Value::Inline(_) = entry.value() {
+        if extra.is_some() {
             assert!(own <= size_class(least + 16), "{own} bytes for {least}");
         }
     }
@@ -47,13 +53,15 @@ impl Model {
 
 fn text(entry: &Entry) -> Vec<u8> {
     match entry.value() {
-        Value::Int(number) => {
+        Value::Text(Text::Int(number)) => {
             let mut digits = Vec::new();
             append_i64(number, &mut digits);
             digits
         }
-        Value::Inline(bytes) => bytes.to_vec(),
-        Value::Shared(shared) => shared.to_vec(),
+        Value::Text(Text::Inline(bytes)) | Value::Packed(_, bytes) => bytes.to_vec(),
+        Value::Text(Text::Shared(shared)) => shared.to_vec(),
+        Value::Object(Object::Set(set)) => set.packed().expect("a packed set").1.to_vec(),
+        Value::Object(object) => panic!("never put: {object:?}"),
     }
 }
 
@@ -83,23 +91,35 @@ fn deadline(rng: &mut Rng) -> Option<UnixMillis> {
     (rng.below(2) == 0).then(|| UnixMillis(rng.next_u64() as i64))
 }
 
-/// Calls `put` with a new value in one of its forms; returns the text it stands for.
-fn new_value<R>(rng: &mut Rng, put: impl FnOnce(NewValue<'_>) -> R) -> (Vec<u8>, R) {
+/// Calls `put` with a new value in one of its forms; returns its bytes and type.
+fn new_value<R>(rng: &mut Rng, put: impl FnOnce(NewValue<'_>) -> R) -> (Vec<u8>, Type, R) {
     let text = bytes(rng, 1);
     let len = length(rng);
     let long = bytes(rng, len);
-    match rng.below(6) {
+    let string = Type::String;
+    match rng.below(9) {
         0 => {
             let number = [0, -1, i64::MIN, i64::MAX, rng.next_u64() as i64][rng.below(5) as usize];
             let mut digits = Vec::new();
             append_i64(number, &mut digits);
-            (digits, put(NewValue::Int(number)))
+            (digits, string, put(NewValue::Int(number)))
         }
-        1 => (long.clone(), put(NewValue::Bytes(&long))),
-        2 => (long.clone(), put(NewValue::Edited(&long))),
-        3 => (long.clone(), put(NewValue::Owned(long))),
-        4 => (text.clone(), put(NewValue::Bytes(&text))),
-        _ => (long.clone(), put(NewValue::Shared(Arc::new(long)))),
+        1 => (long.clone(), string, put(NewValue::Bytes(&long))),
+        2 => (long.clone(), string, put(NewValue::Edited(&long))),
+        3 => (long.clone(), string, put(NewValue::Owned(long))),
+        4 => (text.clone(), string, put(NewValue::Bytes(&text))),
+        5 => (long.clone(), string, put(NewValue::Shared(Arc::new(long)))),
+        6 => {
+            let short = &long[..long.len().min(INLINE_BYTES_MAX)];
+            let form = super::FORMS[rng.below(6) as usize];
+            let result = put(NewValue::Packed(form, short));
+            (short.to_vec(), Type::of_form(form), result)
+        }
+        _ => {
+            let set = Set::from_packed(Form::Set, long.clone());
+            let result = put(NewValue::Object(Box::new(Object::Set(set))));
+            (long, Type::Set, result)
+        }
     }
 }
 
@@ -110,11 +130,12 @@ fn any_sequence_of_changes_leaves_what_the_model_says() {
         let key_len = KEY_LENGTHS[seed as usize % KEY_LENGTHS.len()];
         let key = bytes(&mut rng, key_len);
         let at = deadline(&mut rng);
-        let (text, mut entry) =
+        let (text, kind, mut entry) =
             new_value(&mut rng, |value| Entry::new(&key, value, at, 0x00ab_cdef));
         let mut model = Model {
             key,
             text,
+            kind,
             deadline: at,
             access: 0x00ab_cdef,
         };
@@ -129,7 +150,7 @@ fn any_sequence_of_changes_leaves_what_the_model_says() {
 fn change(rng: &mut Rng, entry: &mut Entry, model: &mut Model) {
     match rng.below(8) {
         0 | 1 => {
-            (model.text, _) = new_value(rng, |value| entry.set_value(value));
+            (model.text, model.kind, _) = new_value(rng, |value| entry.set_value(value));
         }
         2 => {
             model.deadline = deadline(rng);
@@ -139,6 +160,7 @@ fn change(rng: &mut Rng, entry: &mut Entry, model: &mut Model) {
             model.access = rng.below(1 << 24) as u32;
             entry.set_access(model.access);
         }
+        4..7 if model.kind != Type::String => {}
         4 => {
             let len = length(rng);
             let tail = bytes(rng, len.min(100));
@@ -160,7 +182,13 @@ fn change(rng: &mut Rng, entry: &mut Entry, model: &mut Model) {
         _ => {
             let key_len = KEY_LENGTHS[rng.below(KEY_LENGTHS.len() as u64) as usize];
             model.key = bytes(rng, key_len);
-            *entry = entry.with_key(&model.key);
+            let copy = entry.copied(&model.key);
+            *entry = if rng.below(2) == 0 {
+                copy
+            } else {
+                // To keep the original, renamed, and drop the copy.
+                std::mem::replace(entry, copy).renamed(&model.key)
+            };
         }
     }
 }
@@ -208,7 +236,7 @@ fn appending_in_place_stops_where_the_size_class_ends() {
 fn a_reply_keeps_the_string_it_borrowed() {
     let old = vec![b'x'; INLINE_BYTES_MAX + 1];
     let mut entry = Entry::new(b"key", NewValue::Bytes(&old), None, 0);
-    let Value::Shared(shared) = entry.value() else {
+    let Some(Text::Shared(shared)) = entry.text() else {
         panic!("long strings are shared");
     };
     let borrowed = Arc::clone(shared);
@@ -216,7 +244,11 @@ fn a_reply_keeps_the_string_it_borrowed() {
     assert_eq!(*borrowed, old);
     assert_eq!(text(&entry)[0], b'y');
     let replaced = entry.set_value(NewValue::Int(1));
-    assert_eq!(replaced.expect("the long value")[0], b'y');
+    let Some(Large::Text(replaced)) = replaced else {
+        panic!("the long value");
+    };
+    assert_eq!(replaced[0], b'y');
+    drop(replaced);
     assert_eq!(*borrowed, old);
     assert_eq!(Arc::strong_count(&borrowed), 1);
 }
@@ -226,11 +258,11 @@ fn long_values_are_freed_once_whoever_frees_them() {
     let long = Arc::new(vec![0u8; 5_000]);
     let value = || NewValue::Shared(Arc::clone(&long));
     let entry = Entry::new(b"a", value(), None, 0);
-    let copy = entry.with_key(b"b");
+    let copy = entry.copied(b"b");
     assert_eq!(Arc::strong_count(&long), 3);
     drop(entry);
     assert_eq!(Arc::strong_count(&long), 2);
-    let taken = copy.into_shared().expect("a long value");
+    let taken = copy.into_large().expect("a long value");
     assert_eq!(Arc::strong_count(&long), 2);
     drop(taken);
     let mut entry = Entry::new(b"c", value(), Some(UnixMillis(1)), 0);
@@ -243,7 +275,7 @@ fn long_values_are_freed_once_whoever_frees_them() {
     assert_eq!(Arc::strong_count(&long), 1);
     assert!(
         Entry::new(b"d", NewValue::Int(1), None, 0)
-            .into_shared()
+            .into_large()
             .is_none()
     );
 }
@@ -263,5 +295,5 @@ fn encodings_are_named_as_redis_names_them() {
     entry.edit(|buffer| buffer.push(b'!'));
     entry.set_deadline(None);
     assert_eq!(entry.encoding(), "raw");
-    assert_eq!(entry.with_key(b"other").encoding(), "raw");
+    assert_eq!(entry.copied(b"other").encoding(), "raw");
 }

@@ -4,7 +4,7 @@ use base::hash::Seed;
 
 use super::*;
 use crate::entry::NewValue;
-use crate::env::Limits;
+use crate::env::{Limits, Packing};
 use crate::keyspace::Keyspace;
 use crate::tx::{Deadline, ReadTx};
 
@@ -23,6 +23,7 @@ fn env(recency: Recency) -> Env {
         Limits {
             string_bytes_max: 1 << 20,
             recency,
+            packing: Packing::with_seed(Seed::from_u64(1)),
         },
         7,
     );

@@ -6,7 +6,7 @@ use base::time::UnixMillis;
 use super::*;
 use crate::access::Recency;
 use crate::entry::NewValue;
-use crate::env::Limits;
+use crate::env::{Limits, Packing};
 use crate::keyspace::Keyspace;
 use crate::tx::{Deadline, WriteTx};
 
@@ -16,6 +16,7 @@ fn env() -> Env {
     let limits = Limits {
         string_bytes_max: 1 << 20,
         recency: Recency::Lru,
+        packing: Packing::with_seed(Seed::from_u64(1)),
     };
     let mut env = Env::new(limits, 7);
     env.now = START;

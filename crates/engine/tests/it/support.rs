@@ -8,8 +8,8 @@ use base::time::UnixMillis;
 use engine::access::Recency;
 use engine::args::{Args, KeyWord};
 use engine::dispatch::{Call, Outcome, execute};
-use engine::entry::{Entry, Value};
-use engine::env::{Env, Limits};
+use engine::entry::{Entry, Text};
+use engine::env::{Env, Limits, Packing};
 use engine::families::TABLES;
 use engine::keyspace::Keyspace;
 use engine::spec::{DataRun, Run, Spec};
@@ -35,6 +35,7 @@ impl Engine {
         let limits = Limits {
             string_bytes_max: 512 * 1024 * 1024,
             recency: Recency::Lru,
+            packing: Packing::with_seed(Seed::from_u64(1)),
         };
         let mut env = Env::new(limits, 1);
         env.now = now;
@@ -117,10 +118,10 @@ fn row(name: &[u8]) -> (&'static Spec<DataRun>, DataRun) {
 }
 
 fn text(entry: &Entry) -> Vec<u8> {
-    match entry.value() {
-        Value::Int(number) => number.to_string().into_bytes(),
-        Value::Inline(bytes) => bytes.to_vec(),
-        Value::Shared(shared) => shared.to_vec(),
+    match entry.text().expect("a string") {
+        Text::Int(number) => number.to_string().into_bytes(),
+        Text::Inline(bytes) => bytes.to_vec(),
+        Text::Shared(shared) => shared.to_vec(),
     }
 }
 

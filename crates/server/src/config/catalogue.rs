@@ -64,6 +64,22 @@ const fn int_to(min: i64, max: i64, store: fn(&mut Settings, i64)) -> Kind {
     Kind::Int { min, max, store }
 }
 
+const fn count_to(store: fn(&mut Settings, u64)) -> Kind {
+    Kind::Uint {
+        min: 0,
+        max: i64::MAX as u64,
+        store,
+    }
+}
+
+const fn bytes_to(store: fn(&mut Settings, u64)) -> Kind {
+    Kind::Memory {
+        min: 0,
+        overflow: Overflow::Negative,
+        store,
+    }
+}
+
 // What the notices name.
 const ACL: &str = "access control lists";
 const CLIENT_EVICTION: &str = "the memory limit for all clients";
@@ -80,7 +96,6 @@ const SUPERVISION: &str = "reporting to an init system";
 const SYSLOG: &str = "syslog";
 const TLS: &str = "TLS";
 const TRACKING: &str = "client-side caching";
-const TYPES: &str = "the data type it is about";
 
 // What happens instead.
 const NO_DEFRAG: &str = "values are allocated compactly and never defragmented";
@@ -717,20 +732,18 @@ pub const PARAMS: &[Param] = &[
     .moot("clients always see a Redis"),
     p(
         "hash-max-listpack-entries",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.packing.hash_entries_max = v as usize),
         "512",
         "Hashes up to this many fields are packed.",
     )
-    .alias(&["hash-max-ziplist-entries"])
-    .ahead(TYPES),
+    .alias(&["hash-max-ziplist-entries"]),
     p(
         "hash-max-listpack-value",
-        memory(0, Overflow::Negative),
+        bytes_to(|s, v| s.packing.hash_value_max = v as usize),
         "64",
         "Hashes with fields up to this length are packed.",
     )
-    .alias(&["hash-max-ziplist-value"])
-    .ahead(TYPES),
+    .alias(&["hash-max-ziplist-value"]),
     p(
         "hash-seed",
         TEXT,
@@ -747,11 +760,10 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "hll-sparse-max-bytes",
-        memory(0, Overflow::Negative),
+        bytes_to(|s, v| s.packing.hll_sparse_bytes_max = v as usize),
         "3000",
         "Largest sparse HyperLogLog.",
-    )
-    .ahead(TYPES),
+    ),
     p("hz", int(0, I32), "10", "Frequency of background work.").moot(OWN_TIMERS),
     p(
         "ignore-warnings",
@@ -855,19 +867,19 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "list-compress-depth",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.packing.list_compress_depth = v as u32),
         "0",
         "Nodes at each end of a list that are not compressed.",
-    )
-    .ahead(TYPES),
+    ),
     p(
         "list-max-listpack-size",
-        int(i32::MIN as i64, I32),
+        int_to(i32::MIN as i64, I32, |s, v| {
+            s.packing.list_node_max = v as i32
+        }),
         "-2",
         "Size of a node of a list.",
     )
-    .alias(&["list-max-ziplist-size"])
-    .ahead(TYPES),
+    .alias(&["list-max-ziplist-size"]),
     p(
         "loading-process-events-interval-bytes",
         int(1024, I32),
@@ -1374,25 +1386,22 @@ pub const PARAMS: &[Param] = &[
     .moot(NO_PINNING),
     p(
         "set-max-intset-entries",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.packing.set_ints_max = v as usize),
         "512",
         "Sets of integers up to this size are packed.",
-    )
-    .ahead(TYPES),
+    ),
     p(
         "set-max-listpack-entries",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.packing.set_entries_max = v as usize),
         "128",
         "Sets up to this many members are packed.",
-    )
-    .ahead(TYPES),
+    ),
     p(
         "set-max-listpack-value",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.packing.set_value_max = v as usize),
         "64",
         "Sets with members up to this length are packed.",
-    )
-    .ahead(TYPES),
+    ),
     p(
         "set-proc-title",
         BOOL,
@@ -1460,18 +1469,18 @@ pub const PARAMS: &[Param] = &[
     .ahead(PERSISTENCE),
     p(
         "stream-node-max-bytes",
-        memory(0, Overflow::Negative),
+        bytes_to(|s, v| s.packing.stream_node_bytes_max = v as usize),
         "4096",
         "Size of a node of a stream.",
-    )
-    .ahead(TYPES),
+    ),
     p(
         "stream-node-max-entries",
-        int(0, I64),
+        int_to(0, I64, |s, v| {
+            s.packing.stream_node_entries_max = v as usize
+        }),
         "100",
         "Entries of a node of a stream.",
-    )
-    .ahead(TYPES),
+    ),
     p(
         "supervised",
         choice(&["upstart", "systemd", "auto", "no"]),
@@ -1685,20 +1694,18 @@ pub const PARAMS: &[Param] = &[
     .fixed(),
     p(
         "zset-max-listpack-entries",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.packing.zset_entries_max = v as usize),
         "128",
         "Sorted sets up to this many members are packed.",
     )
-    .alias(&["zset-max-ziplist-entries"])
-    .ahead(TYPES),
+    .alias(&["zset-max-ziplist-entries"]),
     p(
         "zset-max-listpack-value",
-        memory(0, Overflow::Negative),
+        bytes_to(|s, v| s.packing.zset_value_max = v as usize),
         "64",
         "Sorted sets with members up to this length are packed.",
     )
-    .alias(&["zset-max-ziplist-value"])
-    .ahead(TYPES),
+    .alias(&["zset-max-ziplist-value"]),
 ];
 
 /// Directives that exist only in a file, and the capability each belongs to.

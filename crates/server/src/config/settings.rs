@@ -6,6 +6,9 @@
 
 use std::path::PathBuf;
 
+use base::hash::Seed;
+use engine::env::Packing;
+
 /// Declares an enum whose variants have a name in the configuration.
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -192,6 +195,9 @@ pub struct Settings {
     pub maxmemory_samples: u32,
     pub maxmemory_eviction_tenacity: u32,
     pub lfu_log_factor: u32,
+    /// Up to where collections stay packed: `*-max-listpack-*` and their like. The seed in it means
+    /// nothing here; the keyspace has the true one.
+    pub packing: Packing,
     pub lfu_decay_time_minutes: u32,
     pub client_output_buffer_limit: OutputLimits,
     pub client_query_buffer_limit_bytes: u64,
@@ -238,6 +244,7 @@ impl Settings {
             maxmemory_samples: 0,
             maxmemory_eviction_tenacity: 0,
             lfu_log_factor: 0,
+            packing: Packing::with_seed(Seed::from_u64(0)),
             lfu_decay_time_minutes: 0,
             client_output_buffer_limit: OutputLimits::default(),
             client_query_buffer_limit_bytes: 0,

@@ -16,7 +16,7 @@ use base::strings::eq_ignore_case;
 use engine::access;
 use engine::access::Recency;
 use engine::args::Args;
-use engine::entry::{Entry, NewValue, Value};
+use engine::entry::{Entry, NewValue, Text};
 use engine::failure::Failure;
 use engine::spec::{Flags, Group, Run, Spec};
 use engine::tx::{Deadline, ReadTx, WriteTx};
@@ -228,15 +228,18 @@ fn serialized_bytes(entry: &Entry) -> usize {
         64..16_384 => 2 + length,
         _ => 5 + length,
     };
-    match entry.value() {
-        Value::Int(number) => match number {
+    let Some(text) = entry.text() else {
+        return 0;
+    };
+    match text {
+        Text::Int(number) => match number {
             -128..=127 => 2,
             -32_768..=32_767 => 3,
             -2_147_483_648..=2_147_483_647 => 5,
             _ => string(number.to_string().len()),
         },
-        Value::Inline(bytes) => string(bytes.len()),
-        Value::Shared(shared) => string(shared.len()),
+        Text::Inline(bytes) => string(bytes.len()),
+        Text::Shared(shared) => string(shared.len()),
     }
 }
 

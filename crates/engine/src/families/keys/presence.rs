@@ -56,7 +56,7 @@ pub(super) fn type_of(
     let key = args.key();
     args.end()?;
     let found = tx.find_untouched(key);
-    out.simple(found.map_or(b"none", |entry| entry.type_name().as_bytes()));
+    out.simple(found.map_or(b"none", |entry| entry.kind().name().as_bytes()));
     Ok(())
 }
 

@@ -47,7 +47,7 @@ fn move_entry(tx: &mut WriteTx<'_, '_>, source: Key<'_>, target: Key<'_>) -> Eff
     let Some(entry) = tx.take(source) else {
         return Effect::NOTHING;
     };
-    tx.put_entry(target, entry.with_key(target.bytes));
+    tx.put_entry(target, entry.renamed(target.bytes));
     Effect::as_sent(1)
 }
 
@@ -76,7 +76,7 @@ pub(super) fn copy(
     let copied = tx
         .reading()
         .find(source)
-        .map(|entry| entry.with_key(target.bytes));
+        .map(|entry| entry.copied(target.bytes));
     let mut there = tx.in_db(db);
     there.expire_if_due(target);
     match copied {

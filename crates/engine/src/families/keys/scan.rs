@@ -42,7 +42,7 @@ impl Filter {
         let pattern = self.pattern.as_deref();
         let type_name = self.type_name.as_deref();
         pattern.is_none_or(|pattern| glob_match(pattern, entry.key(), false))
-            && type_name.is_none_or(|name| eq_ignore_case(name, entry.type_name().as_bytes()))
+            && type_name.is_none_or(|name| eq_ignore_case(name, entry.kind().name().as_bytes()))
     }
 
     /// `*` is no pattern: looking at the keys would be for nothing.

@@ -10,7 +10,7 @@ use super::COMMANDS;
 use crate::access::Recency;
 use crate::args::{Args, KeyWord};
 use crate::dispatch::{Call, Outcome, execute};
-use crate::env::{Env, Limits};
+use crate::env::{Env, Limits, Packing};
 use crate::keyspace::Keyspace;
 use crate::spec::{DataRun, KeySpec, Run, Spec};
 use crate::tx::{Deadline, Step, WalkTx, WriteTx};
@@ -21,6 +21,7 @@ fn env(now: i64) -> Env {
     let limits = Limits {
         string_bytes_max: 1 << 20,
         recency: Recency::Lru,
+        packing: Packing::with_seed(Seed::from_u64(1)),
     };
     let mut env = Env::new(limits, 1);
     env.now = UnixMillis(now);

@@ -8,7 +8,7 @@ use base::num::I64_TEXT_MAX;
 use resp::Reply;
 
 use crate::args::Args;
-use crate::entry::Value;
+use crate::entry::Text;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -51,7 +51,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Whether the condition is met; a missing value is unequal to everything.
-    pub(super) fn holds(self, value: Option<Value<'_>>) -> bool {
+    pub(super) fn holds(self, value: Option<Text<'_>>) -> bool {
         let mut digits = [0; I64_TEXT_MAX];
         let value = value.map(|value| value.bytes(&mut digits));
         let equal = |value| value == self.operand;

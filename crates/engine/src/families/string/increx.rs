@@ -9,7 +9,7 @@ use base::time::UnixMillis;
 use resp::Reply;
 
 use crate::args::Args;
-use crate::entry::{NewValue, Value};
+use crate::entry::{NewValue, Text};
 use crate::failure::Failure;
 use crate::families::expiry::{self, Expiry, ExpiryWord};
 use crate::keyspace::Key;
@@ -125,7 +125,7 @@ trait Number: Copy + PartialOrd {
     /// A bound.
     fn bound(text: &[u8]) -> Option<Self>;
     /// The number in the key.
-    fn stored(value: Value<'_>) -> Result<Self, Failure>;
+    fn stored(value: Text<'_>) -> Result<Self, Failure>;
     /// The sum, `None` outside the type's range.
     fn plus(self, other: Self) -> Option<Self>;
     /// The difference, `None` outside the type's range.
@@ -155,7 +155,7 @@ impl Number for i64 {
         parse_i64(text)
     }
 
-    fn stored(value: Value<'_>) -> Result<i64, Failure> {
+    fn stored(value: Text<'_>) -> Result<i64, Failure> {
         integer(value)
     }
 
@@ -202,7 +202,7 @@ impl Number for LongDouble {
         LongDouble::parse(text)
     }
 
-    fn stored(value: Value<'_>) -> Result<LongDouble, Failure> {
+    fn stored(value: Text<'_>) -> Result<LongDouble, Failure> {
         let number = float(value)?;
         if number.is_finite() {
             Ok(number)

@@ -9,7 +9,7 @@ use base::num::parse_i64;
 use resp::Reply;
 
 use crate::args::Args;
-use crate::entry::{NewValue, Value};
+use crate::entry::{NewValue, Text};
 use crate::failure::Failure;
 use crate::spec::{Arg, ArgKind, DataRun, Deprecated, Find, Flags, Group, KeySpec, Run, Spec};
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
@@ -430,16 +430,16 @@ const fn write(name: &'static str, arity: i16, run: WriteRun) -> Spec<DataRun> {
 }
 
 /// The string as bulk reply.
-fn reply_string(value: Value<'_>, out: &mut Reply) {
+fn reply_string(value: Text<'_>, out: &mut Reply) {
     match value {
-        Value::Inline(bytes) => out.bulk(bytes),
-        Value::Int(number) => out.bulk_int(number),
-        Value::Shared(shared) => out.bulk_shared(shared.clone()),
+        Text::Inline(bytes) => out.bulk(bytes),
+        Text::Int(number) => out.bulk_int(number),
+        Text::Shared(shared) => out.bulk_shared(shared.clone()),
     }
 }
 
 /// The string as bulk reply, or null.
-fn reply_string_or_null(value: Option<Value<'_>>, out: &mut Reply) {
+fn reply_string_or_null(value: Option<Text<'_>>, out: &mut Reply) {
     match value {
         Some(value) => reply_string(value, out),
         None => out.null(),

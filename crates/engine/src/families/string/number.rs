@@ -5,7 +5,7 @@ use base::num::{I64_TEXT_MAX, parse_i64};
 use resp::Reply;
 
 use crate::args::Args;
-use crate::entry::{NewValue, Value};
+use crate::entry::{NewValue, Text};
 use crate::failure::Failure;
 use crate::tx::{Deadline, Effect, WriteTx};
 
@@ -66,20 +66,20 @@ fn add_to(
 
 /// The value as an integer.
 #[inline]
-pub(super) fn integer(value: Value<'_>) -> Result<i64, Failure> {
+pub(super) fn integer(value: Text<'_>) -> Result<i64, Failure> {
     match value {
-        Value::Int(number) => Some(number),
-        Value::Inline(bytes) => parse_i64(bytes),
+        Text::Int(number) => Some(number),
+        Text::Inline(bytes) => parse_i64(bytes),
         // No integer has so many digits.
-        Value::Shared(_) => None,
+        Text::Shared(_) => None,
     }
     .ok_or(Failure::NOT_INTEGER)
 }
 
 /// The value as a long double.
-pub(super) fn float(value: Value<'_>) -> Result<LongDouble, Failure> {
+pub(super) fn float(value: Text<'_>) -> Result<LongDouble, Failure> {
     match value {
-        Value::Int(number) => Some(LongDouble::from(number)),
+        Text::Int(number) => Some(LongDouble::from(number)),
         value => LongDouble::parse(value.bytes(&mut [0; I64_TEXT_MAX])),
     }
     .ok_or(Failure::NOT_FLOAT)

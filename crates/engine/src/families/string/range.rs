@@ -6,7 +6,7 @@ use base::num::I64_TEXT_MAX;
 use resp::Reply;
 
 use crate::args::Args;
-use crate::entry::Value;
+use crate::entry::Text;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
@@ -21,7 +21,7 @@ pub(super) fn append(
     let key = args.key();
     let tail = args.bytes();
     args.end()?;
-    let len = match tx.string(key)?.map(Value::len) {
+    let len = match tx.string(key)?.map(Text::len) {
         Some(len) => {
             let len = checked_end(tx.env(), len as u64, tail.len())?;
             tx.append(key, tail);
@@ -70,7 +70,7 @@ pub(super) fn setrange(
     let Ok(offset) = u64::try_from(offset) else {
         return Err(Failure::fixed("ERR offset is out of range"));
     };
-    let len = tx.string(key)?.map_or(0, Value::len);
+    let len = tx.string(key)?.map_or(0, Text::len);
     if part.is_empty() {
         out.int(len as i64);
         return Ok(Effect::NOTHING);
@@ -93,7 +93,7 @@ pub(super) fn strlen(
 ) -> Result<(), Failure> {
     let key = args.key();
     args.end()?;
-    out.int(tx.string(key)?.map_or(0, Value::len) as i64);
+    out.int(tx.string(key)?.map_or(0, Text::len) as i64);
     Ok(())
 }
 

@@ -4,8 +4,9 @@
 //! key (order counts), exclusive-or over the keys (order does not).
 
 use base::ids::DbIndex;
+use base::num::I64_TEXT_MAX;
 use engine::args::Args;
-use engine::entry::{Entry, Value};
+use engine::entry::Entry;
 use engine::failure::Failure;
 use engine::tx::ReadTx;
 use resp::Reply;
@@ -42,11 +43,9 @@ impl Sum {
 
 /// Adds a value and whether it has a deadline.
 fn add_value(sum: &mut Sum, entry: &Entry) {
-    sum.mix(&TYPE_STRING.to_be_bytes());
-    match entry.value() {
-        Value::Inline(bytes) => sum.mix(bytes),
-        Value::Int(number) => sum.mix(number.to_string().as_bytes()),
-        Value::Shared(shared) => sum.mix(shared),
+    if let Some(text) = entry.text() {
+        sum.mix(&TYPE_STRING.to_be_bytes());
+        sum.mix(text.bytes(&mut [0; I64_TEXT_MAX]));
     }
     if entry.deadline().is_some() {
         sum.add(b"!!expire!!");
