@@ -3,8 +3,10 @@
 use crate::spec::{DataRun, Spec};
 
 mod expiry;
+mod hash;
 mod keys;
+mod scanning;
 mod string;
 
 /// Every data command.
-pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, keys::COMMANDS];
+pub const TABLES: &[&[Spec<DataRun>]] = &[string::COMMANDS, hash::COMMANDS, keys::COMMANDS];

@@ -9,7 +9,7 @@
 //! between two steps, and SCAN's cursor and KEYS' length stand before the keys.
 
 use base::glob::glob_match;
-use base::num::{append_i64, parse_i64};
+use base::num::append_i64;
 use base::strings::eq_ignore_case;
 use resp::Reply;
 
@@ -17,14 +17,13 @@ use crate::args::Args;
 use crate::entry::Entry;
 use crate::env::Env;
 use crate::failure::Failure;
+use crate::families::scanning::{COUNT_DEFAULT, INVALID_CURSOR, parse_count, parse_cursor};
 use crate::tx::{Step, Walk, WalkTx};
 
 /// Buckets visited in one step: about 100 microseconds with every entry missing in the cache.
 const STEP_BUCKETS_MAX: u32 = 256;
 /// Bytes of a finished reply handed over in one step.
 const STEP_BYTES_MAX: usize = 256 * 1024;
-/// Entries that SCAN visits without COUNT.
-const COUNT_DEFAULT: u64 = 10;
 /// Buckets that SCAN visits per entry it was asked for, when they are empty.
 const BUCKETS_PER_ENTRY_MAX: u64 = 10;
 
@@ -173,44 +172,7 @@ pub(super) fn scan(_: &Env, args: &mut Args<'_>) -> Result<Box<dyn Walk>, Failur
     Ok(Box::new(walk))
 }
 
-const INVALID_CURSOR: Failure = Failure::fixed("ERR invalid cursor");
 const NO_VALUES: Failure = Failure::fixed("ERR NOVALUES option can only be used in HSCAN");
-
-fn parse_count(args: &mut Args<'_>) -> u64 {
-    match args.int() {
-        count @ 1.. => count as u64,
-        _ => {
-            args.fail(Failure::SYNTAX);
-            COUNT_DEFAULT
-        }
-    }
-}
-
-/// Compat: cursors are read as C's `strtoull` reads them, except that small negative numbers are
-/// refused: white space and a sign may stand before the digits.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
-    if parse_i64(text).is_some_and(|number| number < 0) {
-        return None;
-    }
-    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
-    let text = text.trim_ascii_start();
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, text),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number = digits.iter().try_fold(0u64, |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })?;
-    Some(if negative {
-        number.wrapping_neg()
-    } else {
-        number
-    })
-}
 
 struct Scan {
     position: u64,
