@@ -121,9 +121,13 @@ impl Output {
         }
     }
 
-    /// Fills `slices` from its front with the pending bytes, as far as it reaches; returns how many
-    /// were filled.
-    pub(crate) fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// Fills `slices` from its front with the first `bytes_max` pending bytes, as far as it reaches;
+    /// returns how many were filled.
+    pub(crate) fn io_slices<'a>(
+        &'a self,
+        slices: &mut [IoSlice<'a>],
+        mut bytes_max: usize,
+    ) -> usize {
         let mut filled = 0;
         let mut at = self.sent;
         let mut skip = self.chunk_sent;
@@ -134,9 +138,11 @@ impl Output {
             .map(|chunk| (chunk.at, chunk.body.bytes()));
         for (end, body) in chunks.chain([last]) {
             for piece in [&self.tail[at..end], &body[skip.min(body.len())..]] {
+                let piece = &piece[..piece.len().min(bytes_max)];
                 if piece.is_empty() {
                     continue;
                 }
+                bytes_max -= piece.len();
                 let Some(slice) = slices.get_mut(filled) else {
                     return filled;
                 };

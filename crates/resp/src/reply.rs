@@ -332,10 +332,10 @@ impl Reply {
         self.out.contiguous()
     }
 
-    /// Fills `slices` from its front with the pending bytes in order, as far as it reaches; returns
-    /// how many slices were filled (none of them is empty).
-    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.out.io_slices(slices)
+    /// Fills `slices` from its front with the first `bytes_max` pending bytes in order, as far as it
+    /// reaches; returns how many slices were filled (none of them is empty).
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> usize {
+        self.out.io_slices(slices, bytes_max)
     }
 
     /// Takes note that the first `count` pending bytes are written. Ends the validity of marks.

@@ -18,8 +18,10 @@ use engine::tx::Walk;
 /// Pieces of a reply given to one `writev`.
 const IO_SLICES: usize = 64;
 
-/// Bytes written to one client before it is others' turn.
-const FLUSH_BYTES_MAX: usize = 256 * 1024;
+/// Bytes written to one client before it is others' turn. A value of 1 MiB given to the kernel in
+/// one piece costs a third more than in two: its first half has left the cache when the reader
+/// comes.
+const FLUSH_BYTES_MAX: usize = 512 * 1024;
 
 /// A connected socket.
 pub enum Stream {
@@ -182,15 +184,16 @@ impl Connection {
         let mut total = 0;
         self.unfinished = false;
         while !self.out.is_empty() {
-            if total >= FLUSH_BYTES_MAX {
+            let room = FLUSH_BYTES_MAX - total;
+            if room == 0 {
                 self.unfinished = true;
                 break;
             }
             let result = match self.out.contiguous() {
-                Some(bytes) => self.stream.write(bytes),
+                Some(bytes) => self.stream.write(&bytes[..bytes.len().min(room)]),
                 None => {
                     let mut slices = [IoSlice::new(&[]); IO_SLICES];
-                    let count = self.out.io_slices(&mut slices);
+                    let count = self.out.io_slices(&mut slices, room);
                     self.stream.write_vectored(&slices[..count])
                 }
             };
@@ -206,5 +209,64 @@ impl Connection {
             }
         }
         Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream as Reader};
+
+    use base::ids::ClientId;
+    use base::time::UnixMillis;
+
+    use super::*;
+    use crate::mailbox::WorkerId;
+
+    /// A connection and the client's end of it.
+    fn pair() -> io::Result<(Connection, Reader)> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let reader = Reader::connect(listener.local_addr()?)?;
+        let (stream, _) = listener.accept()?;
+        stream.set_nonblocking(true)?;
+        let name = String::new;
+        let card = Card::new(
+            ClientId(1),
+            WorkerId(0),
+            name(),
+            name(),
+            0,
+            false,
+            UnixMillis(0),
+        );
+        let client = Client::new(Arc::new(card), true);
+        let stream = Stream::Tcp(TcpStream::from_std(stream));
+        Ok((Connection::new(stream, client), reader))
+    }
+
+    /// One client's long reply is written in pieces, between which it is others' turn, whether it
+    /// lies in one buffer or is a borrowed value; and it arrives whole.
+    #[test]
+    fn no_flush_writes_more_than_its_bound() -> io::Result<()> {
+        let value = Arc::new(vec![b'v'; 5 * FLUSH_BYTES_MAX]);
+        for shared in [false, true] {
+            let (mut connection, mut reader) = pair()?;
+            if shared {
+                connection.out.bulk_shared(Arc::clone(&value));
+            } else {
+                connection.out.bulk(&value);
+            }
+            let mut left = connection.out.len_bytes();
+            let mut buffer = vec![0; FLUSH_BYTES_MAX];
+            while left > 0 {
+                let written = connection.flush()?;
+                assert!(written <= FLUSH_BYTES_MAX, "{written} bytes in one flush");
+                assert!(connection.unfinished <= (written == FLUSH_BYTES_MAX));
+                left -= written;
+                reader.read_exact(&mut buffer[..written])?;
+            }
+            assert!(connection.out.is_empty());
+        }
+        Ok(())
     }
 }

@@ -182,7 +182,7 @@ fn tune(stream: &mio::net::TcpStream, settings: &Settings) {
 impl Card {
     /// The card of a client that connects now.
     #[allow(clippy::too_many_arguments)]
-    fn new(
+    pub(crate) fn new(
         id: base::ids::ClientId,
         worker: WorkerId,
         peer: String,

@@ -71,7 +71,7 @@ impl Engine {
             while walk.step(&mut tx, &mut out) == Step::More {}
         }
         let mut slices = [std::io::IoSlice::new(&[]); 16];
-        let filled = out.io_slices(&mut slices);
+        let filled = out.io_slices(&mut slices, usize::MAX);
         slices[..filled]
             .iter()
             .flat_map(|slice| slice.to_vec())

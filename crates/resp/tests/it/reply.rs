@@ -18,7 +18,7 @@ fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
 /// All pending bytes.
 fn pending(reply: &Reply) -> Vec<u8> {
     let mut slices = [IoSlice::new(&[]); 512];
-    let filled = reply.io_slices(&mut slices);
+    let filled = reply.io_slices(&mut slices, usize::MAX);
     let bytes = joined(&slices[..filled]);
     assert_eq!(bytes.len(), reply.len_bytes());
     if let Some(contiguous) = reply.contiguous() {
@@ -139,14 +139,14 @@ fn large_shared_values_are_not_copied() {
     let mut reply = Reply::new(Proto::Resp2);
     reply.bulk_shared(Arc::clone(&value));
     let mut slices = [IoSlice::new(&[]); 4];
-    assert_eq!(reply.io_slices(&mut slices), 3);
+    assert_eq!(reply.io_slices(&mut slices, usize::MAX), 3);
     assert!(std::ptr::eq(slices[1].as_ptr(), value.as_ptr()));
     assert_eq!(
         (&*slices[0], &*slices[2]),
         (&b"$100000\r\n"[..], &b"\r\n"[..])
     );
     assert_eq!(
-        reply.io_slices(&mut [IoSlice::new(&[]); 2]),
+        reply.io_slices(&mut [IoSlice::new(&[]); 2], usize::MAX),
         2,
         "as far as the slices reach"
     );
@@ -340,8 +340,10 @@ impl Twins {
         }
         self.marks.clear();
         let mut room = [IoSlice::new(&[]); 6];
-        let filled = self.reply.io_slices(&mut room[..slices]);
+        let most = share.index(self.model.len() + 2);
+        let filled = self.reply.io_slices(&mut room[..slices], most);
         let offered = joined(&room[..filled]);
+        assert!(offered.len() <= most);
         assert_eq!(offered, self.model[..offered.len()]);
         assert!(room[..filled].iter().all(|slice| !slice.is_empty()));
         let count = share.index(offered.len() + 1);
