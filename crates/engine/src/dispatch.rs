@@ -175,11 +175,10 @@ fn expire_fields(
 ) -> Expired {
     let hasher = lease.keyspace().hasher();
     let table = lease.stripe_mut(key.hash).table_mut(db);
-    let packing = &env.limits.packing;
     let recorded = env.wants_effects();
     let mut words = vec![b"HDEL".to_vec(), key.bytes.to_vec()];
     let expire = |hash: &mut Hash| {
-        hash.expire(env.now, FIELDS_EXPIRED_MAX, packing, |field| {
+        hash.expire(env.now, FIELDS_EXPIRED_MAX, |field| {
             if recorded {
                 words.push(field.to_vec());
             }

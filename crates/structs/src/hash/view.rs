@@ -102,6 +102,17 @@ fn is_live(deadline: Option<UnixMillis>, now: UnixMillis) -> bool {
     deadline.is_none_or(|deadline| deadline > now)
 }
 
+#[inline]
+fn each_pair<'a>(body: &'a [u8], mut visit: impl FnMut(Text<'a>, Text<'a>)) -> usize {
+    let mut count = 0;
+    let mut rest = packed::iter(body);
+    while let Some((field, value)) = rest.next_pair() {
+        visit(field.into(), value.into());
+        count += 1;
+    }
+    count
+}
+
 impl<'a> HashRef<'a> {
     /// Number of fields, with those that are due and not yet removed.
     pub fn len(self) -> usize {
@@ -172,13 +183,7 @@ impl<'a> HashRef<'a> {
     #[inline]
     pub fn each(self, now: UnixMillis, mut visit: impl FnMut(Text<'a>, Text<'a>)) -> usize {
         if let HashRef::Pairs(body) = self {
-            let mut count = 0;
-            let mut rest = packed::iter(body);
-            while let Some((field, value)) = rest.next_pair() {
-                visit(field.into(), value.into());
-                count += 1;
-            }
-            return count;
+            return each_pair(body, visit);
         }
         self.each_timed(now, |field, value, _| visit(field, value))
     }
@@ -191,7 +196,7 @@ impl<'a> HashRef<'a> {
     ) -> usize {
         let mut count = 0;
         match self {
-            HashRef::Pairs(_) => count = self.each(now, |field, value| visit(field, value, None)),
+            HashRef::Pairs(body) => count = each_pair(body, |field, value| visit(field, value, None)),
             HashRef::Timed(body) => {
                 let mut at = timed::first_live(body, now);
                 while at < body.len() {

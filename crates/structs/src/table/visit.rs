@@ -59,7 +59,7 @@ impl Table {
     /// the next position, `None` at the end. Positions are below 2 to the [`POSITION_BITS`]; 0 is
     /// the first. A scan visits every position once, so an entry that stays is visited exactly
     /// once, whatever becomes of the buckets in between.
-    pub fn scan(&self, position: u64, mut visit: impl FnMut(Entry<'_>)) -> Option<u64> {
+    pub fn scan<'a>(&'a self, position: u64, mut visit: impl FnMut(Entry<'a>)) -> Option<u64> {
         let spread = position << POSITION_SHIFT;
         let (_, segment, home) = self.segment(spread)?;
         let mut at = home;

@@ -3,7 +3,9 @@
 //! `dispatch` removes due fields before a command runs, but only so many at once, and the rest is
 //! hidden. A command that changes a field must find it gone, here and where its effect is replayed.
 
+use base::hash::Seed;
 use base::ids::DbIndex;
+use base::time::UnixMillis;
 use structs::hash::Hash;
 use structs::{Collection, Member};
 
@@ -29,6 +31,16 @@ impl<'a> DropDue<'a> {
             db: tx.db(),
             key,
         }
+    }
+
+    /// The time of the command.
+    pub(super) fn now(self) -> UnixMillis {
+        self.env.now
+    }
+
+    /// What fields are hashed with.
+    pub(super) fn seed(self) -> &'a Seed {
+        &self.env.limits.packing.seed
     }
 
     /// Call it before the hash is asked for `field`.
