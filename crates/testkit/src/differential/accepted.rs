@@ -37,6 +37,23 @@ const TABLE: &[Accepted] = &[
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "OBJECT ENCODING",
+        reason: "Valkey has no packed form of hashes whose fields have deadlines",
+        fits: |ours, theirs| {
+            ours.bytes() == Some(b"listpackex")
+                && theirs
+                    .bytes()
+                    .is_some_and(|name| [&b"listpack"[..], b"hashtable"].contains(&name))
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "H",
+        reason: "mistakes in commands about the deadlines of fields have other texts in Valkey",
+        fits: |ours, theirs| ours.is_error() && theirs.is_error(),
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "OBJECT REFCOUNT",
         reason: "the number of references is each server's own business",
         fits: |ours, theirs| matches!((ours, theirs), (Reply::Int(_), Reply::Int(_))),

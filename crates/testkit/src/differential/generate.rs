@@ -180,6 +180,11 @@ fn sequences(
 /// Every source by the name that shapes use.
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
+    ("hkey", hash_key),
+    ("field", field),
+    ("numfields", |r| {
+        text(r, &["1", "1", "1", "1", "1", "1", "2", "0", "x"])
+    }),
     ("value", value),
     ("int", int),
     ("float", float),
@@ -194,6 +199,8 @@ const SOURCES: &[(&str, Source)] = &[
     ("at_ms", |r| deadline(r, 1)),
     ("far_s", |r| far_deadline(r, 1_000)),
     ("far_ms", |r| far_deadline(r, 1)),
+    ("later_s", |r| later(r, 1_000)),
+    ("later_ms", |r| later(r, 1)),
     ("db", |r| {
         text(
             r,
@@ -252,6 +259,25 @@ fn key(random: &mut Random) -> Vec<u8> {
         2 => b"long:".repeat(20),
         3 => b"{tag}a".to_vec(),
         _ => format!("key:{}", random.below(12)).into_bytes(),
+    }
+}
+
+/// Few names, so that hashes grow; now and then any key.
+fn hash_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => key(random),
+        _ => format!("hash:{}", random.below(5)).into_bytes(),
+    }
+}
+
+/// A dozen fields: texts, integers, an empty and a long one.
+fn field(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0 => Vec::new(),
+        1 => b"\x00\xff\r\n".to_vec(),
+        2 => value(random),
+        3..10 => random.between(-2, 3).to_string().into_bytes(),
+        _ => format!("f{}", random.below(8)).into_bytes(),
     }
 }
 
@@ -395,14 +421,21 @@ fn duration(random: &mut Random, unit_ms: i64) -> Vec<u8> {
 }
 
 /// A moment after the year 2100, sometimes one of two fixed ones so that deadlines can be equal.
-fn far_deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+fn later(random: &mut Random, unit_ms: i64) -> Vec<u8> {
     const FAR_MS: i64 = 4_102_444_800_000;
-    let shift = match random.below(12) {
-        0 => return text(random, &["0", "-1", "9223372036854775807", "x", ""]),
-        1..4 => random.between(0, 1) * 1000,
+    let shift = match random.below(11) {
+        0..3 => random.between(0, 1) * 1000,
         _ => random.between(0, 1_000_000_000_000),
     };
     ((FAR_MS + shift) / unit_ms).to_string().into_bytes()
+}
+
+/// As `later`, or no good time.
+fn far_deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+    match random.below(12) {
+        0 => text(random, &["0", "-1", "9223372036854775807", "x", ""]),
+        _ => later(random, unit_ms),
+    }
 }
 
 /// Any moment: far ahead, or now and then long past.
@@ -415,12 +448,12 @@ fn deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grammar::ROWS;
+    use super::super::grammar::all;
     use super::*;
 
     #[test]
     fn every_shape_parses_and_every_lower_case_word_is_a_source() {
-        for row in ROWS {
+        for row in all() {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -433,7 +466,7 @@ mod tests {
     #[test]
     fn a_seed_decides_the_stream() {
         let stream = |seed| {
-            let mut generator = Generator::new(ROWS.iter().collect(), seed);
+            let mut generator = Generator::new(all().collect(), seed);
             (0..500).map(|_| generator.step()).collect::<Vec<_>>()
         };
         assert_eq!(stream(7), stream(7));

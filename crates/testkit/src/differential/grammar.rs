@@ -3,6 +3,8 @@
 //! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`],
 //! `[a | b]` is an optional choice, `[...]*` zero to three of them, `(...)+` one to three.
 
+mod hash;
+
 use std::collections::BTreeSet;
 
 use super::Mode::{Exact, Keys, Near, Scan, Shape, Unordered};
@@ -52,8 +54,16 @@ const fn valkey(weight: usize, shape: &'static str, mode: Mode) -> Row {
 const SECONDS: Mode = Near(5);
 const MILLIS: Mode = Near(5000);
 
+/// All rows, in tables.
+const TABLES: &[&[Row]] = &[ROWS, hash::ROWS];
+
 /// All rows.
-pub(super) const ROWS: &[Row] = &[
+pub(super) fn all() -> impl Iterator<Item = &'static Row> {
+    TABLES.iter().copied().flatten()
+}
+
+/// What is not about one type, and strings.
+const ROWS: &[Row] = &[
     // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE,
     // until it looks at it.
     row(
@@ -184,7 +194,7 @@ pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<
     let mut left_out = BTreeSet::new();
     let mut rows = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
-    for row in ROWS.iter().filter(|row| row.only_with.is_none_or(fits)) {
+    for row in all().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {

@@ -105,6 +105,8 @@ impl Side {
     /// Iterates a SCAN to its end; the elements as one reply, or whatever else the server answered.
     fn scan(&mut self, args: &[Vec<u8>]) -> Reply {
         let mut args = args.to_vec();
+        // SCAN cursor, HSCAN key cursor.
+        let cursor_at = if args[0].eq_ignore_ascii_case(b"SCAN") { 1 } else { 2 };
         let mut seen = BTreeSet::new();
         loop {
             let reply = self.stream.call(&args);
@@ -116,7 +118,7 @@ impl Side {
             if cursor == b"0" {
                 return Reply::Set(seen.into_iter().collect());
             }
-            args[1].clone_from(cursor);
+            args[cursor_at].clone_from(cursor);
         }
     }
 }
