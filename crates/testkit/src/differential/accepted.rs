@@ -38,12 +38,11 @@ const TABLE: &[Accepted] = &[
     Accepted {
         peer: Kind::Valkey,
         command: "OBJECT ENCODING",
-        reason: "Valkey has no packed form of hashes whose fields have deadlines",
+        reason: "Valkey converts hashes with deadlines of fields otherwise",
         fits: |ours, theirs| {
-            ours.bytes() == Some(b"listpackex")
-                && theirs
-                    .bytes()
-                    .is_some_and(|name| [&b"listpack"[..], b"hashtable"].contains(&name))
+            let names = [&b"listpack"[..], b"listpackex", b"hashtable"];
+            let named = |reply: &Reply| reply.bytes().is_some_and(|name| names.contains(&name));
+            named(ours) && named(theirs)
         },
     },
     Accepted {
