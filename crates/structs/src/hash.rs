@@ -145,12 +145,7 @@ impl Hash {
     }
 
     /// Removes up to `max` fields that are due, handing each to `removed`; how many.
-    pub fn expire(
-        &mut self,
-        now: UnixMillis,
-        max: usize,
-        mut removed: impl FnMut(&[u8]),
-    ) -> usize {
+    pub fn expire(&mut self, now: UnixMillis, max: usize, mut removed: impl FnMut(&[u8])) -> usize {
         match self {
             Hash::Pairs(_) => 0,
             Hash::Timed(body) => timed::expire(body, now, max, removed),
@@ -174,10 +169,11 @@ impl Hash {
         let mut table = Table::new(packing.seed);
         let mut buffers = [[0; I64_TEXT_MAX]; 2];
         let [field_digits, value_digits] = &mut buffers;
-        self.borrow().each_timed(BEGINNING, |field, value, deadline| {
-            let field = Member::new(field.bytes(field_digits), &packing.seed);
-            table.insert(field, Some(value.bytes(value_digits)), deadline);
-        });
+        self.borrow()
+            .each_timed(BEGINNING, |field, value, deadline| {
+                let field = Member::new(field.bytes(field_digits), &packing.seed);
+                table.insert(field, Some(value.bytes(value_digits)), deadline);
+            });
         *self = Hash::Table(Box::new(table));
     }
 }
@@ -281,7 +277,8 @@ impl Collection for Hash {
     }
 
     fn encoding(&self) -> &'static str {
-        self.packed().map_or("hashtable", |(form, _)| form_encoding(form))
+        self.packed()
+            .map_or("hashtable", |(form, _)| form_encoding(form))
     }
 
     fn soonest(&self) -> Option<UnixMillis> {

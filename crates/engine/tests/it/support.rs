@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base::hash::Seed;
 use base::ids::DbIndex;
+use base::num::I64_TEXT_MAX;
 use base::time::UnixMillis;
 use engine::access::Recency;
 use engine::args::{Args, KeyWord};
@@ -13,8 +14,9 @@ use engine::env::{Env, Limits, Packing};
 use engine::families::TABLES;
 use engine::keyspace::Keyspace;
 use engine::spec::{DataRun, Run, Spec};
-use engine::tx::{Step, WalkTx};
+use engine::tx::{Step, WalkTx, view_of};
 use resp::{Proto, Reply, Span};
+use structs::hash::{Hash, HashRef};
 
 /// Stripes, so that commands of several keys lease more than one.
 const STRIPES: usize = 4;
@@ -88,7 +90,9 @@ impl Engine {
             while let Some(at) = position {
                 position = tx.scan(at, |entry| {
                     let deadline = entry.deadline().map(|at| at.0);
-                    contents.insert((db, entry.key().to_vec()), (text(entry), deadline));
+                    if let Some(text) = text(entry, self.env.now) {
+                        contents.insert((db, entry.key().to_vec()), (text, deadline));
+                    }
                 });
             }
         }
@@ -117,12 +121,27 @@ fn row(name: &[u8]) -> (&'static Spec<DataRun>, DataRun) {
     }
 }
 
-fn text(entry: &Entry) -> Vec<u8> {
-    match entry.text().expect("a string") {
+/// The value, whatever form it has. `None` if all its elements are due.
+fn text(entry: &Entry, now: UnixMillis) -> Option<Vec<u8>> {
+    if let Ok(hash) = view_of::<Hash>(entry) {
+        return hash_text(hash, now);
+    }
+    Some(match entry.text().expect("a string") {
         Text::Int(number) => number.to_string().into_bytes(),
         Text::Inline(bytes) => bytes.to_vec(),
         Text::Shared(shared) => shared.to_vec(),
-    }
+    })
+}
+
+fn hash_text(hash: HashRef<'_>, now: UnixMillis) -> Option<Vec<u8>> {
+    let mut fields = BTreeMap::new();
+    hash.each_timed(now, |field, value, deadline| {
+        let field = field.bytes(&mut [0; I64_TEXT_MAX]).to_vec();
+        let value = value.bytes(&mut [0; I64_TEXT_MAX]).to_vec();
+        fields.insert(field, (value, deadline));
+    });
+    let shown = || format!("hash {fields:?}").into_bytes();
+    (!fields.is_empty()).then(shown)
 }
 
 /// A command as one would type it; long words are cut.

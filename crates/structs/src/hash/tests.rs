@@ -106,7 +106,9 @@ impl Pair {
     fn set(&mut self, field: u8, value: &str, until: Until) {
         let name = name(field);
         let member = Member::new(&name, &self.packing.seed);
-        let new = self.hash.set(member, value.as_bytes(), until, &self.packing);
+        let new = self
+            .hash
+            .set(member, value.as_bytes(), until, &self.packing);
         let old = self.model.get(&name).map(|(_, at)| *at);
         assert_eq!(new, old.is_none());
         let at = match until {
@@ -145,7 +147,8 @@ impl Pair {
 
     /// What the model says at `now`.
     fn live(&self, now: UnixMillis) -> Model {
-        let live = |(_, (_, at)): &(&Vec<u8>, &(Vec<u8>, Option<i64>))| at.is_none_or(|at| at > now.0);
+        let live =
+            |(_, (_, at)): &(&Vec<u8>, &(Vec<u8>, Option<i64>))| at.is_none_or(|at| at > now.0);
         let fields = self.model.iter().filter(live);
         fields.map(|(k, v)| (k.clone(), v.clone())).collect()
     }
@@ -235,12 +238,19 @@ fn fields_come_in_the_order_that_redis_has() {
     let texts = |hash: &Hash| {
         let mut text = String::new();
         hash.borrow().each(UnixMillis(0), |field, _| {
-            text.push_str(&String::from_utf8_lossy(field.bytes(&mut [0; I64_TEXT_MAX])));
+            text.push_str(&String::from_utf8_lossy(
+                field.bytes(&mut [0; I64_TEXT_MAX]),
+            ));
         });
         text
     };
     for field in ["a", "b", "c", "d"] {
-        hash.set(Member::new(field.as_bytes(), &packing.seed), b"1", Until::Forever, &packing);
+        hash.set(
+            Member::new(field.as_bytes(), &packing.seed),
+            b"1",
+            Until::Forever,
+            &packing,
+        );
     }
     assert_eq!(hash.encoding(), "listpack");
     for (field, until, expected) in [
@@ -252,7 +262,12 @@ fn fields_come_in_the_order_that_redis_has() {
         ("a", Until::Kept, "adcb"),
         ("e", Until::Forever, "adcbe"),
     ] {
-        hash.set(Member::new(field.as_bytes(), &packing.seed), b"2", until, &packing);
+        hash.set(
+            Member::new(field.as_bytes(), &packing.seed),
+            b"2",
+            until,
+            &packing,
+        );
         assert_eq!(texts(&hash), expected);
     }
     assert_eq!(hash.encoding(), "listpackex");
@@ -271,7 +286,12 @@ fn choices_are_fair() {
         for field in 0..fields {
             let name = format!("field {field}");
             let member = Member::new(name.as_bytes(), &packing.seed);
-            hash.set(member, field.to_string().as_bytes(), Until::Forever, &packing);
+            hash.set(
+                member,
+                field.to_string().as_bytes(),
+                Until::Forever,
+                &packing,
+            );
         }
         assert_eq!(hash.packed().is_some(), fields == 6);
         let mut rng = Rng::from_seed(9);

@@ -99,11 +99,7 @@ pub(super) fn set(body: &mut Vec<u8>, field: &[u8], new: &[u8], until: Until) ->
 }
 
 /// Gives a field another deadline, or none; whether it is there.
-pub(super) fn set_deadline(
-    body: &mut Vec<u8>,
-    field: &[u8],
-    deadline: Option<UnixMillis>,
-) -> bool {
+pub(super) fn set_deadline(body: &mut Vec<u8>, field: &[u8], deadline: Option<UnixMillis>) -> bool {
     let Some(at) = find(body, field) else {
         return false;
     };
@@ -165,7 +161,11 @@ pub(super) fn is_ordered(body: &[u8]) -> bool {
         let Element::Int(millis) = packed::get(body, third) else {
             return false;
         };
-        let key = if millis == NO_DEADLINE { i64::MAX } else { millis };
+        let key = if millis == NO_DEADLINE {
+            i64::MAX
+        } else {
+            millis
+        };
         if key < last {
             return false;
         }

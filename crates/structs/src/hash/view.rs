@@ -196,7 +196,9 @@ impl<'a> HashRef<'a> {
     ) -> usize {
         let mut count = 0;
         match self {
-            HashRef::Pairs(body) => count = each_pair(body, |field, value| visit(field, value, None)),
+            HashRef::Pairs(body) => {
+                count = each_pair(body, |field, value| visit(field, value, None))
+            }
             HashRef::Timed(body) => {
                 let mut at = timed::first_live(body, now);
                 while at < body.len() {
@@ -315,7 +317,11 @@ impl<'a> HashRef<'a> {
             position = next;
             places -= 1;
         }
-        if position >> POSITION_BITS == 0 { position } else { 0 }
+        if position >> POSITION_BITS == 0 {
+            position
+        } else {
+            0
+        }
     }
 }
 

@@ -106,7 +106,11 @@ impl Side {
     fn scan(&mut self, args: &[Vec<u8>]) -> Reply {
         let mut args = args.to_vec();
         // SCAN cursor, HSCAN key cursor.
-        let cursor_at = if args[0].eq_ignore_ascii_case(b"SCAN") { 1 } else { 2 };
+        let cursor_at = if args[0].eq_ignore_ascii_case(b"SCAN") {
+            1
+        } else {
+            2
+        };
         let mut seen = BTreeSet::new();
         loop {
             let reply = self.stream.call(&args);

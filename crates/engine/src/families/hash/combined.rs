@@ -143,8 +143,14 @@ enum SetOption {
 }
 
 const HSETEX_OPTIONS: &[(&str, SetOption)] = &[
-    ("FNX", SetOption::Condition(Condition::Fields { exist: false })),
-    ("FXX", SetOption::Condition(Condition::Fields { exist: true })),
+    (
+        "FNX",
+        SetOption::Condition(Condition::Fields { exist: false }),
+    ),
+    (
+        "FXX",
+        SetOption::Condition(Condition::Fields { exist: true }),
+    ),
     ("NX", SetOption::Condition(Condition::Key { exists: false })),
     ("XX", SetOption::Condition(Condition::Key { exists: true })),
     ("EX", SetOption::Expiry(ExpiryWord::EX)),
@@ -157,9 +163,8 @@ const HSETEX_OPTIONS: &[(&str, SetOption)] = &[
 
 const TWO_CONDITIONS: Failure =
     Failure::fixed("ERR Only one of FXX or FNX arguments can be specified");
-const TWO_EXPIRIES: Failure = Failure::fixed(
-    "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified",
-);
+const TWO_EXPIRIES: Failure =
+    Failure::fixed("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
 const BAD_NUMBER: Failure = Failure::fixed("ERR invalid number of fields");
 
 /// The words of HSETEX before its fields and values.

@@ -49,9 +49,8 @@ impl<'a> DropDue<'a> {
         let now = self.env.now;
         if hash.borrow().may_have_due(now) && hash.expire_field(field, now) {
             add(&self.env.stats.expired_fields, 1);
-            self.env.record(self.db, || {
-                words(&[b"HDEL", self.key.bytes, field.bytes])
-            });
+            self.env
+                .record(self.db, || words(&[b"HDEL", self.key.bytes, field.bytes]));
         }
     }
 }

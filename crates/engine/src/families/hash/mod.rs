@@ -50,7 +50,12 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         since: "7.4.0",
         summary: "Makes fields of a hash expire after some seconds.",
         complexity: PER_FIELD,
-        args: &[Arg::KEY, Arg::new("seconds", ArgKind::Integer), CONDITION, NAMED_FIELDS],
+        args: &[
+            Arg::KEY,
+            Arg::new("seconds", ArgKind::Integer),
+            CONDITION,
+            NAMED_FIELDS,
+        ],
         ..write("hexpire", -6, time::hexpire)
     },
     Spec {
@@ -176,7 +181,12 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         since: "7.4.0",
         summary: "Makes fields of a hash expire after some milliseconds.",
         complexity: PER_FIELD,
-        args: &[Arg::KEY, Arg::new("milliseconds", ArgKind::Integer), CONDITION, NAMED_FIELDS],
+        args: &[
+            Arg::KEY,
+            Arg::new("milliseconds", ArgKind::Integer),
+            CONDITION,
+            NAMED_FIELDS,
+        ],
         ..write("hpexpire", -6, time::hpexpire)
     },
     Spec {

@@ -129,7 +129,9 @@ fn one_of_each(
         return Ok(());
     };
     let later = out.array_later();
-    let count = hash.each(tx.now(), |field, value| reply_text(choose(field, value), out));
+    let count = hash.each(tx.now(), |field, value| {
+        reply_text(choose(field, value), out)
+    });
     out.finish(later, count);
     Ok(())
 }

@@ -168,7 +168,15 @@ pub(super) fn hincrbyfloat(
     out.bulk(&text);
     // Another machine might compute other digits.
     tx.instead(|| {
-        words(&[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", field.bytes, &text])
+        words(&[
+            b"HSETEX",
+            key.bytes,
+            b"KEEPTTL",
+            b"FIELDS",
+            b"1",
+            field.bytes,
+            &text,
+        ])
     });
     Ok(Effect::instead(1))
 }

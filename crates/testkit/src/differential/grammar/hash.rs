@@ -69,7 +69,11 @@ pub(super) const ROWS: &[Row] = &[
         "HEXPIREAT hkey later_s [NX | XX | GT | LT] FIELDS 1 field",
         Exact,
     ),
-    valkey(2, "HPEXPIRE hkey 0 [NX | XX | GT | LT] FIELDS 1 field", Exact),
+    valkey(
+        2,
+        "HPEXPIRE hkey 0 [NX | XX | GT | LT] FIELDS 1 field",
+        Exact,
+    ),
     row(6, "HTTL hkey FIELDS numfields field", SECONDS),
     row(4, "HPTTL hkey FIELDS 2 field field", MILLIS),
     row(4, "HEXPIRETIME hkey FIELDS 1 field", SECONDS),
