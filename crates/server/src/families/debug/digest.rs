@@ -5,20 +5,17 @@
 
 use base::ids::DbIndex;
 use base::num::I64_TEXT_MAX;
-use base::time::UnixMillis;
 use engine::args::Args;
 use engine::entry::Entry;
 use engine::failure::Failure;
-use engine::tx::{ReadTx, view_of};
+use engine::tx::ReadTx;
 use resp::Reply;
 use sha1::{Digest as _, Sha1};
-use structs::hash::{Hash, HashRef};
 
 use crate::session::Session;
 
-/// How Redis numbers the types.
+/// How Redis numbers the type string.
 const TYPE_STRING: u32 = 0;
-const TYPE_HASH: u32 = 4;
 
 #[derive(Clone, Copy, Default)]
 struct Sum([u8; 20]);
@@ -50,27 +47,9 @@ fn add_value(sum: &mut Sum, entry: &Entry) {
         sum.mix(&TYPE_STRING.to_be_bytes());
         sum.mix(text.bytes(&mut [0; I64_TEXT_MAX]));
     }
-    if let Ok(hash) = view_of::<Hash>(entry) {
-        add_hash(sum, hash);
-    }
     if entry.deadline().is_some() {
         sum.add(b"!!expire!!");
     }
-}
-
-/// Adds the fields, those that are due as well: one by one, in any order.
-fn add_hash(sum: &mut Sum, hash: HashRef<'_>) {
-    sum.mix(&TYPE_HASH.to_be_bytes());
-    let beginning = UnixMillis(i64::MIN);
-    hash.each_timed(beginning, |field, value, deadline| {
-        let mut own = Sum::default();
-        own.mix(field.bytes(&mut [0; I64_TEXT_MAX]));
-        own.mix(value.bytes(&mut [0; I64_TEXT_MAX]));
-        if deadline.is_some() {
-            own.add(b"!!hexpire!!");
-        }
-        sum.add(&own.0);
-    });
 }
 
 /// The sum over one database at one moment of each stripe; `None` if it has no key.
