@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Seconds per target.
     #[arg(long, default_value_t = 600)]
     seconds: u32,
+    /// Only this target.
+    #[arg(long)]
+    only: Option<String>,
 }
 
 const DICTIONARY: &str = "fuzz/session.dict";
@@ -30,6 +33,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("parse", &[]),
     ("hash", &[]),
     ("packed", &[]),
+    ("hll", &[]),
     (
         "session",
         &[
@@ -78,7 +82,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let dictionary = dictionary()?;
     fs::write(peers::root().join(DICTIONARY), dictionary)
         .map_err(|error| format!("{DICTIONARY}: {error}"))?;
-    for (target, limits) in TARGETS {
+    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
+    if !TARGETS.iter().any(|(name, _)| wanted(name)) {
+        return Err("there is no such target".to_owned());
+    }
+    for (target, limits) in TARGETS.iter().filter(|(name, _)| wanted(name)) {
         let mut cargo = shell::nightly_cargo()?;
         is_there(&mut cargo)?;
         let mut cargo = shell::nightly_cargo()?;

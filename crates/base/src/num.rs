@@ -66,6 +66,22 @@ pub fn format_i64(value: i64, buffer: &mut [u8; I64_TEXT_MAX]) -> &[u8] {
 
 /// Appends the decimal text of `value` to `out`.
 #[inline]
+pub fn append_u64(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Writes the decimal text of `value` into `buffer` and returns it. A `u64` has no more digits than
+/// an `i64` has with its sign.
+#[inline]
+pub fn format_u64(value: u64, buffer: &mut [u8; I64_TEXT_MAX]) -> &[u8] {
+    let mut formatter = itoa::Buffer::new();
+    let text = formatter.format(value).as_bytes();
+    buffer[..text.len()].copy_from_slice(text);
+    &buffer[..text.len()]
+}
+
+/// Appends the decimal text of `value` to `out`.
+#[inline]
 pub fn append_i64(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }

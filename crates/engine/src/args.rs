@@ -25,6 +25,7 @@ pub struct Args<'a> {
     buffer: &'a [u8],
     words: &'a [Span],
     keys: &'a [KeyWord],
+    member: Option<KeyWord>,
     next: usize,
     next_key: usize,
     failed: Option<Failure>,
@@ -38,10 +39,17 @@ impl<'a> Args<'a> {
             buffer,
             words,
             keys,
+            member: None,
             next: 1,
             next_key: 0,
             failed: None,
         }
+    }
+
+    /// The same, knowing the hash of the word that `Spec::member` names.
+    #[must_use]
+    pub fn with_member(self, member: Option<KeyWord>) -> Args<'a> {
+        Args { member, ..self }
     }
 
     /// Number of words, the command's name included.
@@ -103,10 +111,16 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The next word as a member of a collection.
+    /// The next word as a member of a collection, with its hash if that was computed when the batch
+    /// was prefetched.
     #[inline]
     pub fn member(&mut self, packing: &Packing) -> Member<'a> {
-        Member::new(self.bytes(), &packing.seed)
+        let known = self.member.filter(|known| known.word as usize == self.next);
+        let bytes = self.bytes();
+        match known {
+            Some(KeyWord { hash, .. }) => Member { bytes, hash },
+            None => Member::new(bytes, &packing.seed),
+        }
     }
 
     /// The command's keys, in order.
@@ -168,6 +182,11 @@ impl<'a> Args<'a> {
             None if self.next < self.words.len() => Err(Failure::SYNTAX),
             None => Ok(()),
         }
+    }
+
+    /// Gives buffer, words and keys, to keep the command for later.
+    pub fn with_parts<R>(&self, keep: impl FnOnce(&[u8], &[Span], &[KeyWord]) -> R) -> R {
+        keep(self.buffer, self.words, self.keys)
     }
 
     /// The latched failure, words left over or not.

@@ -39,11 +39,11 @@ pub enum Outcome {
 /// Runs one command under the lease it needs and writes its reply.
 pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
     match call.run {
-        DataRun::Read(_) | DataRun::Write(_) => {
+        DataRun::Read(_) | DataRun::Write(_) | DataRun::Refresh(_) => {
             lease.cover(call.args.keys().iter().map(|key| key.hash));
         }
         DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
-        DataRun::Walk(_) | DataRun::Help(_) => {}
+        DataRun::Walk(_) | DataRun::Help(_) | DataRun::Bare(_) => {}
     }
     execute_leased(call, lease, env, out)
 }
@@ -62,9 +62,10 @@ pub fn execute_leased(
         DataRun::Read(run) => {
             run(&ReadTx::new(lease, env, call.db), args, out).map(|()| Effect::NOTHING)
         }
-        DataRun::Write(run) | DataRun::ReadAll(run) | DataRun::WriteAll(run) => {
-            run(&mut WriteTx::new(lease, env, call.db), args, out)
-        }
+        DataRun::Write(run)
+        | DataRun::Refresh(run)
+        | DataRun::ReadAll(run)
+        | DataRun::WriteAll(run) => run(&mut WriteTx::new(lease, env, call.db), args, out),
         DataRun::Walk(run) => match run(env, args) {
             Ok(mut walk) => {
                 return match walk.step(&mut WalkTx::new(lease, env, call.db), out) {
@@ -74,6 +75,7 @@ pub fn execute_leased(
             }
             Err(failure) => Err(failure),
         },
+        DataRun::Bare(run) => run(env, args, out).map(|()| Effect::NOTHING),
         DataRun::Help(lines) => {
             out.array(lines.len());
             lines.iter().for_each(|line| out.simple(line.as_bytes()));
@@ -82,13 +84,25 @@ pub fn execute_leased(
     };
     match result {
         Ok(effect) => {
+            raise_flags(effect.changes > 0, lease, env);
             commit(effect, &call, env);
             Outcome::Done
         }
         Err(failure) => {
+            raise_flags(false, lease, env);
             out.truncate(start);
             out.error(failure.text());
             Outcome::Failed(failure)
+        }
+    }
+}
+
+/// Tells those who watch the keys that the command has written to, if it has changed anything.
+#[inline]
+pub(crate) fn raise_flags(changed: bool, lease: &Lease<'_>, env: &Env) {
+    for touched in env.take_touched() {
+        if changed {
+            lease.stripe(touched.hash()).watchers().mark(&touched);
         }
     }
 }
@@ -145,7 +159,12 @@ pub enum Expired {
 /// Deletes `key` if its deadline has passed, or those of its fields whose deadline has.
 pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> Expired {
     let hasher = lease.keyspace().hasher();
-    let table = lease.stripe_mut(key.hash).table_mut(db);
+    let stripe = lease.stripe_mut(key.hash);
+    let touched = match stripe.watchers().is_empty() {
+        true => None,
+        false => stripe.watchers().touched(db, key),
+    };
+    let table = stripe.table_mut(db);
     let Some(place) = table.find(key.hash, key.bytes) else {
         return Expired::Nothing;
     };
@@ -158,6 +177,9 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     }
     if let Some(large) = table.remove(place, &hasher).into_large() {
         env.discard(large);
+    }
+    if let Some(touched) = touched {
+        stripe.watchers().mark(&touched);
     }
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);

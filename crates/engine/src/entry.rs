@@ -454,6 +454,15 @@ impl Entry {
         }
     }
 
+    /// The large collection, if the value is one.
+    #[inline]
+    pub fn object(&self) -> Option<&Object> {
+        match self.value() {
+            Value::Object(object) => Some(object),
+            Value::Text(_) | Value::Packed(..) => None,
+        }
+    }
+
     /// Whether the value is a large collection.
     #[inline]
     pub fn is_object(&self) -> bool {
@@ -736,6 +745,52 @@ impl Entry {
         }
     }
 
+    /// The string's bytes, to be edited in place as an edited value; grown with zeros to at least
+    /// `len` bytes first. Copied only when it has to move for that, or while a reply borrows it.
+    pub fn bytes_mut(&mut self, len: usize) -> &mut [u8] {
+        if !self.has_inline_room(len) {
+            self.edit(|buffer| grow_with_zeros(buffer, len));
+        }
+        let shape = self.shape();
+        let at = self.0.as_ptr();
+        if shape.flags & KIND_MASK == KIND_SHARED {
+            // SAFETY: the word is an owned `Arc<Vec<u8>>`; access is exclusive.
+            let shared = unsafe { &mut *at.add(shape.word_offset()).cast::<Arc<Vec<u8>>>() };
+            return Arc::make_mut(shared).as_mut_slice();
+        }
+        let new = Shape {
+            flags: shape.flags | RAW,
+            value_len: shape.value_len.max(len),
+            ..shape
+        };
+        // SAFETY: what is not shared is inline here, since `edit` stores no integer. The new end is
+        // inside the allocation, as `has_inline_room` says or because the value has it already.
+        // Bytes up to the old length are initialised, those beyond are written now.
+        unsafe {
+            let value = at.add(shape.value_offset());
+            ptr::write_bytes(
+                value.add(shape.value_len),
+                0,
+                new.value_len - shape.value_len,
+            );
+            self.set_header(new);
+            std::slice::from_raw_parts_mut(value, new.value_len)
+        }
+    }
+
+    /// Whether the value is an inline string which, grown to `len` bytes if it is shorter, stays in
+    /// its size class.
+    fn has_inline_room(&self, len: usize) -> bool {
+        let old = self.shape();
+        let new = Shape {
+            value_len: old.value_len.max(len),
+            ..old
+        };
+        old.flags & KIND_MASK == KIND_INLINE
+            && new.value_len <= INLINE_BYTES_MAX
+            && new.allocated() == old.allocated()
+    }
+
     /// Appends to an inline string in place if its size class has room; `false` if it has not.
     pub fn append_in_place(&mut self, tail: &[u8]) -> bool {
         let old = self.shape();
@@ -770,6 +825,18 @@ impl Entry {
     pub fn into_large(self) -> Option<Large> {
         let mut entry = self;
         entry.take_large()
+    }
+}
+
+/// Grows `buffer` to at least `len` bytes. One that becomes much longer is replaced by one that the
+/// allocator hands out as zeros, so that setting a far bit does not touch all that lies before it.
+pub fn grow_with_zeros(buffer: &mut Vec<u8>, len: usize) {
+    if len / 2 > buffer.capacity() {
+        let mut grown = vec![0; len];
+        grown[..buffer.len()].copy_from_slice(buffer);
+        *buffer = grown;
+    } else if len > buffer.len() {
+        buffer.resize(len, 0);
     }
 }
 

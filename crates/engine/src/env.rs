@@ -13,6 +13,7 @@ pub use structs::Packing;
 use crate::access::{self, Recency};
 use crate::entry::Large;
 use crate::table::Table;
+use crate::watch::Touched;
 
 /// Values at least this large are freed by the background thread instead of under the lease.
 pub const LAZY_FREE_BYTES_MIN: usize = 64 * 1024;
@@ -85,6 +86,7 @@ pub struct Env {
     rng: RefCell<Rng>,
     effects: RefCell<Option<Vec<Record>>>,
     garbage: RefCell<Vec<Garbage>>,
+    touched: RefCell<Vec<Touched>>,
     scratch: Cell<Vec<u8>>,
 }
 
@@ -100,6 +102,7 @@ impl Env {
             rng: RefCell::new(Rng::from_seed(seed)),
             effects: RefCell::new(None),
             garbage: RefCell::new(Vec::new()),
+            touched: RefCell::new(Vec::new()),
             scratch: Cell::default(),
         }
     }
@@ -191,6 +194,19 @@ impl Env {
                 .borrow_mut()
                 .push(Garbage::Table(Box::new(table)));
         }
+    }
+
+    /// Notes that the command under way has changed a watched key.
+    pub(crate) fn note_touched(&self, touched: Touched) {
+        self.touched.borrow_mut().push(touched);
+    }
+
+    /// The watched keys that the command has changed.
+    pub(crate) fn take_touched(&self) -> Vec<Touched> {
+        if self.touched.borrow().is_empty() {
+            return Vec::new();
+        }
+        self.touched.take()
     }
 
     /// What has to be freed in the background.

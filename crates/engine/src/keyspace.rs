@@ -13,8 +13,10 @@ use base::ids::DbIndex;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
-use crate::prefetch::prefetch_for_write;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
+use crate::watch::Watchers;
+
+pub mod ahead;
 
 /// A key with its hash, which is computed once per command.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,7 @@ pub struct StripeId(pub u32);
 /// What one lock guards.
 pub struct Stripe {
     databases: Box<[Table]>,
+    watchers: Watchers,
 }
 
 impl Stripe {
@@ -47,13 +50,33 @@ impl Stripe {
         &mut self.databases[db.as_usize()]
     }
 
+    /// Who watches keys of this stripe.
+    #[inline]
+    pub fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    /// The same, to enter or strike out a client.
+    pub fn watchers_mut(&mut self) -> &mut Watchers {
+        &mut self.watchers
+    }
+
     /// Exchanges two databases' parts.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        let tables = [self.table(a), self.table(b)];
+        self.watchers.mark_all(&[a, b], |key| {
+            tables
+                .iter()
+                .any(|table| table.find(key.hash, key.bytes).is_some())
+        });
         self.databases.swap(a.as_usize(), b.as_usize());
     }
 
     /// Empties a database's part; the caller frees what it held.
     pub fn take(&mut self, db: DbIndex) -> Table {
+        let table = self.table(db);
+        self.watchers
+            .mark_all(&[db], |key| table.find(key.hash, key.bytes).is_some());
         let table = self.table_mut(db);
         let empty = table.emptied();
         std::mem::replace(table, empty)
@@ -99,6 +122,7 @@ impl Keyspace {
         let stripe_bits = stripes.trailing_zeros() as u8;
         let stripe = || Stripe {
             databases: (0..databases).map(|_| Table::new(stripe_bits)).collect(),
+            watchers: Watchers::default(),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
@@ -179,6 +203,7 @@ impl Keyspace {
             one: None,
             many,
             held: 0,
+            pinned: false,
             wanted: vec![0; self.stripes.len().div_ceil(64)],
         }
     }
@@ -202,6 +227,8 @@ pub struct Lease<'k> {
     one: Option<(StripeId, MutexGuard<'k, Stripe>)>,
     many: Box<[Option<MutexGuard<'k, Stripe>>]>,
     held: usize,
+    /// What is held stays held (a transaction is running).
+    pinned: bool,
     wanted: Vec<u64>,
 }
 
@@ -231,14 +258,41 @@ impl<'k> Lease<'k> {
     /// Covers exactly one stripe.
     #[inline]
     pub fn cover_one(&mut self, stripe: StripeId) {
-        if self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
+        if self.pinned || self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
             return;
         }
         self.release();
         self.one = Some((stripe, self.keyspace.lock(stripe)));
     }
 
+    /// Covers a stripe, exactly that one unless the lease is pinned, and gives it.
+    pub fn only(&mut self, stripe: StripeId) -> &mut Stripe {
+        self.cover_one(stripe);
+        match &mut self.one {
+            Some((_, held)) => held,
+            // Invariant: a pinned lease covers all that is asked of it.
+            None => self.many[stripe.0 as usize]
+                .as_deref_mut()
+                .expect("stripe is covered"),
+        }
+    }
+
+    /// Keeps what is held until `unpin`, whatever is covered or released meanwhile: the commands of
+    /// a transaction run under one lease, which must cover all their keys.
+    pub fn pin(&mut self) {
+        self.pinned = true;
+    }
+
+    /// Ends what `pin` began, and gives every lock back.
+    pub fn unpin(&mut self) {
+        self.pinned = false;
+        self.release();
+    }
+
     fn cover_many(&mut self, hashes: &mut impl Iterator<Item = u64>) {
+        if self.pinned {
+            return;
+        }
         self.release();
         for hash in hashes {
             let StripeId(id) = self.keyspace.stripe_of(hash);
@@ -259,7 +313,7 @@ impl<'k> Lease<'k> {
         if self.keyspace.stripe_count() == 1 {
             return self.cover_one(StripeId(0));
         }
-        if self.held == self.many.len() {
+        if self.pinned || self.held == self.many.len() {
             return;
         }
         self.release();
@@ -272,6 +326,9 @@ impl<'k> Lease<'k> {
     /// Gives every lock back.
     #[inline]
     pub fn release(&mut self) {
+        if self.pinned {
+            return;
+        }
         self.one = None;
         if self.held > 0 {
             self.many.iter_mut().for_each(|guard| *guard = None);
@@ -317,31 +374,9 @@ impl<'k> Lease<'k> {
         one.chain(self.many.iter_mut().flatten().map(|guard| &mut **guard))
     }
 
-    /// Asks the other workers' caches for the lock of a key's stripe. Of no use with one stripe.
-    #[inline]
-    pub fn prefetch_lock(&self, hash: u64) {
-        if self.keyspace.stripe_count() > 1 {
-            let StripeId(id) = self.keyspace.stripe_of(hash);
-            prefetch_for_write(&raw const self.keyspace.stripes[id as usize]);
-        }
-    }
-
-    /// Asks the cache for the bucket of a key, if its stripe can be had at once.
-    #[inline]
-    pub fn prefetch_bucket(&mut self, db: DbIndex, hash: u64) {
-        self.peek(hash, |stripe| stripe.table(db).prefetch_bucket(hash));
-    }
-
-    /// Asks the cache for the entry of a key, if its stripe can be had at once.
-    #[inline]
-    pub fn prefetch_entry(&mut self, db: DbIndex, hash: u64) {
-        self.peek(hash, |stripe| stripe.table(db).prefetch_entry(hash));
-    }
-
     /// Looks into a stripe without changing what is held. Never waits.
     #[inline]
-    fn peek(&self, hash: u64, look: impl FnOnce(&Stripe)) {
-        let id = self.keyspace.stripe_of(hash);
+    fn peek(&self, id: StripeId, look: impl FnOnce(&Stripe)) {
         match &self.one {
             Some((held, stripe)) if *held == id => look(stripe),
             _ => {

@@ -123,6 +123,14 @@ macro_rules! objects {
                 }
             }
 
+            /// See `Collection::address`.
+            #[inline]
+            pub fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+                match self {
+                    $(Object::$type(value) => value.address(hash, depth),)*
+                }
+            }
+
             /// A deep copy.
             #[must_use]
             pub fn duplicate(&self) -> Object {

@@ -22,6 +22,9 @@ pub struct Spec<R: 'static> {
     pub flags: Flags,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Index of the word that is looked up inside the first key's collection, so that the look-up
+    /// can be prefetched; 0 = there is none (or several, of which the first is no better than none).
+    pub member: u8,
     /// The group it is documented in.
     pub group: Group,
     /// ACL categories beyond those that follow from group and flags.
@@ -34,6 +37,8 @@ pub struct Spec<R: 'static> {
     pub complexity: &'static str,
     /// Replacement and version, for deprecated commands.
     pub deprecated: Option<Deprecated>,
+    /// For the servers' own use, not for clients (`syscmd`).
+    pub internal: bool,
     /// Hints for proxies and clients.
     pub tips: &'static [&'static str],
     /// Changes since the first version: version and what changed.
@@ -73,12 +78,16 @@ pub enum DataRun {
     Read(fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>),
     /// May change its keys.
     Write(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
+    /// Answers a question and may keep the answer beside the value it is about (PFCOUNT).
+    Refresh(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
     /// Leases every stripe and changes nothing (RANDOMKEY).
     ReadAll(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
     /// Leases every stripe (FLUSHALL, SWAPDB).
     WriteAll(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
     /// Goes through the database in bounded steps, stripe by stripe.
     Walk(StartWalk),
+    /// Touches no data (PFSELFTEST).
+    Bare(fn(&Env, &mut Args<'_>, &mut Reply) -> Result<(), Failure>),
     /// Answers these lines: the HELP of a container. Touches no data.
     Help(&'static [&'static str]),
 }
@@ -91,7 +100,7 @@ impl DataRun {
 
     /// Whether the command looks at data without changing any.
     pub fn reads(self) -> bool {
-        !self.writes() && !matches!(self, DataRun::Help(_))
+        !self.writes() && !matches!(self, DataRun::Help(_) | DataRun::Bare(_))
     }
 }
 
@@ -103,12 +112,14 @@ impl<R> Spec<R> {
             arity,
             flags: Flags::NONE,
             keys: &[],
+            member: 0,
             group,
             categories: &[],
             since: "1.0.0",
             summary: "",
             complexity: "O(1)",
             deprecated: None,
+            internal: false,
             tips: &[],
             history: &[],
             args: &[],
@@ -219,6 +230,8 @@ pub enum Group {
     Connection,
     /// The server.
     Server,
+    /// Transactions.
+    Transactions,
 }
 
 impl Group {
@@ -238,6 +251,7 @@ impl Group {
             Group::Array => "array",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Transactions => "transactions",
         }
     }
 
@@ -257,6 +271,7 @@ impl Group {
             Group::Array => Some("array"),
             Group::Connection => Some("connection"),
             Group::Server => None,
+            Group::Transactions => Some("transaction"),
         }
     }
 }

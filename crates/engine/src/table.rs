@@ -376,6 +376,16 @@ impl Table {
         }
     }
 
+    /// The first entry that may be the key's by its tag, for prefetching what is behind it.
+    #[inline]
+    pub fn likely(&self, hash: u64) -> Option<&Entry> {
+        let &index = self.directory.get(self.directory_index(hash))?;
+        let segment = &self.segments[index as usize];
+        let bucket = &segment.buckets[self.home(segment, hash)];
+        let matches = bucket.matches(tag(hash));
+        (matches != 0).then(|| bucket.slots[matches.trailing_zeros() as usize / 8].as_ref())?
+    }
+
     /// Where `key` is, if it is here.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {

@@ -16,7 +16,7 @@ use crate::env::{Env, add};
 use crate::failure::Failure;
 use crate::keyspace::{Key, Keyspace, Lease, StripeId};
 use crate::object::Kept;
-use crate::table::Place;
+use crate::table::{Place, Table};
 
 /// What a write command did, for the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +191,18 @@ pub fn view_of<C: Kept>(entry: &Entry) -> Result<C::Ref<'_>, Failure> {
     }
 }
 
+/// The table that `key` is in, for a change of what is at `key`.
+#[inline]
+fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> &'l mut Table {
+    let stripe = lease.stripe_mut(key.hash);
+    if !stripe.watchers().is_empty()
+        && let Some(touched) = stripe.watchers().touched(db, key)
+    {
+        env.note_touched(touched);
+    }
+    stripe.table_mut(db)
+}
+
 impl<'t, 'k> WriteTx<'t, 'k> {
     /// A view through `lease`, which must cover the keys that will be asked for.
     pub fn new(lease: &'t mut Lease<'k>, env: &'t Env, db: DbIndex) -> WriteTx<'t, 'k> {
@@ -296,7 +308,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
         let env = self.env;
         let hasher = self.lease.keyspace().hasher();
-        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let table = changing(self.lease, self.env, self.db, key);
         let (result, emptied) = table.edit(place, |entry| change_entry(entry, env, change))?;
         if emptied && let Some(large) = table.remove(place, &hasher).into_large() {
             env.discard(large);
@@ -331,7 +343,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// Makes `key` hold `value`, replacing whatever was there.
     #[inline]
     pub fn put(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
-        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let table = changing(self.lease, self.env, self.db, key);
         let Some(place) = table.find(key.hash, key.bytes) else {
             let deadline = match deadline {
                 Deadline::At(at) => Some(at),
@@ -382,7 +394,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             entry.set_access(self.env.touched(entry.access()));
         }
         let number = change(Some(entry.text().ok_or(Failure::WRONG_TYPE)?))?;
-        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let table = changing(self.lease, self.env, self.db, key);
         let replaced = table.edit(place, |entry| entry.set_value(NewValue::Int(number)));
         if let Some(replaced) = replaced {
             self.env.discard(replaced);
@@ -403,10 +415,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     pub fn edit_string(&mut self, key: Key<'_>, edit: impl FnOnce(&mut Vec<u8>)) {
         let live = find_live(self.lease, self.env, self.db, key).map(|(_, place)| place);
         if let Some(place) = live {
-            self.lease
-                .stripe_mut(key.hash)
-                .table_mut(self.db)
-                .edit(place, |e| e.edit(edit));
+            changing(self.lease, self.env, self.db, key).edit(place, |e| e.edit(edit));
         } else {
             let mut buffer = Vec::new();
             edit(&mut buffer);
@@ -419,19 +428,62 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
     }
 
+    /// Gives `edit` the bytes of the string at `key`, grown with zeros to at least as many as
+    /// `prepare` says, and how long it was before (0 if the key was missing, as it is not
+    /// afterwards). `prepare` sees the string first. In place where the string has the room;
+    /// deadline and access bits stay.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` if the key holds another type, and those of `prepare`; nothing is changed then.
+    #[inline]
+    pub fn edit_bytes<R>(
+        &mut self,
+        key: Key<'_>,
+        prepare: impl FnOnce(Option<Text<'_>>) -> Result<usize, Failure>,
+        edit: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> Result<R, Failure> {
+        let Some((entry, place)) = find_live(self.lease, self.env, self.db, key) else {
+            let len = prepare(None)?;
+            return Ok(self.put_edited(key, len, edit));
+        };
+        if self.env.touch {
+            entry.set_access(self.env.touched(entry.access()));
+        }
+        let text = entry.text().ok_or(Failure::WRONG_TYPE)?;
+        let (old_len, len) = (text.len(), prepare(Some(text))?);
+        let table = changing(self.lease, self.env, self.db, key);
+        Ok(table.edit(place, |entry| edit(entry.bytes_mut(len), old_len)))
+    }
+
+    /// Puts a string of `len` zeros as `edit` leaves it.
+    fn put_edited<R>(
+        &mut self,
+        key: Key<'_>,
+        len: usize,
+        edit: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> R {
+        if len > INLINE_BYTES_MAX {
+            let mut bytes = vec![0; len];
+            let result = edit(&mut bytes, 0);
+            self.put(key, NewValue::Owned(bytes), Deadline::Clear);
+            return result;
+        }
+        let mut bytes = [0; INLINE_BYTES_MAX];
+        let result = edit(&mut bytes[..len], 0);
+        self.put(key, NewValue::Edited(&bytes[..len]), Deadline::Clear);
+        result
+    }
+
     /// Appends to the string at `key`, which must exist.
     pub fn append(&mut self, key: Key<'_>, tail: &[u8]) {
         let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
             return;
         };
-        self.lease
-            .stripe_mut(key.hash)
-            .table_mut(self.db)
-            .edit(place, |entry| {
-                if !entry.append_in_place(tail) {
-                    entry.edit(|buffer| buffer.extend_from_slice(tail));
-                }
-            });
+        changing(self.lease, self.env, self.db, key).edit(place, |entry| {
+            if !entry.append_in_place(tail) {
+                entry.edit(|buffer| buffer.extend_from_slice(tail));
+            }
+        });
     }
 
     /// Deletes `key`; whether it was there.
@@ -442,7 +494,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// Takes the entry of `key` out.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
         let hasher = self.lease.keyspace().hasher();
-        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let table = changing(self.lease, self.env, self.db, key);
         let place = table.find(key.hash, key.bytes)?;
         let live = table
             .at(place)
@@ -463,7 +515,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
             return false;
         };
-        let table = self.lease.stripe_mut(key.hash).table_mut(self.db);
+        let table = changing(self.lease, self.env, self.db, key);
         table.edit(place, |entry| entry.set_deadline(deadline));
         true
     }
@@ -640,9 +692,8 @@ impl<'t, 'k> WalkTx<'t, 'k> {
     pub fn scan(&mut self, position: u64, mut visit: impl FnMut(&Entry)) -> Option<u64> {
         let keyspace = self.lease.keyspace();
         let stripe = keyspace.stripe_of_position(position)?;
-        self.lease.cover_one(stripe);
         let now = self.env.now;
-        let table = self.lease.stripe(0).table(self.db);
+        let table = self.lease.only(stripe).table(self.db);
         let next = table.scan(position, &keyspace.hasher(), |entry| {
             if entry.deadline().is_none_or(|at| at > now) {
                 visit(entry);
@@ -656,13 +707,9 @@ impl<'t, 'k> WalkTx<'t, 'k> {
 
     /// Keys in the database, expired ones not yet deleted included.
     pub fn key_count(&mut self) -> usize {
-        self.lease.keyspace().stripes().fold(0, |sum, stripe| {
-            self.lease.cover_one(stripe);
-            sum + self
-                .lease
-                .held()
-                .map(|stripe| stripe.table(self.db).len())
-                .sum::<usize>()
-        })
+        let stripes = self.lease.keyspace().stripes();
+        stripes
+            .map(|stripe| self.lease.only(stripe).table(self.db).len())
+            .sum()
     }
 }

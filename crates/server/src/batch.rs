@@ -12,27 +12,28 @@
 use std::ops::Range;
 
 use engine::args::{Args, KeyWord};
-use engine::dispatch::{Call, Outcome, execute};
 use engine::env::Env;
+use engine::failure::Failure;
+use engine::keyspace::ahead::Ahead;
 use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
 
+use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::is_above_hard;
-use crate::registry::{Handler, KeyShape, Missing, RowId};
+use crate::registry::{KeyShape, Missing, RowId};
 use crate::server::Server;
-use crate::session::{ControlRun, Session};
+use crate::session::Session;
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
+use crate::transaction;
 
 /// Commands collected before they are run.
 const COMMANDS_MAX: usize = 64;
-/// Keys prefetched per batch; beyond that the first lines would be evicted before their use.
-const PREFETCHED_KEYS_MAX: usize = 256;
 
 /// What was found at one place of an input.
 enum Found {
@@ -51,17 +52,19 @@ struct Command {
     found: Found,
     words: Range<u32>,
     keys: Range<u32>,
+    /// The word that is looked up inside the key's collection.
+    member: Option<KeyWord>,
     /// Its words are copies in `Batch::inline`, from here on.
     inline: Option<u32>,
 }
 
 /// Scratch space of one worker, empty between rounds.
-#[derive(Default)]
 pub struct Batch {
     commands: Vec<Command>,
     words: Vec<Span>,
     keys: Vec<KeyWord>,
     inline: Vec<u8>,
+    ahead: Ahead,
 }
 
 /// What running a batch needs.
@@ -83,6 +86,17 @@ pub struct Surroundings<'s, 'k> {
 }
 
 impl Batch {
+    /// An empty one.
+    pub fn new(keyspace: &Keyspace) -> Batch {
+        Batch {
+            commands: Vec::new(),
+            words: Vec::new(),
+            keys: Vec::new(),
+            inline: Vec::new(),
+            ahead: Ahead::new(keyspace.stripe_count()),
+        }
+    }
+
     /// Whether no more commands should be collected before the batch is run.
     pub fn is_full(&self) -> bool {
         self.commands.len() >= COMMANDS_MAX
@@ -111,7 +125,9 @@ impl Batch {
         }
         let limits = Limits {
             bulk_bytes_max: settings.proto_max_bulk_len_bytes,
-            query_bytes_max: settings.client_query_buffer_limit_bytes,
+            query_bytes_max: settings
+                .client_query_buffer_limit_bytes
+                .saturating_sub(connection.client.queued_bytes()),
             authenticated: connection.client.may_speak(settings),
         };
         while !self.is_full() {
@@ -145,6 +161,7 @@ impl Batch {
                         found,
                         words,
                         keys,
+                        member: None,
                         inline: None,
                     });
                     return false;
@@ -199,14 +216,16 @@ impl Batch {
     ) {
         let words = &self.words[first..];
         let first_key = self.keys.len();
+        let mut member = None;
         let found = match words {
             [] => Found::Nothing,
             [name, rest @ ..] => {
                 let second = rest.first().map(|span| span.of(buffer));
                 let row = server.registry.resolve(name.of(buffer), second);
                 if let Ok(row) = row {
-                    let shape = server.registry.row(row).shape;
-                    find_keys(shape, words, buffer, &server.keyspace, &mut self.keys);
+                    let row = server.registry.row(row);
+                    find_keys(row.shape, words, buffer, &server.keyspace, &mut self.keys);
+                    member = find_member(row.spec.member, words, buffer, &server.keyspace);
                 }
                 Found::Command(row)
             }
@@ -217,6 +236,7 @@ impl Batch {
             found,
             words: first as u32..self.words.len() as u32,
             keys: first_key as u32..self.keys.len() as u32,
+            member,
             inline,
         });
     }
@@ -244,21 +264,20 @@ impl Batch {
         self.inline.clear();
     }
 
-    fn prefetch(&self, connections: &Slab<Connection>, lease: &mut Lease<'_>) {
-        let keys_of = |command: &Command| {
+    fn prefetch(&mut self, connections: &Slab<Connection>, lease: &Lease<'_>) {
+        let keys = self.commands.iter().flat_map(|command| {
             let db = connections[command.connection as usize].client.db;
             let range = command.keys.start as usize..command.keys.end as usize;
-            self.keys[range].iter().map(move |key| (db, key.hash))
-        };
-        let keys = || {
-            self.commands
-                .iter()
-                .flat_map(keys_of)
-                .take(PREFETCHED_KEYS_MAX)
-        };
-        keys().for_each(|(_, hash)| lease.prefetch_lock(hash));
-        keys().for_each(|(db, hash)| lease.prefetch_bucket(db, hash));
-        keys().for_each(|(db, hash)| lease.prefetch_entry(db, hash));
+            let member = command.member.map(|member| member.hash);
+            let hashes = self.keys[range].iter().map(|key| key.hash);
+            hashes.map(move |hash| (db, hash, member))
+        });
+        for (db, hash, member) in keys {
+            if !self.ahead.add(lease, db, hash, member) {
+                break;
+            }
+        }
+        self.ahead.run(lease);
     }
 
     #[inline]
@@ -289,7 +308,7 @@ impl Batch {
                 client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
-                let args = Args::new(buffer, words, keys);
+                let args = Args::new(buffer, words, keys).with_member(command.member);
                 let verdict = gate::admit(
                     *found,
                     words.iter().map(|span| span.of(buffer)),
@@ -300,7 +319,7 @@ impl Batch {
                 let verdict = if around.settings.maxmemory_bytes == 0 {
                     verdict
                 } else {
-                    within_memory(verdict, around)
+                    within_memory(verdict, client, around)
                 };
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
@@ -320,12 +339,16 @@ impl Batch {
 
 /// Makes room in memory for a command that is about to run; refuses it if it needs room and there
 /// is none.
-fn within_memory(verdict: Verdict, around: &mut Surroundings<'_, '_>) -> Verdict {
+fn within_memory(verdict: Verdict, client: &Client, around: &mut Surroundings<'_, '_>) -> Verdict {
     let Verdict::Run(id) = verdict else {
         return verdict;
     };
     let server = around.server;
-    let flags = server.registry.row(id).flags;
+    let row = server.registry.row(id);
+    let flags = match &client.transaction {
+        Some(transaction) if row.name == "exec" => transaction.flags(&server.registry),
+        _ => row.flags,
+    };
     let admitted = around
         .evictor
         .admit(flags, server, around.settings, around.lease, around.env);
@@ -347,14 +370,19 @@ fn handle(
     let start = out.mark();
     let mut waiting = None;
     match verdict {
-        Verdict::Run(id) => waiting = run(id, args, client, out, around),
-        Verdict::Refuse(id, failure) => {
-            if let Some(RowId(id)) = id {
-                bump(&around.stats.commands[usize::from(id)].rejected, 1);
-            }
-            around.server.count_error(failure.text(), around.stats);
-            out.error(failure.text());
+        Verdict::Run(id) if queue(id, &args, client, around.server) => out.queued(),
+        Verdict::Run(id) => {
+            let mut session = Session {
+                server: around.server,
+                stats: around.stats,
+                client,
+                env: around.env,
+                lease: around.lease,
+                mark: &mut around.mark,
+            };
+            waiting = call::run(id, args, &mut session, out);
         }
+        Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),
         Verdict::Drop => {
             around.server.warn_of_browser(&client.card, around.env.now);
@@ -376,84 +404,58 @@ fn handle(
     waiting
 }
 
-/// Runs an admitted command and counts it.
+/// Takes an admitted command into the client's transaction instead of running it; whether it did.
 #[inline]
-fn run(
-    id: RowId,
-    args: Args<'_>,
-    client: &mut Client,
-    out: &mut Reply,
-    around: &mut Surroundings<'_, '_>,
-) -> Option<Waiting> {
-    let server = around.server;
-    let mut waiting = None;
-    let mut failed = false;
-    match server.registry.row(id).handler {
-        Handler::Data(run) => {
-            around.env.touch = !client.no_touch;
-            let call = Call {
-                run,
-                db: client.db,
-                args,
-            };
-            match execute(call, around.lease, around.env, out) {
-                Outcome::Done => {}
-                Outcome::Failed(failure) => {
-                    failed = true;
-                    server.count_error(failure.text(), around.stats);
-                }
-                Outcome::Walking(walk) => {
-                    let muted = client.reply_mode != ReplyMode::On;
-                    waiting = Some(Waiting::Walk { walk, muted });
-                }
-            }
-        }
-        Handler::Control(run) => {
-            failed = run_control(run, id, args, client, out, around);
-        }
-        // Refused by the gate: a container alone has the wrong number of words.
-        Handler::Container => {}
+fn queue(row: RowId, args: &Args<'_>, client: &mut Client, server: &Server) -> bool {
+    let Some(transaction) = &mut client.transaction else {
+        return false;
+    };
+    if server.registry.row(row).immediate {
+        return false;
     }
-    let stats = &around.stats.commands[usize::from(id.0)];
-    bump(&stats.calls, 1);
-    let end = server.ticks.raw();
-    let nanos = server.ticks.delta_as_nanos(around.mark, end);
-    around.mark = end;
-    bump(&stats.nanos, nanos);
-    bump(&stats.failed, u64::from(failed));
-    bump(&around.stats.commands_processed, 1);
-    client.commands += 1;
-    waiting
+    args.with_parts(|buffer, words, keys| transaction.push(row, buffer, words, keys));
+    true
 }
 
-fn run_control(
-    run: ControlRun,
-    id: RowId,
-    mut args: Args<'_>,
+/// Answers a refused command, which breaks its transaction.
+fn refuse(
+    id: Option<RowId>,
+    failure: &Failure,
     client: &mut Client,
     out: &mut Reply,
     around: &mut Surroundings<'_, '_>,
-) -> bool {
-    around.lease.release();
-    around.stats.publish(&around.env.stats);
+) {
     let server = around.server;
-    if server.registry.row(id).parent.is_some() {
-        args.skip(1);
+    if let Some(RowId(id)) = id {
+        bump(&around.stats.commands[usize::from(id)].rejected, 1);
     }
-    let start = out.mark();
-    let mut session = Session {
-        server,
-        client,
-        env: around.env,
-        lease: around.lease,
-    };
-    let result = run(&mut session, &mut args, out);
-    around.lease.release();
-    let Err(failure) = result else { return false };
-    out.truncate(start);
-    out.error(failure.text());
+    let mut aborted = None;
+    if let Some(transaction) = &mut client.transaction {
+        transaction.broken = true;
+        if id.is_some_and(|id| server.registry.row(id).name == "exec") {
+            around.lease.release();
+            transaction::discard(client, around.lease);
+            let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+            text.extend_from_slice(failure.text());
+            aborted = Some(Failure::owned(text));
+        }
+    }
+    let failure = aborted.as_ref().unwrap_or(failure);
     server.count_error(failure.text(), around.stats);
-    true
+    out.error(failure.text());
+}
+
+/// The word that a command looks up inside its key's collection (`Spec::member`), hashed.
+#[inline]
+fn find_member(word: u8, words: &[Span], buffer: &[u8], keyspace: &Keyspace) -> Option<KeyWord> {
+    if word == 0 {
+        return None;
+    }
+    let bytes = words.get(usize::from(word))?.of(buffer);
+    Some(KeyWord {
+        word: u32::from(word),
+        hash: keyspace.hash(bytes),
+    })
 }
 
 /// Appends the command's keys with their hashes.

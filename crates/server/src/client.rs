@@ -11,6 +11,7 @@ use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::registry::RowId;
 use crate::settings::Settings;
+use crate::transaction::{Transaction, Watched};
 
 /// Which replies are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,10 @@ pub struct Client {
     pub commands: u64,
     /// Its query buffer when it was last read into.
     pub query: QueryUse,
+    /// What it has queued since MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// What it watches.
+    pub watched: Option<Box<Watched>>,
     /// What becomes of the connection.
     pub fate: Fate,
 }
@@ -70,6 +75,8 @@ impl Client {
             last_command: None,
             commands: 0,
             query: QueryUse::default(),
+            transaction: None,
+            watched: None,
             fate: Fate::Open,
         }
     }
@@ -78,6 +85,13 @@ impl Client {
     #[inline]
     pub fn may_speak(&self, settings: &Settings) -> bool {
         self.authenticated || settings.requirepass.is_none()
+    }
+
+    /// Bytes of arguments that wait for EXEC.
+    #[inline]
+    pub fn queued_bytes(&self) -> u64 {
+        let transaction = self.transaction.as_deref();
+        transaction.map_or(0, Transaction::argument_bytes) as u64
     }
 
     /// Forgets all that the client has asked for, but not which library it is.
@@ -109,6 +123,16 @@ impl Client {
         card.query_free_bytes
             .store(self.query.free_bytes as u64, Relaxed);
         card.reply_bytes.store(out.len_bytes() as u64, Relaxed);
+        let transaction = self.transaction.as_deref();
+        let queued = transaction.map_or(-1, |queued| queued.command_count() as i64);
+        card.queued.store(queued, Relaxed);
+        let queue_bytes = transaction.map_or(0, Transaction::bytes);
+        card.queue_bytes.store(queue_bytes as u64, Relaxed);
+        let watched = self.watched.as_deref();
+        let keys = watched.map_or(0, Watched::key_count);
+        card.watched_keys.store(keys as u64, Relaxed);
+        let outdated = watched.is_some_and(|watched| watched.flag.is_raised());
+        card.outdated.store(outdated, Relaxed);
         card.reply_capacity_bytes
             .store(out.capacity_bytes() as u64, Relaxed);
     }

@@ -22,7 +22,9 @@ use crate::registry::{Registry, RowId};
 /// The client's flags, one letter each; `N` when it has none.
 pub fn flags(card: &Card) -> String {
     let set = [
+        ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),
+        ('d', card.outdated.load(Relaxed)),
         ('A', card.killed.load(Relaxed)),
         ('U', card.unix),
         ('e', card.no_evict.load(Relaxed)),
@@ -57,7 +59,11 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
         card.query_free_bytes.load(Relaxed),
     );
     let fixed = size_of::<Connection>() + size_of::<Card>() + argv_bytes;
-    let total = fixed as u64 + query + query_free + reply_capacity.max(buffered);
+    let total = fixed as u64
+        + card.queue_bytes.load(Relaxed)
+        + query
+        + query_free
+        + reply_capacity.max(buffered);
     let command = command_name(card, registry);
     field("id", &card.id.0);
     field("addr", &card.peer);
@@ -71,12 +77,12 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
     for name in ["sub", "psub", "ssub"] {
         field(name, &0);
     }
-    field("multi", &-1);
-    field("watch", &0);
+    field("multi", &card.queued.load(Relaxed));
+    field("watch", &card.watched_keys.load(Relaxed));
     field("qbuf", &query);
     field("qbuf-free", &query_free);
     field("argv-mem", &argv_bytes);
-    field("multi-mem", &0);
+    field("multi-mem", &card.queue_bytes.load(Relaxed));
     field("rbs", &reply_capacity);
     field("rbp", &reply_capacity);
     field("obl", &(buffered - beyond));

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use base::ids::ClientId;
 use base::time::UnixMillis;
@@ -64,6 +64,14 @@ pub struct Card {
     pub bytes_out: AtomicU64,
     /// Commands run.
     pub commands: AtomicU64,
+    /// Commands queued since MULTI; -1 = there was none.
+    pub queued: AtomicI64,
+    /// Bytes of the queue.
+    pub queue_bytes: AtomicU64,
+    /// Keys it watches.
+    pub watched_keys: AtomicU64,
+    /// One of them was changed: its EXEC will do nothing.
+    pub outdated: AtomicBool,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.

@@ -58,7 +58,7 @@ type Check = fn(&Row, &Client, &Settings) -> Result<(), Failure>;
 
 /// The checks in order. Later capabilities add theirs here (ACL, cluster, memory, replica,
 /// loading).
-const CHECKS: &[Check] = &[enabled, logged_in];
+const CHECKS: &[Check] = &[enabled, logged_in, queueable];
 
 fn enabled(row: &Row, client: &Client, settings: &Settings) -> Result<(), Failure> {
     if !row.flags.has(Flags::PROTECTED) || settings.enable_debug_command.allows(client.card.place())
@@ -78,6 +78,15 @@ fn logged_in(row: &Row, client: &Client, settings: &Settings) -> Result<(), Fail
         return Ok(());
     }
     Err(Failure::fixed("NOAUTH Authentication required."))
+}
+
+fn queueable(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
+    if client.transaction.is_none() || !row.flags.has(Flags::NO_MULTI) {
+        return Ok(());
+    }
+    Err(Failure::fixed(
+        "ERR Command not allowed inside a transaction",
+    ))
 }
 
 fn postponed(row: &Row, server: &Server) -> bool {

@@ -8,6 +8,7 @@
 pub mod allocator;
 pub mod background;
 pub mod batch;
+pub mod call;
 pub mod client;
 pub mod client_line;
 pub mod clients;
@@ -35,5 +36,6 @@ pub mod server;
 pub mod session;
 pub mod settings;
 pub mod stats;
+pub mod transaction;
 pub mod version;
 pub mod worker;

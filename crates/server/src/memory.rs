@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use base::ids::DbIndex;
 use base::time::UnixMillis;
+use engine::keyspace::Lease;
 
 use crate::allocator::{self, AllocatorStats, allocator_stats};
 use crate::config::settings::EvictionPolicy;
@@ -90,11 +91,11 @@ pub struct MemoryInfo {
     pub lazyfree_pending_objects: u64,
 }
 
-/// Collects the numbers. Locks one stripe after the other: the caller must hold no lease.
-pub fn memory_info(server: &Server) -> MemoryInfo {
+/// Collects the numbers. Covers one stripe after the other, and none afterwards.
+pub fn memory_info(server: &Server, lease: &mut Lease<'_>) -> MemoryInfo {
     let used = allocator::used_bytes();
     server.memory.note(used, server.now());
-    let databases = databases(server);
+    let databases = databases(server, lease);
     let clients = clients(server);
     let startup = server.memory.startup.load(Ordering::Relaxed);
     let tables: u64 = databases.iter().map(|db| db.table_bytes).sum();
@@ -196,7 +197,7 @@ fn percent(part: u64, whole: u64) -> f64 {
     }
 }
 
-fn databases(server: &Server) -> Vec<DbMemory> {
+fn databases(server: &Server, lease: &mut Lease<'_>) -> Vec<DbMemory> {
     let keyspace = &server.keyspace;
     let mut databases: Vec<DbMemory> = (0..keyspace.databases())
         .map(|db| DbMemory {
@@ -206,16 +207,16 @@ fn databases(server: &Server) -> Vec<DbMemory> {
             table_bytes: 0,
         })
         .collect();
-    let mut lease = keyspace.lease();
     for stripe in keyspace.stripes() {
-        lease.cover_one(stripe);
+        let stripe = lease.only(stripe);
         for sum in &mut databases {
-            let table = lease.stripe(0).table(sum.db);
+            let table = stripe.table(sum.db);
             sum.keys += table.len() as u64;
             sum.volatile += table.volatile() as u64;
             sum.table_bytes += table.overhead_bytes() as u64;
         }
     }
+    lease.release();
     databases.retain(|db| db.keys > 0);
     databases
 }

@@ -50,6 +50,8 @@ pub struct Row {
     pub flags: Flags,
     /// Where its keys are.
     pub shape: KeyShape,
+    /// Runs at once inside a transaction too: it is about the transaction, or the connection's end.
+    pub immediate: bool,
     /// Rows of its subcommands, in table order.
     pub subcommands: Vec<RowId>,
     /// The container it belongs to.
@@ -71,6 +73,9 @@ pub struct Registry {
     top: Vec<RowId>,
     buckets: Vec<u16>,
 }
+
+/// What is not queued after MULTI.
+const IMMEDIATE: &[&str] = &["multi", "exec", "discard", "watch", "quit", "reset"];
 
 const BUCKETS: usize = 2048;
 const EMPTY: u16 = u16::MAX;
@@ -113,6 +118,7 @@ impl Registry {
             handler: run,
             flags: all_flags(spec.flags, run, spec.keys),
             shape: shape_of(spec.keys),
+            immediate: IMMEDIATE.contains(&spec.name),
             subcommands: Vec::new(),
             parent,
         });
@@ -221,12 +227,14 @@ fn about<R>(spec: &Spec<R>) -> Spec<()> {
         arity: spec.arity,
         flags: spec.flags,
         keys: spec.keys,
+        member: spec.member,
         group: spec.group,
         categories: spec.categories,
         since: spec.since,
         summary: spec.summary,
         complexity: spec.complexity,
         deprecated: spec.deprecated,
+        internal: spec.internal,
         tips: spec.tips,
         history: spec.history,
         args: spec.args,

@@ -30,6 +30,7 @@ use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
+use crate::transaction;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
@@ -124,7 +125,7 @@ impl<'k> Worker<'k> {
     /// The operating system's readiness call fails for good.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(&self.server.keyspace);
         while !self.stopping {
             match self.seat.poll.poll(&mut events, Some(self.patience())) {
                 Ok(()) => {}
@@ -377,7 +378,8 @@ impl<'k> Worker<'k> {
     }
 
     fn close(&mut self, id: usize) {
-        if let Some(connection) = self.connections.try_remove(id) {
+        if let Some(mut connection) = self.connections.try_remove(id) {
+            transaction::unwatch(&mut connection.client, &mut self.lease);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }

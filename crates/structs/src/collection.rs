@@ -90,6 +90,14 @@ pub trait Collection: Default + Send + Sync + 'static {
     /// Number of allocations to be given back when it is dropped, roughly.
     fn free_effort(&self) -> usize;
 
+    /// Address of what a look-up of a member with this hash reads at its `depth`th step from the
+    /// structure inwards, for a prefetch. Reads only what lesser depths name. `None` from where
+    /// there is nothing more to ask for.
+    fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+        let _ = (hash, depth);
+        None
+    }
+
     /// A deep copy (COPY, snapshots of small values).
     fn duplicate(&self) -> Self;
 }

@@ -303,6 +303,15 @@ impl Collection for Hash {
         }
     }
 
+    /// The table, the bucket in it, the entry.
+    #[inline]
+    fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+        match self {
+            Hash::Pairs(_) | Hash::Timed(_) => None,
+            Hash::Table(table) => table.address(hash, depth),
+        }
+    }
+
     fn duplicate(&self) -> Hash {
         match self {
             Hash::Pairs(body) => Hash::Pairs(body.clone()),

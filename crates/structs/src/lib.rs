@@ -6,10 +6,13 @@
 //! ([`Collection`]) that turns from one form into the other by itself, within the [`Packing`]
 //! limits, and a borrowed, copyable view of either form for reading.
 
+pub mod bits;
 pub mod collection;
 pub mod hash;
+pub mod hll;
 pub mod intset;
 pub mod list;
+pub mod lzf;
 pub mod packed;
 pub mod packing;
 pub mod set;

@@ -22,11 +22,15 @@
 //! functions made or accepted; other bytes give wrong answers or a panic, never worse. There is no
 //! stored count: who needs one keeps it. Source of the format: listpack.c of Redis 7.
 
+use std::ops::Range;
+
 mod edit;
 mod element;
 mod listpack;
 
-pub use edit::{append, insert, push_back, push_front, remove, replace, splice, truncate_front};
+pub use edit::{
+    append, insert, push_back, push_front, remove, remove_all, replace, splice, truncate_front,
+};
 pub use element::{Element, Encoded, IntText};
 pub use listpack::{from_listpack, to_listpack, validate};
 
@@ -83,6 +87,17 @@ pub fn iter_from(body: &[u8], position: usize) -> Iter<'_> {
         body,
         front: position,
         back: body.len(),
+    }
+}
+
+/// The elements between two positions.
+#[inline]
+#[must_use]
+pub fn iter_between(body: &[u8], positions: Range<usize>) -> Iter<'_> {
+    Iter {
+        body,
+        front: positions.start,
+        back: positions.end,
     }
 }
 
@@ -216,15 +231,9 @@ pub fn last(body: &[u8]) -> Option<Element<'_>> {
 #[must_use]
 pub fn find(body: &[u8], position: usize, wanted: Element<'_>, skip: usize) -> Option<usize> {
     let wanted = Encoded::new(wanted);
-    let (head, text) = wanted.encoding();
-    let (lead, len) = (head[0], head.len() + text.len());
     let mut at = position;
     while at < body.len() {
-        if body[at] == lead
-            && let Some(found) = body.get(at..at + len)
-            && found[..head.len()] == *head
-            && found[head.len()..] == *text
-        {
+        if wanted.is_at(body, at) {
             return Some(at);
         }
         at = next(body, at);
@@ -236,6 +245,81 @@ pub fn find(body: &[u8], position: usize, wanted: Element<'_>, skip: usize) -> O
         }
     }
     None
+}
+
+/// All elements equal to `wanted`: their indexes and positions, in order.
+#[inline]
+#[must_use]
+pub fn search<'b>(body: &'b [u8], wanted: &'b Encoded<'b>) -> Search<'b> {
+    Search {
+        body,
+        wanted,
+        at: 0,
+        index: 0,
+    }
+}
+
+/// What [`search`] finds.
+#[derive(Clone, Debug)]
+pub struct Search<'b> {
+    body: &'b [u8],
+    wanted: &'b Encoded<'b>,
+    at: usize,
+    index: usize,
+}
+
+impl Iterator for Search<'_> {
+    type Item = (usize, usize);
+
+    #[inline]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        while self.at < self.body.len() {
+            let here = (self.index, self.at);
+            self.at = next(self.body, self.at);
+            self.index += 1;
+            if self.wanted.is_at(self.body, here.1) {
+                return Some(here);
+            }
+        }
+        None
+    }
+}
+
+/// The same from the back: the last element has index 0.
+#[inline]
+#[must_use]
+pub fn search_back<'b>(body: &'b [u8], wanted: &'b Encoded<'b>) -> SearchBack<'b> {
+    SearchBack {
+        body,
+        wanted,
+        at: body.len(),
+        index: 0,
+    }
+}
+
+/// What [`search_back`] finds.
+#[derive(Clone, Debug)]
+pub struct SearchBack<'b> {
+    body: &'b [u8],
+    wanted: &'b Encoded<'b>,
+    at: usize,
+    index: usize,
+}
+
+impl Iterator for SearchBack<'_> {
+    type Item = (usize, usize);
+
+    #[inline]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        while let Some(at) = previous(self.body, self.at) {
+            self.at = at;
+            self.index += 1;
+            if self.wanted.is_at(self.body, at) {
+                return Some((self.index - 1, at));
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]

@@ -72,14 +72,21 @@ pub struct Place {
     spot: Spot,
 }
 
+impl Place {
+    /// Equal for equal places; places in this order are near each other in memory.
+    pub fn order(&self) -> (u32, u16) {
+        (self.segment, self.offset)
+    }
+}
+
 /// The table. Keys are unique; the caller sees to it (`find` before `insert`).
 #[derive(Clone, Debug)]
 pub struct Table {
     directory: Vec<u32>,
     segments: Vec<Segment>,
     free_segments: Vec<u32>,
-    /// Number of segments at each depth, to know when the directory may halve.
-    at_depth: [u32; DEPTH_MAX as usize + 1],
+    /// Number of segments as deep as the directory, which halves when there are none.
+    deepest: u32,
     depth: u8,
     len: usize,
     volatile: usize,
@@ -98,7 +105,7 @@ impl Table {
             directory: Vec::new(),
             segments: Vec::new(),
             free_segments: Vec::new(),
-            at_depth: [0; DEPTH_MAX as usize + 1],
+            deepest: 0,
             depth: 0,
             len: 0,
             volatile: 0,
@@ -179,20 +186,20 @@ impl Table {
         Some((index, segment, home))
     }
 
-    /// Address of the bucket where a member with this hash is looked for first, for a prefetch.
+    /// Address of what a look-up of a member with this hash reads first (the table itself), second
+    /// (the home bucket) and third (the entry that is likely the one), for prefetches. Reads only
+    /// what lesser depths name.
     #[inline]
-    pub fn bucket_address(&self, hash: u64) -> Option<*const u8> {
-        let (_, segment, home) = self.segment(self.spread(hash))?;
-        Some((&raw const segment.buckets[home]).cast())
-    }
-
-    /// Address of the entry that is likely the one with this hash, for a prefetch. Reads the
-    /// bucket.
-    #[inline]
-    pub fn entry_address(&self, hash: u64) -> Option<*const u8> {
+    pub fn address(&self, hash: u64, depth: u8) -> Option<*const u8> {
+        if depth == 0 {
+            return Some((&raw const *self).cast());
+        }
         let spread = self.spread(hash);
         let (_, segment, home) = self.segment(spread)?;
-        let offset = segment.likely(home, tag(spread))?;
+        if depth == 1 {
+            return Some((&raw const segment.buckets[home]).cast());
+        }
+        let offset = segment.likely(home, tag(spread)).filter(|_| depth == 2)?;
         Some(segment.arena.address(offset))
     }
 
@@ -233,8 +240,9 @@ impl Table {
             *self = Table::new(self.seed);
             // Any odd number would do; this one is no other table's, but by chance.
             self.spread = member.hash.rotate_left(32).wrapping_mul(SPREAD_MULTIPLIER) | 1;
-            self.add_segment(Segment::new(SIZES[0], 0));
+            self.segments.push(Segment::new(SIZES[0], 0));
             self.directory.push(0);
+            self.deepest = 1;
         }
         let parts = Parts {
             key: member.bytes,

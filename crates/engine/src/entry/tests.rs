@@ -163,7 +163,7 @@ fn any_sequence_of_changes_leaves_what_the_model_says() {
 }
 
 fn change(rng: &mut Rng, entry: &mut Entry, model: &mut Model) {
-    match rng.below(8) {
+    match rng.below(9) {
         0 | 1 => {
             (model.text, model.kind, _) = new_value(rng, |value| entry.set_value(value));
         }
@@ -175,7 +175,7 @@ fn change(rng: &mut Rng, entry: &mut Entry, model: &mut Model) {
             model.access = rng.below(1 << 24) as u32;
             entry.set_access(model.access);
         }
-        4..7 if model.kind != Type::String => {}
+        4..8 if model.kind != Type::String => {}
         4 => {
             let len = length(rng);
             let tail = bytes(rng, len.min(100));
@@ -193,6 +193,14 @@ fn change(rng: &mut Rng, entry: &mut Entry, model: &mut Model) {
             let keep = rng.below(model.text.len() as u64 + 1) as usize;
             entry.edit(|buffer| buffer.truncate(keep));
             model.text.truncate(keep);
+        }
+        7 => {
+            let (len, fill) = (length(rng), rng.next_u64() as u8);
+            let edited = entry.bytes_mut(len);
+            model.text.resize(model.text.len().max(len), 0);
+            assert_eq!(edited, model.text);
+            edited.fill(fill);
+            model.text.fill(fill);
         }
         _ => {
             let key_len = KEY_LENGTHS[rng.below(KEY_LENGTHS.len() as u64) as usize];

@@ -1,20 +1,37 @@
-//! What SCAN and its kin for the elements of one collection share: cursors and options.
+//! What SCAN, SSCAN, HSCAN and ZSCAN have in common: cursors, options, and how far one call goes.
+//!
+//! A cursor is a scan position: a prefix of a hash, below which everything has been visited (see
+//! `structs::table`). Packed collections are answered whole, with the cursor 0.
 
 use base::glob::glob_match;
 use base::num::parse_i64;
 use resp::Reply;
+use structs::table::{Entry, POSITION_BITS, Table};
 
 use crate::args::Args;
 use crate::failure::Failure;
 
-/// Entries that are visited without COUNT.
+/// Entries that a scan visits without COUNT.
 pub(super) const COUNT_DEFAULT: u64 = 10;
+/// Buckets that a scan visits per entry it was asked for, when they are empty.
+pub(super) const BUCKETS_PER_ENTRY_MAX: u64 = 10;
 
-/// What is no number.
-pub(super) const INVALID_CURSOR: Failure = Failure::fixed("ERR invalid cursor");
+const INVALID_CURSOR: Failure = Failure::fixed("ERR invalid cursor");
+/// NOVALUES where there are none.
+pub(super) const NO_VALUES: Failure =
+    Failure::fixed("ERR NOVALUES option can only be used in HSCAN");
 
-/// The number after COUNT; below 1 is a syntax error.
-pub(super) fn parse_count(args: &mut Args<'_>) -> u64 {
+/// The next word as a cursor.
+pub(super) fn cursor(args: &mut Args<'_>) -> u64 {
+    let word = args.bytes();
+    parse_cursor(word).unwrap_or_else(|| {
+        args.fail(INVALID_CURSOR);
+        0
+    })
+}
+
+/// The next word as COUNT's number.
+pub(super) fn count(args: &mut Args<'_>) -> u64 {
     match args.int() {
         count @ 1.. => count as u64,
         _ => {
@@ -26,7 +43,7 @@ pub(super) fn parse_count(args: &mut Args<'_>) -> u64 {
 
 /// Compat: cursors are read as C's `strtoull` reads them, except that small negative numbers are
 /// refused: white space and a sign may stand before the digits.
-pub(super) fn parse_cursor(text: &[u8]) -> Option<u64> {
+fn parse_cursor(text: &[u8]) -> Option<u64> {
     if parse_i64(text).is_some_and(|number| number < 0) {
         return None;
     }
@@ -50,69 +67,111 @@ pub(super) fn parse_cursor(text: &[u8]) -> Option<u64> {
     })
 }
 
-#[derive(Clone, Copy)]
-enum ElementOption {
-    Match,
-    Count,
-    Bare,
-}
-
-const ELEMENT_OPTIONS: &[(&str, ElementOption)] = &[
-    ("MATCH", ElementOption::Match),
-    ("COUNT", ElementOption::Count),
-    ("NOVALUES", ElementOption::Bare),
-];
-
-/// The options of a scan of one collection.
-pub(super) struct ElementScan<'a> {
+/// The options of SSCAN, HSCAN and ZSCAN.
+pub(super) struct Options<'a> {
     /// `None` = all.
     pattern: Option<&'a [u8]>,
-    /// How many elements to visit, about.
-    pub(super) wanted: u64,
-    /// NOVALUES: fields without their values.
-    pub(super) bare: bool,
+    count: u64,
+    /// Fields without their values.
+    pub(super) no_values: bool,
 }
 
-impl<'a> ElementScan<'a> {
-    /// Reads the words after the cursor.
+#[derive(Clone, Copy)]
+enum Word {
+    Match,
+    Count,
+    NoValues,
+}
+
+const WORDS: &[(&str, Word)] = &[
+    ("MATCH", Word::Match),
+    ("COUNT", Word::Count),
+    ("NOVALUES", Word::NoValues),
+];
+
+impl<'a> Options<'a> {
+    /// The options that are the rest of the words.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub(super) fn parse(args: &mut Args<'a>) -> Result<ElementScan<'a>, Failure> {
-        let mut scan = ElementScan {
+    /// Whatever is wrong with any word so far.
+    pub(super) fn parse(args: &mut Args<'a>) -> Result<Options<'a>, Failure> {
+        Options::parse_refusing(args, None)
+    }
+
+    /// As `parse`, for collections without values.
+    ///
+    /// # Errors
+    /// As `parse`; NOVALUES.
+    pub(super) fn parse_without_values(args: &mut Args<'a>) -> Result<Options<'a>, Failure> {
+        Options::parse_refusing(args, Some(NO_VALUES))
+    }
+
+    fn parse_refusing(
+        args: &mut Args<'a>,
+        no_values: Option<Failure>,
+    ) -> Result<Options<'a>, Failure> {
+        let mut options = Options {
             pattern: None,
-            wanted: COUNT_DEFAULT,
-            bare: false,
+            count: COUNT_DEFAULT,
+            no_values: false,
         };
-        while let Some(option) = args.option(ELEMENT_OPTIONS) {
-            match option {
-                ElementOption::Match => {
-                    let pattern = args.bytes();
-                    scan.pattern = (pattern != b"*").then_some(pattern);
-                }
-                ElementOption::Count => scan.wanted = parse_count(args),
-                ElementOption::Bare => scan.bare = true,
+        while let Some(word) = args.option(WORDS) {
+            match (word, &no_values) {
+                // `*` is no pattern: looking at the members would be for nothing.
+                (Word::Match, _) => options.pattern = Some(args.bytes()).filter(|p| p != b"*"),
+                (Word::Count, _) => options.count = count(args),
+                (Word::NoValues, None) => options.no_values = true,
+                (Word::NoValues, Some(refusal)) => args.fail(refusal.clone()),
             }
         }
         args.end()?;
-        Ok(scan)
+        Ok(options)
     }
 
-    /// Whether every element is wanted.
-    pub(super) fn wants_all(&self) -> bool {
-        self.pattern.is_none()
-    }
-
-    /// Whether this element is wanted.
-    pub(super) fn matches(&self, element: &[u8]) -> bool {
+    /// Whether a member is to be returned.
+    #[inline]
+    pub(super) fn wants(&self, member: &[u8]) -> bool {
         self.pattern
-            .is_none_or(|pattern| glob_match(pattern, element, false))
+            .is_none_or(|pattern| glob_match(pattern, member, false))
+    }
+
+    /// The entries that one call visits, with the next cursor: as many as COUNT says, and a bucket
+    /// at least. `keep` says which of them are to be returned.
+    pub(super) fn visit<'t>(
+        &self,
+        table: &'t Table,
+        cursor: u64,
+        keep: impl Fn(&Entry<'t>) -> bool,
+    ) -> (u64, Vec<Entry<'t>>) {
+        let mut found = Vec::new();
+        let mut visited = 0;
+        let mut buckets_left = self.count.saturating_mul(BUCKETS_PER_ENTRY_MAX);
+        let mut next = Some(cursor).filter(|cursor| cursor >> POSITION_BITS == 0);
+        while let Some(position) = next
+            && buckets_left > 0
+            && visited < self.count
+        {
+            buckets_left -= 1;
+            next = table.scan(position, |entry| {
+                visited += 1;
+                if self.wants(entry.key) && keep(&entry) {
+                    found.push(entry);
+                }
+            });
+        }
+        (next.unwrap_or(0), found)
     }
 }
 
-/// The reply of a scan that found nothing and is over.
-pub(super) fn reply_nothing(out: &mut Reply) {
+/// Begins the reply of a collection's scan. An array of elements must follow.
+pub(super) fn begin_reply(out: &mut Reply, cursor: u64) {
     out.array(2);
-    out.bulk(b"0");
+    // A position has 48 bits.
+    out.bulk_int(cursor as i64);
+}
+
+/// The reply of a scan of a missing key.
+pub(super) fn reply_empty(out: &mut Reply) {
+    begin_reply(out, 0);
     out.array(0);
 }

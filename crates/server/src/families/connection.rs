@@ -11,6 +11,7 @@ use super::client::set_name;
 use crate::client::Fate;
 use crate::login;
 use crate::session::{ControlRun, Session};
+use crate::transaction;
 use crate::version::REDIS_VERSION;
 
 /// Allowed at any time: while loading, on a stale replica, before the login, during a long script.
@@ -145,6 +146,7 @@ fn quit(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
 
 fn reset(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
     let settings = session.server.settings.get();
+    transaction::discard(session.client, session.lease);
     session.client.reset(&settings);
     out.set_proto(Proto::Resp2);
     out.simple(b"RESET");

@@ -309,16 +309,13 @@ fn table_stats(
         .ok_or(Failure::fixed("ERR Out of range database"))?;
     let mut stats = TableStats::default();
     for stripe in keyspace.stripes() {
-        session.lease.cover_one(stripe);
-        for held in session.lease.held() {
-            let table = held.table(DbIndex(db));
-            stats.tables += 1;
-            stats.keys += table.len();
-            stats.volatile += table.volatile();
-            stats.segments += table.segment_count();
-            stats.slots += table.slots();
-            stats.overhead_bytes += table.overhead_bytes();
-        }
+        let table = session.lease.only(stripe).table(DbIndex(db));
+        stats.tables += 1;
+        stats.keys += table.len();
+        stats.volatile += table.volatile();
+        stats.segments += table.segment_count();
+        stats.slots += table.slots();
+        stats.overhead_bytes += table.overhead_bytes();
     }
     let text = format!(
         "tables: {}\nkeys: {}\nkeys with a deadline: {}\nsegments: {}\nslots: {}\nbytes: {}\n",

@@ -80,7 +80,10 @@ fn doctor(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     args.end()?;
-    out.verbatim(b"txt", diagnosis(&memory_info(session.server)).as_bytes());
+    out.verbatim(
+        b"txt",
+        diagnosis(&memory_info(session.server, session.lease)).as_bytes(),
+    );
     Ok(())
 }
 
@@ -116,7 +119,7 @@ fn stats(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     args.end()?;
-    let info = memory_info(session.server);
+    let info = memory_info(session.server, session.lease);
     let (before, after) = (
         numbers_before_databases(&info),
         numbers_after_databases(&info),

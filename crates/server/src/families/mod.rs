@@ -14,6 +14,7 @@ mod debug;
 mod info;
 mod memory;
 mod server;
+mod transaction;
 
 /// Every control command.
 pub const TABLES: &[&[Spec<ControlRun>]] = &[
@@ -25,6 +26,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     info::COMMANDS,
     memory::COMMANDS,
     server::COMMANDS,
+    transaction::COMMANDS,
 ];
 
 /// The lines of a HELP.

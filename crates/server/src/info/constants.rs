@@ -17,13 +17,11 @@ pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
     ("aof_last_write_status", "ok"),
 ];
 
-/// No publish/subscribe, transactions, blocking commands, tracking or cluster links.
+/// No publish/subscribe, blocking commands, tracking or cluster links.
 pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[
     ("cluster_connections", "0"),
     ("tracking_clients", "0"),
     ("pubsub_clients", "0"),
-    ("watching_clients", "0"),
-    ("total_watched_keys", "0"),
     ("total_blocking_keys", "0"),
 ];
 

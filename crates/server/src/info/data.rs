@@ -7,7 +7,7 @@ use super::{Fields, View, constants};
 use crate::memory::memory_info;
 
 pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
-    let info = memory_info(view.server);
+    let info = memory_info(view.server, view.lease);
     let totals = view.server.totals();
     size("used_memory", info.used, fields);
     size("used_memory_rss", info.rss, fields);
@@ -73,14 +73,12 @@ pub(super) fn keyspace(view: &mut View<'_, '_>, fields: &mut Fields) {
     let keyspace = view.lease.keyspace();
     let mut counts = vec![DbCounts::default(); keyspace.databases() as usize];
     for stripe in keyspace.stripes() {
-        view.lease.cover_one(stripe);
-        for held in view.lease.held() {
-            for (db, counts) in counts.iter_mut().enumerate() {
-                let table = held.table(DbIndex(db as u32));
-                counts.keys += table.len();
-                counts.volatile += table.volatile();
-                counts.timed += table.timed();
-            }
+        let stripe = view.lease.only(stripe);
+        for (db, counts) in counts.iter_mut().enumerate() {
+            let table = stripe.table(DbIndex(db as u32));
+            counts.keys += table.len();
+            counts.volatile += table.volatile();
+            counts.timed += table.timed();
         }
     }
     view.lease.release();

@@ -9,7 +9,7 @@ use base::time::UnixMillis;
 use super::{pairs, timed};
 use crate::collection::Member;
 use crate::packed::{self, Element};
-use crate::table::{Entry, POSITION_BITS, Table};
+use crate::table::{Entry, Table};
 
 /// A view of a hash.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,24 @@ pub enum Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// The field of an entry of a table.
+    #[inline]
+    pub fn key_of(entry: Entry<'a>) -> Text<'a> {
+        match entry.shared_key {
+            Some(shared) => Text::Shared(shared),
+            None => Text::Bytes(entry.key),
+        }
+    }
+
+    /// The value of an entry of a table.
+    #[inline]
+    pub fn value_of(entry: Entry<'a>) -> Text<'a> {
+        match entry.shared_value {
+            Some(shared) => Text::Shared(shared),
+            None => Text::Bytes(entry.value),
+        }
+    }
+
     /// The text; the digits of an integer are written to `digits`.
     #[inline]
     pub fn bytes<'b>(self, digits: &'b mut [u8; I64_TEXT_MAX]) -> &'b [u8]
@@ -80,20 +98,6 @@ impl<'a> From<Element<'a>> for Text<'a> {
             Element::Int(number) => Text::Int(number),
             Element::Bytes(bytes) => Text::Bytes(bytes),
         }
-    }
-}
-
-fn key_text(entry: Entry<'_>) -> Text<'_> {
-    match entry.shared_key {
-        Some(shared) => Text::Shared(shared),
-        None => Text::Bytes(entry.key),
-    }
-}
-
-fn value_text(entry: Entry<'_>) -> Text<'_> {
-    match entry.shared_value {
-        Some(shared) => Text::Shared(shared),
-        None => Text::Bytes(entry.value),
     }
 }
 
@@ -172,7 +176,7 @@ impl<'a> HashRef<'a> {
             }
             HashRef::Table(table) => {
                 let entry = table.at(table.find(field)?);
-                (value_text(entry), entry.deadline)
+                (Text::value_of(entry), entry.deadline)
             }
         };
         is_live(deadline, now).then_some((value, deadline))
@@ -211,7 +215,7 @@ impl<'a> HashRef<'a> {
             HashRef::Table(table) => {
                 for entry in table.iter() {
                     if is_live(entry.deadline, now) {
-                        visit(key_text(entry), value_text(entry), entry.deadline);
+                        visit(Text::key_of(entry), Text::value_of(entry), entry.deadline);
                         count += 1;
                     }
                 }
@@ -240,7 +244,7 @@ impl<'a> HashRef<'a> {
             && !self.may_have_due(now)
         {
             let entry = table.sample(below(u64::MAX))?;
-            return Some((key_text(entry), value_text(entry)));
+            return Some((Text::key_of(entry), Text::value_of(entry)));
         }
         let mut drawn = None;
         self.choose(now, 1, below, |field, value| drawn = Some((field, value)));
@@ -267,7 +271,7 @@ impl<'a> HashRef<'a> {
                     break;
                 };
                 if chosen.insert(entry.key) {
-                    visit(key_text(entry), value_text(entry));
+                    visit(Text::key_of(entry), Text::value_of(entry));
                 }
             }
             return chosen.len();
@@ -286,46 +290,7 @@ impl<'a> HashRef<'a> {
         });
         count
     }
-
-    /// Hands live fields with their values to `visit`, from `position` on, until `wanted` have been
-    /// visited or so many times [`EMPTY_MAX`] places were looked at; returns the position to go on
-    /// from, 0 at the end. A packed hash is visited as a whole. A field that is there from position
-    /// 0 to the end is visited at least once, whatever happens in between.
-    pub fn scan(
-        self,
-        position: u64,
-        now: UnixMillis,
-        wanted: u64,
-        mut visit: impl FnMut(Text<'a>, Text<'a>),
-    ) -> u64 {
-        let HashRef::Table(table) = self else {
-            self.each(now, visit);
-            return 0;
-        };
-        let (mut position, mut visited) = (position, 0);
-        let mut places = wanted.saturating_mul(EMPTY_MAX);
-        while position >> POSITION_BITS == 0 && visited < wanted && places > 0 {
-            let next = table.scan(position, |entry| {
-                visited += 1;
-                if is_live(entry.deadline, now) {
-                    visit(key_text(entry), value_text(entry));
-                }
-            });
-            let Some(next) = next else {
-                return 0;
-            };
-            position = next;
-            places -= 1;
-        }
-        if position >> POSITION_BITS == 0 {
-            position
-        } else {
-            0
-        }
-    }
 }
 
 /// Up to one in so many fields of a table is drawn singly; beyond, all are gone through.
 const SPARSE_SHARE: usize = 4;
-/// Buckets that [`HashRef::scan`] visits per field that is wanted.
-const EMPTY_MAX: u64 = 10;

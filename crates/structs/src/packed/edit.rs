@@ -50,6 +50,21 @@ pub fn remove(body: &mut Vec<u8>, position: usize, count: usize) -> usize {
     removed
 }
 
+/// Removes the elements at these positions, which ascend; the others move once.
+pub fn remove_all(body: &mut Vec<u8>, positions: &[usize]) {
+    let Some(&first) = positions.first() else {
+        return;
+    };
+    let mut kept_end = first;
+    for (index, &position) in positions.iter().enumerate() {
+        let start = next(body, position);
+        let end = positions.get(index + 1).copied().unwrap_or(body.len());
+        body.copy_within(start..end, kept_end);
+        kept_end += end - start;
+    }
+    body.truncate(kept_end);
+}
+
 /// Removes everything before `position`.
 pub fn truncate_front(body: &mut Vec<u8>, position: usize) {
     body.drain(..position);

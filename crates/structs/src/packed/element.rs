@@ -138,11 +138,17 @@ impl<'a> Encoded<'a> {
         usize::from(self.head_len) + self.text.len() + usize::from(self.backlen_len)
     }
 
-    /// Without the backlen: the head, and the text that follows it.
+    /// Whether the element at `position` is this one.
     #[inline]
     #[must_use]
-    pub fn encoding(&self) -> (&[u8], &'a [u8]) {
-        (&self.head[..usize::from(self.head_len)], self.text)
+    pub fn is_at(&self, body: &[u8], position: usize) -> bool {
+        if body[position] != self.head[0] {
+            return false;
+        }
+        let head = &self.head[..usize::from(self.head_len)];
+        let text_at = position + head.len();
+        body.get(position..text_at) == Some(head)
+            && body.get(text_at..text_at + self.text.len()) == Some(self.text)
     }
 
     /// Writes it to the beginning of `out`, which is at least [`Self::len`] long; returns the rest.

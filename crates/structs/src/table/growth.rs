@@ -4,8 +4,7 @@ use super::segment::Segment;
 use super::{DEPTH_MAX, MERGED_BUCKETS, MERGED_BYTES, SIZES, Table, home_bucket, roomy_size, tag};
 
 impl Table {
-    pub(super) fn add_segment(&mut self, segment: Segment) -> u32 {
-        self.at_depth[usize::from(segment.depth)] += 1;
+    fn add_segment(&mut self, segment: Segment) -> u32 {
         if let Some(index) = self.free_segments.pop() {
             self.segments[index as usize] = segment;
             return index;
@@ -84,6 +83,10 @@ impl Table {
             let doubled = self.directory.iter().flat_map(|&index| [index, index]);
             self.directory = doubled.collect();
             self.depth += 1;
+            self.deepest = 0;
+        }
+        if depth + 1 == self.depth {
+            self.deepest += 2;
         }
         let old = std::mem::replace(&mut self.segments[index as usize], Segment::new(0, 0));
         let is_upper = |spread: u64| usize::from(spread << depth >> 63 != 0);
@@ -94,8 +97,6 @@ impl Table {
         let half = |entries| Segment::new(roomy_size(entries), depth + 1);
         let mut halves = [half(old.len - uppers), half(uppers)];
         self.move_all(old, &mut halves, is_upper);
-        self.at_depth[usize::from(depth)] -= 1;
-        self.at_depth[usize::from(depth) + 1] += 1;
         let [lower, upper] = halves;
         self.segments[index as usize] = lower;
         let upper = self.add_segment(upper);
@@ -138,15 +139,24 @@ impl Table {
             self.move_all(from, &mut merged, |_| 0);
         }
         let [merged] = merged;
-        self.at_depth[usize::from(depth) + 1] -= 2;
-        self.at_depth[usize::from(depth)] += 1;
         self.segments[index as usize] = merged;
         self.free_segments.push(buddy);
         let (first, width) = self.directory_range(spread, depth);
         self.directory[first..first + width].fill(index);
-        while self.depth > 0 && self.at_depth[usize::from(self.depth)] == 0 {
+        if depth + 1 == self.depth {
+            self.deepest -= 2;
+        }
+        while self.deepest == 0 {
             self.directory = self.directory.iter().step_by(2).copied().collect();
             self.depth -= 1;
+            self.deepest = self.count_at(self.depth);
         }
+    }
+
+    /// Number of segments of a depth.
+    pub(super) fn count_at(&self, depth: u8) -> u32 {
+        // Segments kept for later use have no buckets.
+        let used = self.segments.iter().filter(|segment| segment.size() > 0);
+        used.filter(|segment| segment.depth == depth).count() as u32
     }
 }

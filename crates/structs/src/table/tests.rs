@@ -134,9 +134,8 @@ impl Table {
         assert_eq!(counts, (self.len, self.volatile));
         let directory = if self.len == 0 { 0 } else { 1 << self.depth };
         assert_eq!(self.directory.len(), directory);
-        let used = self.segments.len() - self.free_segments.len();
-        assert_eq!(self.at_depth.iter().sum::<u32>() as usize, used);
-        assert!(self.depth == 0 || self.at_depth[usize::from(self.depth)] > 0);
+        assert_eq!(self.deepest, self.count_at(self.depth));
+        assert!(self.len == 0 || self.deepest > 0);
     }
 
     fn segment_invariants(&self, index: u32) -> (usize, usize) {
@@ -446,15 +445,15 @@ fn prefetch_addresses_are_those_of_the_member() {
     let pair = Pair::with(100..3_000);
     for number in 100..3_000 {
         let key = key(number);
-        assert!(pair.table.bucket_address(member(&key).hash).is_some());
+        assert!(pair.table.address(member(&key).hash, 1).is_some());
         let place = pair.table.find(member(&key)).expect("is there");
-        let near = pair.table.entry_address(member(&key).hash);
+        let near = pair.table.address(member(&key).hash, 2);
         if place.spot.home == place.spot.bucket {
             assert!(near.is_some());
         }
     }
-    assert!(Table::new(SEED).bucket_address(1).is_none());
-    assert!(Table::new(SEED).entry_address(1).is_none());
+    assert!(Table::new(SEED).address(1, 1).is_none());
+    assert!(Table::new(SEED).address(1, 2).is_none());
 }
 
 #[test]

@@ -53,6 +53,18 @@ const TABLE: &[Accepted] = &[
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "BITCOUNT",
+        reason: "BITCOUNT: of several errors Valkey reports another one",
+        fits: |ours, theirs| ours.is_error() && theirs.is_error(),
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "BITCOUNT",
+        reason: "BITCOUNT with a start and no end is a syntax error in Redis",
+        fits: |ours, theirs| ours.is_error() && matches!(theirs, Reply::Int(_)),
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "OBJECT REFCOUNT",
         reason: "the number of references is each server's own business",
         fits: |ours, theirs| matches!((ours, theirs), (Reply::Int(_), Reply::Int(_))),

@@ -21,10 +21,60 @@ pub(super) fn agree(mode: Mode, subject: &Reply, peer: &Reply) -> bool {
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| agree(mode, a, b))
         }
         (Mode::Near(_), ..) => false,
+        (Mode::Times, ..) => agree_but_for_times(subject, peer),
         (Mode::Keys, ..) => {
             std::mem::discriminant(subject) == std::mem::discriminant(peer)
                 && keys(subject) == keys(peer)
         }
+    }
+}
+
+/// Milliseconds by which two servers' times may differ.
+const TIMES_APART: i64 = 5000;
+/// Numbers from here on are moments, in milliseconds since 1970.
+const MOMENTS_FROM: i64 = 1_000_000_000_000;
+/// Keys of XINFO whose value is a time, or the server's own business.
+const TIMED_KEYS: &[&[u8]] = &[b"idle", b"inactive", b"radix-tree-nodes"];
+
+/// Whether two replies are equal up to: moments, the values of some keys, and the third of four
+/// elements that begin with an id (the idle time of a pending entry).
+fn agree_but_for_times(subject: &Reply, peer: &Reply) -> bool {
+    let near = |a: &Reply, b: &Reply, from: i64| match (a, b) {
+        (Reply::Int(a), Reply::Int(b)) => {
+            a == b || *a >= from && *b >= from && (a - b).abs() <= TIMES_APART
+        }
+        _ => agree_but_for_times(a, b),
+    };
+    let is_timed = |key: &Reply| key.bytes().is_some_and(|key| TIMED_KEYS.contains(&key));
+    match (subject, peer) {
+        (Reply::Array(ours), Reply::Array(theirs)) => {
+            let is_pending = ours.len() == 4
+                && ours[0].bytes().is_some_and(|id| id.contains(&b'-'))
+                && ours[1].bytes().is_some();
+            let is_loose =
+                |index: usize| is_pending && index == 2 || index > 0 && is_timed(&ours[index - 1]);
+            ours.len() == theirs.len()
+                && ours.iter().zip(theirs).enumerate().all(|(index, (a, b))| {
+                    near(a, b, if is_loose(index) { 0 } else { MOMENTS_FROM })
+                })
+        }
+        (Reply::Map(ours), Reply::Map(theirs)) => {
+            ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|((key, a), (their_key, b))| {
+                    let from = if is_timed(key) { 0 } else { MOMENTS_FROM };
+                    key == their_key && near(a, b, from)
+                })
+        }
+        _ => near_equal(subject, peer),
+    }
+}
+
+fn near_equal(subject: &Reply, peer: &Reply) -> bool {
+    match (subject, peer) {
+        (Reply::Int(a), Reply::Int(b)) if *a >= MOMENTS_FROM && *b >= MOMENTS_FROM => {
+            (a - b).abs() <= TIMES_APART
+        }
+        _ => subject == peer,
     }
 }
 

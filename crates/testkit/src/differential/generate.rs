@@ -181,7 +181,7 @@ fn sequences(
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
     ("hkey", hash_key),
-    ("field", field),
+    ("hfield", hash_field),
     ("numfields", |r| {
         text(r, &["1", "1", "1", "1", "1", "1", "2", "0", "x"])
     }),
@@ -190,6 +190,12 @@ const SOURCES: &[(&str, Source)] = &[
     ("float", float),
     ("offset", offset),
     ("put_at", put_at),
+    ("bit_at", bit_at),
+    ("bit", |r| {
+        text(r, &["0", "1", "1", "0", "1", "2", "-1", "x"])
+    }),
+    ("field", field),
+    ("field_at", field_at),
     ("numkeys", |r| {
         text(r, &["1", "1", "1", "2", "2", "3", "0", "-1", "x", "99"])
     }),
@@ -223,9 +229,71 @@ const SOURCES: &[(&str, Source)] = &[
     ("junk", |r| {
         text(r, &["FOO", "", "EXX", "N X", "-1", "\u{e9}"])
     }),
+    ("stream", stream_key),
+    ("new_id", |r| text(r, NEW_IDS)),
+    ("old_id", old_id),
+    ("range_id", range_id),
+    ("read_id", |r| text(r, READ_IDS)),
+    ("group", |r| {
+        text(r, &["g", "g", "g", "h", "h", "other", ""])
+    }),
+    ("consumer", |r| text(r, &["a", "a", "b", "c", ""])),
+    ("length", |r| {
+        text(
+            r,
+            &["0", "1", "3", "10", "20", "50", "100", "300", "-1", "x"],
+        )
+    }),
+    ("node_entries", |r| text(r, &["0", "1", "3", "5", "100"])),
     ("bad_cursor", |r| {
         text(r, &["x", "-1", "99999999999999999999", ""])
     }),
+];
+
+/// For XADD: mostly a number is chosen. Not `*`, which is each server's own.
+const NEW_IDS: &[&str] = &[
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "50-*",
+    "20-*",
+    "10-*",
+    "1-*",
+    "0-*",
+    "50-5",
+    "51",
+    "52-1",
+    "0-0",
+    "0",
+    "50-18446744073709551615",
+    "-",
+    "+",
+    "x",
+    "5-x",
+    "5--1",
+    "07-+1",
+    "",
+];
+
+/// For XREAD and XREADGROUP.
+const READ_IDS: &[&str] = &[
+    ">",
+    ">",
+    ">",
+    ">",
+    "0",
+    "0-0",
+    "$",
+    "+",
+    "10-1",
+    "50-3",
+    "50-10",
+    "51",
+    "x",
+    "-",
+    "18446744073709551615-18446744073709551615",
 ];
 
 const PATTERNS: &[&str] = &[
@@ -271,13 +339,50 @@ fn hash_key(random: &mut Random) -> Vec<u8> {
 }
 
 /// A dozen fields: texts, integers, an empty and a long one.
-fn field(random: &mut Random) -> Vec<u8> {
+fn hash_field(random: &mut Random) -> Vec<u8> {
     match random.below(40) {
         0 => Vec::new(),
         1 => b"\x00\xff\r\n".to_vec(),
         2 => value(random),
         3..10 => random.between(-2, 3).to_string().into_bytes(),
         _ => format!("f{}", random.below(8)).into_bytes(),
+    }
+}
+
+/// Keys of streams are few and rarely hold anything else.
+fn stream_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => key(random),
+        _ => format!("stream:{}", random.below(3)).into_bytes(),
+    }
+}
+
+/// The id of an entry that may be there.
+fn old_id(random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0 => text(
+            random,
+            &[
+                "-",
+                "+",
+                "0",
+                "x",
+                "18446744073709551615-18446744073709551615",
+            ],
+        ),
+        1..4 => format!("{}-0", random.pick(&[1, 10, 20])).into_bytes(),
+        _ => format!("50-{}", random.below(40)).into_bytes(),
+    }
+}
+
+/// The end of a range of ids.
+fn range_id(random: &mut Random) -> Vec<u8> {
+    match random.below(10) {
+        0..3 => b"-".to_vec(),
+        3..6 => b"+".to_vec(),
+        6 => [b"(", &old_id(random)[..]].concat(),
+        7 => b"50".to_vec(),
+        _ => old_id(random),
     }
 }
 
@@ -398,6 +503,34 @@ fn put_at(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// A bit to write: never one that makes a string of many megabytes.
+fn bit_at(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &["0", "7", "8", "-1", "20000", "4294967296", "x", ""];
+    if random.one_in(8) {
+        text(random, EDGES)
+    } else {
+        random.between(0, 300).to_string().into_bytes()
+    }
+}
+
+/// The type of an integer in a bitmap.
+fn field(random: &mut Random) -> Vec<u8> {
+    const EDGES: &[&str] = &["i64", "u63", "u1", "i1", "u64", "i65", "u0", "x8", "i", ""];
+    if random.one_in(4) {
+        return text(random, EDGES);
+    }
+    let sign = if random.one_in(2) { 'i' } else { 'u' };
+    format!("{sign}{}", random.between(1, 63)).into_bytes()
+}
+
+fn field_at(random: &mut Random) -> Vec<u8> {
+    match random.below(12) {
+        0 => text(random, &["#0", "#-1", "#x", "#", "#536870912"]),
+        1..4 => format!("#{}", random.below(6)).into_bytes(),
+        _ => bit_at(random),
+    }
+}
+
 /// Hours to decades ahead, in units of `unit_ms`. The range is wide so that two deadlines
 /// are never within the few milliseconds by which the servers' clocks are apart.
 fn duration(random: &mut Random, unit_ms: i64) -> Vec<u8> {
@@ -448,12 +581,12 @@ fn deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grammar::all;
+    use super::super::grammar::rows;
     use super::*;
 
     #[test]
     fn every_shape_parses_and_every_lower_case_word_is_a_source() {
-        for row in all() {
+        for row in rows() {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -466,7 +599,7 @@ mod tests {
     #[test]
     fn a_seed_decides_the_stream() {
         let stream = |seed| {
-            let mut generator = Generator::new(all().collect(), seed);
+            let mut generator = Generator::new(rows().collect(), seed);
             (0..500).map(|_| generator.step()).collect::<Vec<_>>()
         };
         assert_eq!(stream(7), stream(7));

@@ -3,14 +3,15 @@
 //! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`],
 //! `[a | b]` is an optional choice, `[...]*` zero to three of them, `(...)+` one to three.
 
-mod hash;
-
 use std::collections::BTreeSet;
 
 use super::Mode::{Exact, Keys, Near, Scan, Shape, Unordered};
 use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
+
+mod hash;
+mod stream;
 
 /// One command shape.
 pub(super) struct Row {
@@ -54,15 +55,11 @@ const fn valkey(weight: usize, shape: &'static str, mode: Mode) -> Row {
 const SECONDS: Mode = Near(5);
 const MILLIS: Mode = Near(5000);
 
-/// All rows, in tables.
-const TABLES: &[&[Row]] = &[ROWS, hash::ROWS];
-
-/// All rows.
-pub(super) fn all() -> impl Iterator<Item = &'static Row> {
-    TABLES.iter().copied().flatten()
+/// All rows: those of this file, and those of the types that have a file of their own.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(hash::ROWS).chain(stream::ROWS)
 }
 
-/// What is not about one type, and strings.
 const ROWS: &[Row] = &[
     // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE,
     // until it looks at it.
@@ -110,6 +107,45 @@ const ROWS: &[Row] = &[
         Exact,
     ),
     row(5, "DELIFEQ key value", Exact),
+    // Bitmaps.
+    row(10, "SETBIT key bit_at bit", Exact),
+    row(8, "GETBIT key bit_at", Exact),
+    redis(
+        8,
+        "BITCOUNT key [offset | junk] [offset] [BIT | BYTE | junk]",
+        Exact,
+    ),
+    row(8, "BITCOUNT key offset offset [BIT | BYTE | junk]", Exact),
+    row(
+        8,
+        "BITPOS key bit [offset] [offset] [BIT | BYTE | junk]",
+        Exact,
+    ),
+    row(8, "BITPOS key bit offset offset [BIT | BYTE | junk]", Exact),
+    row(8, "BITOP [AND | OR | XOR | NOT | junk] key (key)+", Exact),
+    redis(8, "BITOP [DIFF | DIFF1 | ANDOR | ONE] key (key)+", Exact),
+    row(
+        10,
+        "BITFIELD key [GET field field_at | SET field field_at int | INCRBY field field_at int | \
+         OVERFLOW WRAP INCRBY field field_at int | OVERFLOW SAT SET field field_at int | \
+         OVERFLOW FAIL INCRBY field field_at int | OVERFLOW junk | junk]*",
+        Exact,
+    ),
+    row(
+        4,
+        "BITFIELD_RO key [GET field field_at | GET field field_at | SET field field_at int | junk]*",
+        Exact,
+    ),
+    // HyperLogLogs.
+    row(15, "PFADD key [value]*", Exact),
+    row(8, "PFADD key (value)+", Exact),
+    row(10, "PFCOUNT (key)+", Exact),
+    row(8, "PFMERGE key [key]*", Exact),
+    row(
+        3,
+        "PFDEBUG [ENCODING | DECODE | TODENSE | GETREG | junk] key",
+        Exact,
+    ),
     // Keys.
     row(15, "DEL (key)+", Exact),
     row(5, "UNLINK (key)+", Exact),
@@ -194,7 +230,7 @@ pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<
     let mut left_out = BTreeSet::new();
     let mut rows = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
-    for row in all().filter(|row| row.only_with.is_none_or(fits)) {
+    for row in rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {

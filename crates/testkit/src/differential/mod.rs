@@ -104,6 +104,8 @@ pub enum Mode {
     Near(i64),
     /// A map (or flat array) with the same keys.
     Keys,
+    /// Equal but for idle times and moments within, see `compare::agree_but_for_times`.
+    Times,
     /// A SCAN from cursor 0: iterated to its end, then compared as a set.
     Scan,
 }

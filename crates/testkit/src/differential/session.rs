@@ -24,6 +24,11 @@ const READERS: &[(&str, &[&str], Mode)] = &[
         &["ZRANGE", "KEY", "0", "-1", "WITHSCORES"],
         Mode::Exact,
     ),
+    (
+        "stream",
+        &["XINFO", "STREAM", "KEY", "FULL", "COUNT", "0"],
+        Mode::Times,
+    ),
 ];
 
 /// Both servers and their connections.

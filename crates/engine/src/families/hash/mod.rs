@@ -29,6 +29,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: &[KeySpec::first(&["RW", "delete"])],
+        member: 2,
         since: "2.0.0",
         summary: "Deletes fields of a hash; the last one takes the key with it.",
         complexity: "O(N) where N is the number of fields to be deleted",
@@ -39,6 +40,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: &[KeySpec::first(&["RO"])],
+        member: 2,
         since: "2.0.0",
         summary: "Tells whether a hash has a field.",
         args: &[Arg::KEY, FIELD],
@@ -79,6 +81,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: ACCESS,
+        member: 2,
         since: "2.0.0",
         summary: "Reads a field of a hash.",
         args: &[Arg::KEY, FIELD],
@@ -114,6 +117,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: &[KeySpec::first(&["RW", "access", "update"])],
+        member: 2,
         since: "2.0.0",
         summary: "Adds a number to an integer in a field; a missing field counts as 0.",
         args: &[Arg::KEY, FIELD, Arg::new("increment", ArgKind::Integer)],
@@ -122,6 +126,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: &[KeySpec::first(&["RW", "access", "update"])],
+        member: 2,
         since: "2.6.0",
         summary: "Adds a number to a floating-point number in a field; a missing field counts as 0.",
         args: &[Arg::KEY, FIELD, Arg::new("increment", ArgKind::Double)],
@@ -147,6 +152,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: ACCESS,
+        member: 2,
         since: "2.0.0",
         summary: "Reads several fields of a hash.",
         complexity: "O(N) where N is the number of fields asked for",
@@ -156,10 +162,12 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: UPDATE,
+        member: 2,
         since: "2.0.0",
         summary: "Sets fields of a hash.",
         complexity: "O(N) where N is the number of fields to be set",
         deprecated: Some(Deprecated {
+            member: 2,
             since: "4.0.0",
             replaced_by: "`HSET` with several pairs",
         }),
@@ -238,6 +246,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: UPDATE,
+        member: 2,
         since: "2.0.0",
         summary: "Sets fields of a hash; a missing key counts as an empty hash.",
         complexity: "O(1) for each field, so O(N) for N of them",
@@ -257,6 +266,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: &[KeySpec::first(&["RW", "insert"])],
+        member: 2,
         since: "2.0.0",
         summary: "Sets a field of a hash unless it is there.",
         args: &[Arg::KEY, FIELD, VALUE],
@@ -265,6 +275,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         flags: Flags::FAST,
         keys: &[KeySpec::first(&["RO"])],
+        member: 2,
         since: "3.2.0",
         summary: "Measures the value of a field in bytes.",
         args: &[Arg::KEY, FIELD],

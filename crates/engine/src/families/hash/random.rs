@@ -1,13 +1,14 @@
 //! HRANDFIELD and HSCAN.
 
-use base::num::{I64_TEXT_MAX, append_i64};
+use base::num::I64_TEXT_MAX;
 use resp::{Proto, Reply};
 use structs::hash::{Hash, HashRef, Text};
+use structs::table::Entry;
 
 use crate::args::Args;
 use crate::env::Env;
 use crate::failure::Failure;
-use crate::families::scanning::{ElementScan, INVALID_CURSOR, parse_cursor, reply_nothing};
+use crate::families::scanning::{self, Options};
 use crate::tx::ReadTx;
 
 use super::reply_text;
@@ -146,31 +147,49 @@ pub(super) fn hscan(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     let key = args.key();
-    let position = parse_cursor(args.bytes()).ok_or(INVALID_CURSOR)?;
+    let cursor = scanning::cursor(args);
+    args.check()?;
     // Compat: the options of a scan of nothing are not looked at.
     let Some(hash) = tx.read::<Hash>(key)? else {
-        reply_nothing(out);
+        scanning::reply_empty(out);
         return Ok(());
     };
-    let scan = ElementScan::parse(args)?;
-    // The cursor stands before the elements, but is known after them.
-    let mut found = Vec::new();
-    let next = hash.scan(position, tx.now(), scan.wanted, |field, value| {
-        if scan.wants_all() || scan.matches(field.bytes(&mut [0; I64_TEXT_MAX])) {
-            found.push((field, value));
-        }
-    });
-    let mut cursor = Vec::new();
-    // A position has 48 bits.
-    append_i64(next as i64, &mut cursor);
-    out.array(2);
-    out.bulk(&cursor);
-    out.array(found.len() * if scan.bare { 1 } else { 2 });
-    for (field, value) in found {
-        reply_text(field, out);
-        if !scan.bare {
-            reply_text(value, out);
+    let options = Options::parse(args)?;
+    let HashRef::Table(table) = hash else {
+        return scan_packed(tx, hash, &options, out);
+    };
+    let live = |entry: &Entry<'_>| entry.deadline.is_none_or(|at| at > tx.now());
+    let (next, found) = options.visit(table, cursor, live);
+    scanning::begin_reply(out, next);
+    out.array(found.len() * if options.no_values { 1 } else { 2 });
+    for entry in found {
+        reply_text(Text::key_of(entry), out);
+        if !options.no_values {
+            reply_text(Text::value_of(entry), out);
         }
     }
+    Ok(())
+}
+
+/// A packed hash comes as a whole.
+fn scan_packed(
+    tx: &ReadTx<'_, '_>,
+    hash: HashRef<'_>,
+    options: &Options<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    scanning::begin_reply(out, 0);
+    let later = out.array_later();
+    let mut elements = 0;
+    hash.each(tx.now(), |field, value| {
+        if options.wants(field.bytes(&mut [0; I64_TEXT_MAX])) {
+            reply_text(field, out);
+            if !options.no_values {
+                reply_text(value, out);
+            }
+            elements += if options.no_values { 1 } else { 2 };
+        }
+    });
+    out.finish(later, elements);
     Ok(())
 }

@@ -121,7 +121,7 @@ pub(super) fn hincrby(
         let sum = number.checked_add(increment).ok_or(OVERFLOW)?;
         let digits = &mut [0; I64_TEXT_MAX];
         hash.set(field, Text::Int(sum).bytes(digits), Until::Kept, packing);
-        Ok(sum)
+        Ok::<_, Failure>(sum)
     })??;
     out.int(sum);
     Ok(Effect::as_sent(1))
@@ -163,7 +163,7 @@ pub(super) fn hincrbyfloat(
         }
         let text = sum.format_human();
         hash.set(field, &text, Until::Kept, packing);
-        Ok(text)
+        Ok::<_, Failure>(text)
     })??;
     out.bulk(&text);
     // Another machine might compute other digits.

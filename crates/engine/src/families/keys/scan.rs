@@ -17,16 +17,13 @@ use crate::args::Args;
 use crate::entry::Entry;
 use crate::env::Env;
 use crate::failure::Failure;
-use crate::families::scanning::{COUNT_DEFAULT, INVALID_CURSOR, parse_count, parse_cursor};
+use crate::families::scanning;
 use crate::tx::{Step, Walk, WalkTx};
 
 /// Buckets visited in one step: about 100 microseconds with every entry missing in the cache.
 const STEP_BUCKETS_MAX: u32 = 256;
 /// Bytes of a finished reply handed over in one step.
 const STEP_BYTES_MAX: usize = 256 * 1024;
-/// Buckets that SCAN visits per entry it was asked for, when they are empty.
-const BUCKETS_PER_ENTRY_MAX: u64 = 10;
-
 /// Which keys are wanted.
 #[derive(Default)]
 struct Filter {
@@ -151,11 +148,12 @@ const SCAN_OPTIONS: &[(&str, ScanOption)] = &[
 ];
 
 pub(super) fn scan(_: &Env, args: &mut Args<'_>) -> Result<Box<dyn Walk>, Failure> {
-    let position = parse_cursor(args.bytes()).ok_or(INVALID_CURSOR)?;
+    let position = scanning::cursor(args);
+    args.check()?;
     let mut walk = Scan {
         position,
         filter: Filter::default(),
-        entries_left: COUNT_DEFAULT,
+        entries_left: scanning::COUNT_DEFAULT,
         buckets_left: 0,
         found: Found::default(),
     };
@@ -163,16 +161,16 @@ pub(super) fn scan(_: &Env, args: &mut Args<'_>) -> Result<Box<dyn Walk>, Failur
         match option {
             ScanOption::Match => walk.filter.set_pattern(args.bytes()),
             ScanOption::Type => walk.filter.type_name = Some(args.bytes().to_vec()),
-            ScanOption::Count => walk.entries_left = parse_count(args),
-            ScanOption::NoValues => args.fail(NO_VALUES),
+            ScanOption::Count => walk.entries_left = scanning::count(args),
+            ScanOption::NoValues => args.fail(scanning::NO_VALUES),
         }
     }
     args.end()?;
-    walk.buckets_left = walk.entries_left.saturating_mul(BUCKETS_PER_ENTRY_MAX);
+    walk.buckets_left = walk
+        .entries_left
+        .saturating_mul(scanning::BUCKETS_PER_ENTRY_MAX);
     Ok(Box::new(walk))
 }
-
-const NO_VALUES: Failure = Failure::fixed("ERR NOVALUES option can only be used in HSCAN");
 
 struct Scan {
     position: u64,
@@ -216,11 +214,7 @@ impl Scan {
     }
 
     fn announce(&self, out: &mut Reply) {
-        let mut cursor = Vec::new();
-        // A position has 48 bits.
-        append_i64(self.position as i64, &mut cursor);
-        out.array(2);
-        out.bulk(&cursor);
+        scanning::begin_reply(out, self.position);
         out.array(self.found.count);
     }
 }

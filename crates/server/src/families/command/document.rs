@@ -45,6 +45,9 @@ pub(super) fn document(registry: &Registry, id: RowId, out: &mut Reply) {
         fields.text("since", Some(spec.since));
         fields.text("group", Some(spec.group.name()));
         fields.text("complexity", Some(spec.complexity));
+        if spec.internal {
+            words(&["syscmd"], fields.field("doc_flags"));
+        }
         if let Some(deprecated) = spec.deprecated {
             words(&["deprecated"], fields.field("doc_flags"));
             fields.text("deprecated_since", Some(deprecated.since));

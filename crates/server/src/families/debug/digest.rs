@@ -59,19 +59,16 @@ fn database_sum(session: &mut Session<'_, '_>, db: DbIndex) -> Option<Sum> {
     let mut sum = Sum::default();
     let mut keys = 0_usize;
     for stripe in keyspace.stripes() {
-        session.lease.cover_one(stripe);
         let mut position = Some(keyspace.first_position(stripe));
-        for held in session.lease.held() {
-            let table = held.table(db);
-            keys += table.len();
-            while let Some(at) = position {
-                position = table.scan(at, &hasher, |entry| {
-                    let mut own = Sum::default();
-                    own.mix(entry.key());
-                    add_value(&mut own, entry);
-                    sum.add(&own.0);
-                });
-            }
+        let table = session.lease.only(stripe).table(db);
+        keys += table.len();
+        while let Some(at) = position {
+            position = table.scan(at, &hasher, |entry| {
+                let mut own = Sum::default();
+                own.mix(entry.key());
+                add_value(&mut own, entry);
+                sum.add(&own.0);
+            });
         }
     }
     (keys > 0).then_some(sum)

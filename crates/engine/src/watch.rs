@@ -1,0 +1,142 @@
+//! Who watches which keys: WATCH's part in a stripe.
+//!
+//! A client that watches keys has one flag, entered in the stripes of those keys. Whatever changes a
+//! watched key raises the flags of its watchers under the stripe's lock; EXEC looks at its own
+//! flag under a lease that covers all the watched keys, so that it sees every change before it and
+//! none after.
+//!
+//! `tx` notes the watched keys that a command changed ([`Touched`]) and `dispatch` raises the flags
+//! once it knows that the command did change something.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::ids::DbIndex;
+
+use crate::keyspace::Key;
+
+/// Raised when a key that its client watches was changed.
+#[derive(Clone, Debug, Default)]
+pub struct Flag(Arc<AtomicBool>);
+
+impl Flag {
+    /// Whether a watched key was changed.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A watched key was changed.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is(&self, other: &Flag) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// A watched key and its watchers.
+#[derive(Debug)]
+struct Watched {
+    db: DbIndex,
+    key: Box<[u8]>,
+    flags: Vec<Flag>,
+}
+
+/// A stripe's watched keys, by hash.
+#[derive(Debug, Default)]
+pub struct Watchers {
+    keys: HashMap<u64, Vec<Watched>>,
+}
+
+/// A watched key that the command under way has changed.
+#[derive(Clone, Debug)]
+pub struct Touched {
+    db: DbIndex,
+    hash: u64,
+    key: Box<[u8]>,
+}
+
+impl Touched {
+    /// The key's hash.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl Watchers {
+    /// Whether nobody watches anything.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    fn find(&self, db: DbIndex, key: Key<'_>) -> Option<&Watched> {
+        let same = |watched: &&Watched| watched.db == db && *watched.key == *key.bytes;
+        self.keys.get(&key.hash)?.iter().find(same)
+    }
+
+    /// Lets `flag` be raised when `key` changes. Twice is once.
+    pub fn watch(&mut self, db: DbIndex, key: Key<'_>, flag: &Flag) {
+        let chain = self.keys.entry(key.hash).or_default();
+        let same = |watched: &&mut Watched| watched.db == db && *watched.key == *key.bytes;
+        match chain.iter_mut().find(same) {
+            Some(watched) if watched.flags.iter().any(|known| known.is(flag)) => {}
+            Some(watched) => watched.flags.push(flag.clone()),
+            None => chain.push(Watched {
+                db,
+                key: key.bytes.into(),
+                flags: vec![flag.clone()],
+            }),
+        }
+    }
+
+    /// Forgets that `flag` is raised when `key` changes.
+    pub fn unwatch(&mut self, db: DbIndex, key: Key<'_>, flag: &Flag) {
+        let Some(chain) = self.keys.get_mut(&key.hash) else {
+            return;
+        };
+        for watched in chain.iter_mut() {
+            if watched.db == db && *watched.key == *key.bytes {
+                watched.flags.retain(|known| !known.is(flag));
+            }
+        }
+        chain.retain(|watched| !watched.flags.is_empty());
+        if chain.is_empty() {
+            self.keys.remove(&key.hash);
+        }
+    }
+
+    /// A note that `key` was changed, if anybody watches it.
+    pub fn touched(&self, db: DbIndex, key: Key<'_>) -> Option<Touched> {
+        self.find(db, key).map(|watched| Touched {
+            db,
+            hash: key.hash,
+            key: watched.key.clone(),
+        })
+    }
+
+    /// Raises the flags of those who watch a key.
+    pub fn mark(&self, touched: &Touched) {
+        let key = Key {
+            bytes: &touched.key,
+            hash: touched.hash,
+        };
+        if let Some(watched) = self.find(touched.db, key) {
+            watched.flags.iter().for_each(Flag::raise);
+        }
+    }
+
+    /// Raises the flags of all watched keys of these databases that `changes` says yes to.
+    pub fn mark_all(&self, dbs: &[DbIndex], changes: impl Fn(Key<'_>) -> bool) {
+        for (&hash, chain) in &self.keys {
+            for watched in chain {
+                let bytes = &*watched.key;
+                if dbs.contains(&watched.db) && changes(Key { bytes, hash }) {
+                    watched.flags.iter().for_each(Flag::raise);
+                }
+            }
+        }
+    }
+}
