@@ -23,7 +23,8 @@ pub struct Spec<R: 'static> {
     /// Where its keys are.
     pub keys: &'static [KeySpec],
     /// Index of the word that is looked up inside the first key's collection, so that the look-up
-    /// can be prefetched; 0 = there is none (or several, of which the first is no better than none).
+    /// can be prefetched; 0 = there is none (or several, of which the first is no better than
+    /// none).
     pub member: u8,
     /// The group it is documented in.
     pub group: Group,

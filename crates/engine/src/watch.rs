@@ -1,7 +1,7 @@
 //! Who watches which keys: WATCH's part in a stripe.
 //!
-//! A client that watches keys has one flag, entered in the stripes of those keys. Whatever changes a
-//! watched key raises the flags of its watchers under the stripe's lock; EXEC looks at its own
+//! A client that watches keys has one flag, entered in the stripes of those keys. Whatever changes
+//! a watched key raises the flags of its watchers under the stripe's lock; EXEC looks at its own
 //! flag under a lease that covers all the watched keys, so that it sees every change before it and
 //! none after.
 //!

@@ -121,8 +121,8 @@ impl Output {
         }
     }
 
-    /// Fills `slices` from its front with the first `bytes_max` pending bytes, as far as it reaches;
-    /// returns how many were filled.
+    /// Fills `slices` from its front with the first `bytes_max` pending bytes, as far as it
+    /// reaches; returns how many were filled.
     pub(crate) fn io_slices<'a>(
         &'a self,
         slices: &mut [IoSlice<'a>],

@@ -332,8 +332,8 @@ impl Reply {
         self.out.contiguous()
     }
 
-    /// Fills `slices` from its front with the first `bytes_max` pending bytes in order, as far as it
-    /// reaches; returns how many slices were filled (none of them is empty).
+    /// Fills `slices` from its front with the first `bytes_max` pending bytes in order, as far as
+    /// it reaches; returns how many slices were filled (none of them is empty).
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> usize {
         self.out.io_slices(slices, bytes_max)
     }

@@ -1,8 +1,8 @@
 //! The longest single insert while a database grows: no pause, however large the table is.
 //!
 //! `cargo run --release -p server --example growth -- [KEYS] [STRIPES]`, 10,000,000 and 1 by
-//! default. Prints percentiles of single inserts, in microseconds: on the clock, where the pauses of
-//! a shared machine are in it, and in CPU time of the thread, where they are not.
+//! default. Prints percentiles of single inserts, in microseconds: on the clock, where the pauses
+//! of a shared machine are in it, and in CPU time of the thread, where they are not.
 
 use std::time::Instant;
 

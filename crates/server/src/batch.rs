@@ -429,18 +429,16 @@ fn refuse(
     if let Some(RowId(id)) = id {
         bump(&around.stats.commands[usize::from(id)].rejected, 1);
     }
-    let mut aborted = None;
+    if id.is_some_and(|id| server.registry.row(id).name == "exec") {
+        around.lease.release();
+        transaction::discard(client, around.lease);
+        let failure = transaction::aborted(failure);
+        server.count_error(failure.text(), around.stats);
+        return out.error(failure.text());
+    }
     if let Some(transaction) = &mut client.transaction {
         transaction.broken = true;
-        if id.is_some_and(|id| server.registry.row(id).name == "exec") {
-            around.lease.release();
-            transaction::discard(client, around.lease);
-            let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
-            text.extend_from_slice(failure.text());
-            aborted = Some(Failure::owned(text));
-        }
     }
-    let failure = aborted.as_ref().unwrap_or(failure);
     server.count_error(failure.text(), around.stats);
     out.error(failure.text());
 }

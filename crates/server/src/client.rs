@@ -128,11 +128,6 @@ impl Client {
         card.queued.store(queued, Relaxed);
         let queue_bytes = transaction.map_or(0, Transaction::bytes);
         card.queue_bytes.store(queue_bytes as u64, Relaxed);
-        let watched = self.watched.as_deref();
-        let keys = watched.map_or(0, Watched::key_count);
-        card.watched_keys.store(keys as u64, Relaxed);
-        let outdated = watched.is_some_and(|watched| watched.flag.is_raised());
-        card.outdated.store(outdated, Relaxed);
         card.reply_capacity_bytes
             .store(out.capacity_bytes() as u64, Relaxed);
     }

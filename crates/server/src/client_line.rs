@@ -24,7 +24,7 @@ pub fn flags(card: &Card) -> String {
     let set = [
         ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),
-        ('d', card.outdated.load(Relaxed)),
+        ('d', card.is_outdated()),
         ('A', card.killed.load(Relaxed)),
         ('U', card.unix),
         ('e', card.no_evict.load(Relaxed)),
@@ -78,7 +78,7 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
         field(name, &0);
     }
     field("multi", &card.queued.load(Relaxed));
-    field("watch", &card.watched_keys.load(Relaxed));
+    field("watch", &card.watched_keys());
     field("qbuf", &query);
     field("qbuf-free", &query_free);
     field("argv-mem", &argv_bytes);

@@ -13,6 +13,8 @@ use base::time::UnixMillis;
 use parking_lot::Mutex;
 
 use crate::config::settings::ClientPlace;
+use engine::watch::Flag;
+
 use crate::mailbox::WorkerId;
 
 /// Rarely changed texts of a client.
@@ -68,10 +70,8 @@ pub struct Card {
     pub queued: AtomicI64,
     /// Bytes of the queue.
     pub queue_bytes: AtomicU64,
-    /// Keys it watches.
-    pub watched_keys: AtomicU64,
-    /// One of them was changed: its EXEC will do nothing.
-    pub outdated: AtomicBool,
+    /// How many keys it watches, and the flag that is raised when one is changed.
+    pub watching: Mutex<Option<(usize, Flag)>>,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.
@@ -91,6 +91,19 @@ pub struct Card {
 }
 
 impl Card {
+    /// Keys it watches; none any more once one of them was changed, for its EXEC will do nothing.
+    pub fn watched_keys(&self) -> usize {
+        let watching = self.watching.lock();
+        let current = watching.as_ref().filter(|(_, flag)| !flag.is_raised());
+        current.map_or(0, |(keys, _)| *keys)
+    }
+
+    /// Whether its EXEC will do nothing, because a key that it watched was changed.
+    pub fn is_outdated(&self) -> bool {
+        let watching = self.watching.lock();
+        watching.as_ref().is_some_and(|(_, flag)| flag.is_raised())
+    }
+
     /// Where the client is, for what only local ones may do.
     pub fn place(&self) -> ClientPlace {
         let loopback = ["127.0.0.1:", "[::1]:"];

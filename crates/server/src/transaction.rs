@@ -1,7 +1,8 @@
 //! What a client has queued since MULTI, and what it watches.
 //!
-//! Queued commands are copied into one buffer with the places and hashes of their keys, so that EXEC
-//! can lease them all before it runs the first. A transaction lives and dies with its connection.
+//! Queued commands are copied into one buffer with the places and hashes of their keys, so that
+//! EXEC can lease them all before it runs the first. A transaction lives and dies with its
+//! connection.
 
 use engine::args::KeyWord;
 use engine::failure::Failure;
@@ -126,6 +127,13 @@ impl Transaction {
 pub const BROKEN: Failure =
     Failure::fixed("EXECABORT Transaction discarded because of previous errors.");
 
+/// What EXEC answers when it is refused itself.
+pub fn aborted(reason: &Failure) -> Failure {
+    let reason = reason.text();
+    let reason = reason.strip_prefix(b"ERR ").unwrap_or(reason);
+    Failure::owned([b"EXECABORT Transaction discarded because of: ", reason].concat())
+}
+
 /// What a client watches since its last EXEC, DISCARD or UNWATCH.
 #[derive(Default)]
 pub struct Watched {
@@ -183,6 +191,7 @@ pub fn unwatch(client: &mut Client, lease: &mut Lease<'_>) {
     let Some(watched) = client.watched.take() else {
         return;
     };
+    *client.card.watching.lock() = None;
     for (db, key) in watched.keys() {
         let stripe = lease.keyspace().stripe_of(key.hash);
         lease

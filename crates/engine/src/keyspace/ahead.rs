@@ -2,8 +2,9 @@
 //! runs, so that their cache misses overlap.
 //!
 //! Each pass needs what the one before it brought: locks, then buckets, then entries, then the way
-//! to a member inside a large collection. With several stripes a pass takes each lock once, however many keys are behind it, and passes by one that
-//! somebody else holds: prefetching may be left out, waiting may not be.
+//! to a member inside a large collection. With several stripes a pass takes each lock once, however
+//! many keys are behind it, and passes by one that somebody else holds: prefetching may be left
+//! out, waiting may not be.
 
 use base::ids::DbIndex;
 

@@ -112,6 +112,8 @@ fn watch(
         }
         watched.watch(db, key, session.lease);
     }
+    let seen = (watched.key_count(), watched.flag.clone());
+    *session.client.card.watching.lock() = Some(seen);
     session.client.watched = Some(watched);
     out.ok();
     Ok(())

@@ -34,10 +34,10 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
         largest(|card| load(&card.reply_bytes)),
     );
     fields.put("blocked_clients", blocked);
-    let watched = cards.iter().map(|card| load(&card.watched_keys));
+    let watched = cards.iter().map(|card| card.watched_keys());
     let watching = watched.clone().filter(|&keys| keys > 0).count();
     fields.put("watching_clients", watching);
-    fields.put("total_watched_keys", watched.sum::<u64>());
+    fields.put("total_watched_keys", watched.sum::<usize>());
     fields.put_all(constants::NO_CLIENT_KINDS);
 }
 

@@ -3,6 +3,7 @@
 mod allocator;
 mod clients;
 mod eviction;
+mod transactions;
 
 #[global_allocator]
 static ALLOCATOR: server::allocator::Counting = server::allocator::Counting;

@@ -228,16 +228,16 @@ const ROWS: &[Row] = &[
 /// the commands left out.
 pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<String>) {
     let mut left_out = BTreeSet::new();
-    let mut rows = Vec::new();
+    let mut fitting = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
     for row in rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {
-            rows.push(row);
+            fitting.push(row);
         } else {
             left_out.insert(name.to_owned());
         }
     }
-    (rows, left_out.into_iter().collect())
+    (fitting, left_out.into_iter().collect())
 }

@@ -1,8 +1,8 @@
 //! Sets: SADD, SISMEMBER and friends.
 //!
 //! This file has the table and what several handlers share; `member` has the commands of named
-//! members, `random` those that choose members, `algebra` those of several sets, `read` what returns
-//! or walks through all members.
+//! members, `random` those that choose members, `algebra` those of several sets, `read` what
+//! returns or walks through all members.
 
 mod algebra;
 mod member;
