@@ -167,7 +167,6 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         summary: "Sets fields of a hash.",
         complexity: "O(N) where N is the number of fields to be set",
         deprecated: Some(Deprecated {
-            member: 2,
             since: "4.0.0",
             replaced_by: "`HSET` with several pairs",
         }),
