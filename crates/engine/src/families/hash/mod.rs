@@ -128,7 +128,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: &[KeySpec::first(&["RW", "access", "update"])],
         member: 2,
         since: "2.6.0",
-        summary: "Adds a number to a floating-point number in a field; a missing field counts as 0.",
+        summary: "Adds a number to a floating-point number in a field; a missing one counts as 0.",
         args: &[Arg::KEY, FIELD, Arg::new("increment", ArgKind::Double)],
         ..write("hincrbyfloat", 4, write::hincrbyfloat)
     },
@@ -237,7 +237,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: ACCESS,
         since: "2.8.0",
         summary: "Goes through the fields of a hash, some at each call.",
-        complexity: "O(1) for each call, O(N) for all calls until the cursor is 0 again, where N is the number of fields",
+        complexity: "O(1) for each call, O(N) for all of them, where N is the number of fields",
         tips: &[ANY_OUTPUT],
         args: HSCAN_ARGS,
         ..read("hscan", -3, random::hscan)

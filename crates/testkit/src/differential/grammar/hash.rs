@@ -83,7 +83,8 @@ pub(super) const ROWS: &[Row] = &[
     row(3, "HGETDEL hkey FIELDS 2 hfield hfield", Exact),
     redis(
         8,
-        "HGETEX hkey [PERSIST | EX secs | PX millis | EXAT at_s | PXAT at_ms | junk] FIELDS 1 hfield",
+        "HGETEX hkey [PERSIST | EX secs | PX millis | EXAT at_s | PXAT at_ms | junk] \
+         FIELDS 1 hfield",
         Exact,
     ),
     row(
