@@ -217,9 +217,13 @@ fn expire_fields(
     if emptied && let Some(large) = table.remove(place, &hasher).into_large() {
         env.discard(large);
     }
-    add(&env.stats.expired_fields, count as u64);
-    add(&env.stats.changes, count as u64);
     if count > 0 {
+        let watchers = lease.stripe(key.hash).watchers();
+        if let Some(touched) = watchers.touched(db, key) {
+            watchers.mark(&touched);
+        }
+        add(&env.stats.expired_fields, count as u64);
+        add(&env.stats.changes, count as u64);
         env.record(db, || words);
     }
     Expired::Fields { more }

@@ -520,7 +520,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         true
     }
 
-    /// Deletes `key`, or fields of it, if their deadline has passed, as `execute` did with the command's keys in its
+    /// Deletes `key`, or fields of it, if due, as `execute` did with the command's keys in its
     /// own database. For keys that a command reaches in another one (MOVE, COPY ... DB).
     pub fn expire_if_due(&mut self, key: Key<'_>) {
         if self.env.expire {
