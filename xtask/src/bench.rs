@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: Ruddle and the peers side by side, on the same machine, in turns.
 //!
-//! For each row of `bench/rows.rs`: start all its servers, fill them, then measure one after the
+//! For each row of `bench/rows`: start all its servers, fill them, then measure one after the
 //! other, several times over (ABCABC...), so that whatever else happens on the machine hits all
 //! alike. The lowest processor time per reply of the passes is compared, since disturbance only
 //! ever adds. How to read the numbers: `BENCHMARKS.md`.
@@ -19,8 +19,8 @@ use serde::Serialize;
 use testkit::peers::{self, Kind};
 
 use outcome::Outcome;
-use rows::{Contender, DataSet, LineUp, ROWS, Row, Work};
-use subject::{Generator, Subject};
+use rows::{Contender, DataSet, Group, LineUp, MEDIANS, Row, Work};
+use subject::{Generator, Sample, Subject};
 
 use crate::shell;
 
@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// A tenth of the keys, one short pass: to see that all runs, not to compare.
     #[arg(long)]
     quick: bool,
+    /// Only rows of this group.
+    #[arg(long, value_enum)]
+    group: Option<Group>,
     /// Only rows whose name contains this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -96,19 +99,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         seconds: session.seconds,
         quick: options.quick,
     };
-    let wanted = |row: &&Row| {
-        options
-            .only
-            .as_ref()
-            .is_none_or(|text| row.name.contains(text.as_str()))
-    };
-    let rows: Vec<&Row> = ROWS.iter().filter(wanted).collect();
-    let mut outcomes = Vec::new();
-    for group in
-        rows.chunk_by(|left, right| left.data == right.data && left.line_up == right.line_up)
-    {
-        outcomes.extend(session.measure(group)?);
-    }
+    let outcomes = session.measure_all(&wanted_rows(options));
     println!(
         "{}\n{}, commit {}, {} passes of {} s\n",
         circumstances.machine,
@@ -119,15 +110,29 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     );
     println!("{}", report::verdicts(&outcomes, options.markdown));
     print!("{}", report::numbers(&outcomes, options.markdown));
-    let Some(path) = &options.json else {
-        return Ok(());
+    if let Some(path) = &options.json {
+        let record = Record {
+            circumstances: &circumstances,
+            outcomes: &outcomes,
+        };
+        let text = serde_json::to_string_pretty(&record).map_err(|error| error.to_string())?;
+        fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    match outcomes.iter().find_map(|outcome| outcome.problem.as_ref()) {
+        Some(problem) => Err(format!("not all rows could be measured: {problem}")),
+        None => Ok(()),
+    }
+}
+
+fn wanted_rows(options: &Options) -> Vec<Row> {
+    let wanted = |row: &Row| {
+        options.group.is_none_or(|group| group == row.group)
+            && options
+                .only
+                .as_ref()
+                .is_none_or(|text| row.name.contains(text.as_str()))
     };
-    let record = Record {
-        circumstances: &circumstances,
-        outcomes: &outcomes,
-    };
-    let text = serde_json::to_string_pretty(&record).map_err(|error| error.to_string())?;
-    fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+    rows::rows().into_iter().filter(wanted).collect()
 }
 
 impl Session {
@@ -160,29 +165,57 @@ impl Session {
         })
     }
 
-    /// Measures rows that share data and line-up (at least one) on one set of servers.
-    fn measure(&self, rows: &[&Row]) -> Result<Vec<Outcome>, String> {
-        let subjects = self.start(&rows[0].line_up, rows[0].data)?;
+    /// Measures rows, those with the same data and line-up together, and adds the medians.
+    fn measure_all(&self, rows: &[Row]) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        for row in rows {
-            eprintln!("{} ...", row.name);
-            let mut samples: Vec<Vec<_>> = subjects.iter().map(|_| Vec::new()).collect();
-            for pass in 0..self.passes {
-                for (subject, samples) in subjects.iter().zip(&mut samples) {
-                    let sample = match row.work {
-                        Work::Fill => None,
-                        Work::Load(options) => Some(subject.load(options, self.seconds, pass)),
-                        Work::LoadBeside(options, command) => {
-                            Some(subject.load_beside(options, command, self.seconds, pass))
-                        }
-                    };
-                    let told = |why| format!("{}, {}: {why}", row.name, subject.contender.label);
-                    samples.extend(sample.transpose().map_err(told)?);
+        let together =
+            |left: &Row, right: &Row| left.data == right.data && left.line_up == right.line_up;
+        for rows in rows.chunk_by(together) {
+            match self.start(&rows[0].line_up, rows[0].data) {
+                Ok(subjects) => {
+                    outcomes.extend(rows.iter().map(|row| self.outcome(row, &subjects)));
                 }
+                Err(why) => outcomes.extend(rows.iter().map(|row| failed(row, &why))),
             }
-            outcomes.push(Outcome::of(row, &subjects, &samples));
         }
-        Ok(outcomes)
+        let medians = MEDIANS
+            .iter()
+            .filter_map(|median| Outcome::median(median, rows, &outcomes));
+        let medians: Vec<Outcome> = medians.collect();
+        outcomes.extend(medians);
+        outcomes
+    }
+
+    fn outcome(&self, row: &Row, subjects: &[Subject<'_>]) -> Outcome {
+        eprintln!("{} ...", row.name);
+        match self.measure(row, subjects) {
+            Ok(samples) => Outcome::of(row, subjects, &samples),
+            Err(why) => failed(row, &why),
+        }
+    }
+
+    /// Measures one row: for each subject its passes.
+    fn measure(&self, row: &Row, subjects: &[Subject<'_>]) -> Result<Vec<Vec<Sample>>, String> {
+        let mut samples: Vec<Vec<_>> = subjects.iter().map(|_| Vec::new()).collect();
+        for pass in 0..self.passes {
+            for (subject, samples) in subjects.iter().zip(&mut samples) {
+                let load = |load| subject.load(load, row.pipeline, self.seconds, pass);
+                let sample = match &row.work {
+                    Work::Fill => continue,
+                    Work::Load(work) => load(work),
+                    Work::LoadAfter(before, work) => before
+                        .iter()
+                        .try_for_each(|load| subject.prepare(load))
+                        .and_then(|()| load(work)),
+                    Work::LoadBeside(work, command) => {
+                        subject.load_beside(work, command, self.seconds, pass)
+                    }
+                };
+                let told = |why| format!("{}: {why}", subject.contender.label);
+                samples.push(sample.map_err(told)?);
+            }
+        }
+        Ok(samples)
     }
 
     /// Starts and fills a line-up's servers.
@@ -201,6 +234,12 @@ impl Session {
         };
         line_up.contenders.iter().map(start).collect()
     }
+}
+
+/// The outcome of a row that could not be measured, which is said at once.
+fn failed(row: &Row, why: &str) -> Outcome {
+    eprintln!("{}: {why}", row.name);
+    Outcome::failed(row, why)
 }
 
 /// The servers run in directories of their own, where a relative path leads elsewhere.

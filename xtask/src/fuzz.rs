@@ -34,6 +34,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("hash", &[]),
     ("packed", &[]),
     ("hll", &[]),
+    ("set", &[]),
     (
         "session",
         &[

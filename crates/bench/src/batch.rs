@@ -23,6 +23,7 @@ struct Patch {
 enum Hole {
     Key,
     Number,
+    Same,
     Data { len: usize },
 }
 
@@ -83,6 +84,8 @@ impl Batches {
             .map(|(_, command)| command.clone())
             .collect();
         let ring_len = ring_len(&weights, pipeline);
+        // What is rendered in advance is never sent: the first key drawn for sending is the first.
+        let first_keys = keys.clone();
         let mut order = Interleave::new(weights);
         let mut batches = Self {
             commands,
@@ -111,6 +114,7 @@ impl Batches {
             ring_bytes += batch.bytes.len();
             batches.ring.push(batch);
         }
+        batches.filler.keys = first_keys;
         batches
     }
 
@@ -201,11 +205,14 @@ impl Batch {
                     filler.shape.patch_key(&mut filler.argument, at, *key);
                     Hole::Key
                 }
-                Piece::Number => {
+                Piece::Number | Piece::Same => {
                     let end = at + filler.shape.number_bytes();
                     filler.argument.resize(end, b'0');
                     filler.shape.patch_number(&mut filler.argument, at, *key);
-                    Hole::Number
+                    match piece {
+                        Piece::Same => Hole::Same,
+                        _ => Hole::Number,
+                    }
                 }
                 Piece::Data => {
                     filler.values.append(&mut filler.argument, *key);
@@ -239,6 +246,7 @@ impl Batch {
                     drawn.push(key);
                     filler.shape.patch_number(&mut self.bytes, patch.at, key);
                 }
+                Hole::Same => filler.shape.patch_number(&mut self.bytes, patch.at, key),
                 Hole::Data { len } => values::patch(&mut self.bytes, patch.at, len, key),
             }
         }
@@ -360,12 +368,12 @@ mod tests {
 
     #[test]
     fn numbers_and_embedded_keys_keep_their_lengths() {
-        let mut batches = batches(&[(1, "ZADD {a}:__key__ __num__ x")], 1, "1");
+        let mut batches = batches(&[(1, "ZADD {a}:__key__ __num__ x__same__")], 1, "1");
         let bytes = batches.fill(0, 1, &mut Vec::new()).to_vec();
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(
             text,
-            "*4\r\n$4\r\nZADD\r\n$20\r\n{a}:key:000000000002\r\n$3\r\n003\r\n$1\r\nx\r\n"
+            "*4\r\n$4\r\nZADD\r\n$20\r\n{a}:key:000000000000\r\n$3\r\n001\r\n$4\r\nx001\r\n"
         );
     }
 

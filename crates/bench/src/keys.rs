@@ -23,6 +23,8 @@ pub(crate) enum Pattern {
     Uniform,
     /// One after the other, starting over at the end.
     Sequential,
+    /// Each once in an order that looks random, then again.
+    Shuffled,
     /// Few keys very often, most keys rarely; key 0 is the most frequent.
     Zipf,
 }
@@ -97,15 +99,18 @@ const DIGIT_PAIRS: [u8; 200] = {
 };
 
 /// An endless source of key numbers in a range.
+#[derive(Clone)]
 pub(crate) struct KeySource {
     random: fastrand::Rng,
     range: Range<u64>,
     order: Order,
 }
 
+#[derive(Clone)]
 enum Order {
     Uniform,
     Sequential { next: u64 },
+    Shuffled { next: u64, shuffle: Shuffle },
     Zipf(Zipf),
 }
 
@@ -115,6 +120,10 @@ impl KeySource {
         let order = match pattern {
             Pattern::Uniform => Order::Uniform,
             Pattern::Sequential => Order::Sequential { next: range.start },
+            Pattern::Shuffled => Order::Shuffled {
+                next: 0,
+                shuffle: Shuffle::new(range.end - range.start),
+            },
             Pattern::Zipf => Order::Zipf(Zipf::new(range.end - range.start, exponent)),
         };
         Self {
@@ -141,6 +150,11 @@ impl KeySource {
                 };
                 number
             }
+            Order::Shuffled { next, shuffle } => {
+                let number = shuffle.at(*next);
+                *next = (*next + 1) % shuffle.size;
+                self.range.start + number
+            }
             Order::Zipf(zipf) => self.range.start + zipf.rank(&mut self.random),
         }
     }
@@ -151,7 +165,45 @@ impl KeySource {
     }
 }
 
+/// The numbers `0..size` in another order: a bijection of the next power of two, with those that it
+/// puts beyond the end sent through it again.
+#[derive(Clone)]
+struct Shuffle {
+    size: u64,
+    mask: u64,
+    shift: u32,
+}
+
+impl Shuffle {
+    fn new(size: u64) -> Self {
+        let bits = u64::BITS - (size - 1).leading_zeros();
+        Self {
+            size,
+            mask: u64::MAX.checked_shr(u64::BITS - bits).unwrap_or(0),
+            shift: bits / 2 + 1,
+        }
+    }
+
+    /// Multiplying by an odd number and folding high bits onto low ones can both be undone.
+    fn at(&self, number: u64) -> u64 {
+        let mut mixed = number;
+        loop {
+            for factor in [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9] {
+                mixed = (mixed.wrapping_mul(factor) ^ SHUFFLE_KEY) & self.mask;
+                mixed ^= mixed >> self.shift;
+            }
+            if mixed < self.size {
+                return mixed;
+            }
+        }
+    }
+}
+
+/// Any number: without it, 0 would always come first.
+const SHUFFLE_KEY: u64 = 0x94d0_49bb_1331_11eb;
+
 /// Ranks `0..count` with probability proportional to `1 / (rank + 1)^exponent`.
+#[derive(Clone)]
 struct Zipf {
     count: f64,
     exponent: f64,
@@ -242,7 +294,13 @@ mod tests {
 
     #[test]
     fn every_pattern_stays_in_its_range_and_repeats_with_its_seed() {
-        for pattern in [Pattern::Uniform, Pattern::Sequential, Pattern::Zipf] {
+        let patterns = [
+            Pattern::Uniform,
+            Pattern::Sequential,
+            Pattern::Shuffled,
+            Pattern::Zipf,
+        ];
+        for pattern in patterns {
             let mut once = KeySource::new(pattern, 100..350, 0.99, 7);
             let mut again = KeySource::new(pattern, 100..350, 0.99, 7);
             let mut seen = [false; 250];
@@ -252,6 +310,22 @@ mod tests {
                 seen[(number - 100) as usize] = true;
             }
             assert!(seen.iter().all(|&seen| seen), "{pattern:?} leaves keys out");
+        }
+    }
+
+    #[test]
+    fn a_shuffle_has_every_number_once_and_in_another_order() {
+        for size in (1..70).chain([1000, 65_536, 100_001]) {
+            let shuffle = Shuffle::new(size);
+            let order: Vec<u64> = (0..size).map(|number| shuffle.at(number)).collect();
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..size), "{size}");
+            let rising = order.windows(2).filter(|pair| pair[0] < pair[1]).count() as u64;
+            assert!(
+                size < 1000 || rising.abs_diff(size / 2) < size / 10,
+                "{size}: {rising}"
+            );
         }
     }
 

@@ -211,7 +211,7 @@ fn share(plan: &Plan, run: &Run, thread: usize) -> io::Result<Share> {
     };
     // In order, the threads share the keys out; at random, each draws from all.
     let range = match run.pattern {
-        Pattern::Sequential => part(plan.keyspace),
+        Pattern::Sequential | Pattern::Shuffled => part(plan.keyspace),
         Pattern::Uniform | Pattern::Zipf => 0..plan.keyspace,
     };
     let seed = plan

@@ -18,6 +18,7 @@ use crate::values::Sizes;
     name = "ruddle bench",
     bin_name = "ruddle bench",
     disable_help_flag = true,
+    args_override_self = true,
     after_help = EXAMPLES
 )]
 pub(crate) struct Options {
@@ -116,7 +117,7 @@ pub(crate) struct Options {
     #[arg(long, action = clap::ArgAction::HelpLong)]
     help: (),
 
-    /// A command to send instead of scenarios; in it, __key__, __num__ and __data__ are replaced.
+    /// A command to send instead of scenarios; in it, __key__, __num__, __same__ and __data__ are replaced.
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,

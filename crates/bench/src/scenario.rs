@@ -1,8 +1,8 @@
 //! What to send: the table of named scenarios, and raw commands from the command line.
 //!
 //! A command is written as words separated by spaces. In a word, `__key__` draws a key, `__num__`
-//! draws a number of the key space, and `__data__` is the value that belongs to what was drawn
-//! last. To add a scenario: one row.
+//! draws a number of the key space, `__same__` is the number drawn last, and `__data__` is the value
+//! that belongs to it. To add a scenario: one row.
 
 use std::ops::RangeInclusive;
 
@@ -197,6 +197,8 @@ pub(crate) enum Piece {
     Key,
     /// A number of the key space, freshly drawn.
     Number,
+    /// The number that was drawn last, also if it was for a key.
+    Same,
     /// The value that belongs to the last drawn key or number.
     Data,
 }
@@ -214,6 +216,7 @@ pub(crate) struct Command {
 const PLACEHOLDERS: &[(&str, Piece)] = &[
     ("__key__", Piece::Key),
     ("__num__", Piece::Number),
+    ("__same__", Piece::Same),
     ("__data__", Piece::Data),
 ];
 

@@ -39,7 +39,14 @@ pub enum Outcome {
 /// Runs one command under the lease it needs and writes its reply.
 pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
     match call.run {
-        DataRun::Read(_) | DataRun::Write(_) | DataRun::Refresh(_) => {
+        DataRun::ReadWide(_, wide) | DataRun::WriteWide(_, wide) if wide(&call.args) => {
+            lease.cover_all();
+        }
+        DataRun::Read(_)
+        | DataRun::Write(_)
+        | DataRun::Refresh(_)
+        | DataRun::ReadWide(..)
+        | DataRun::WriteWide(..) => {
             lease.cover(call.args.keys().iter().map(|key| key.hash));
         }
         DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
@@ -59,10 +66,11 @@ pub fn execute_leased(
     let start = out.mark();
     let args = &mut call.args;
     let result = match call.run {
-        DataRun::Read(run) => {
+        DataRun::Read(run) | DataRun::ReadWide(run, _) => {
             run(&ReadTx::new(lease, env, call.db), args, out).map(|()| Effect::NOTHING)
         }
         DataRun::Write(run)
+        | DataRun::WriteWide(run, _)
         | DataRun::Refresh(run)
         | DataRun::ReadAll(run)
         | DataRun::WriteAll(run) => run(&mut WriteTx::new(lease, env, call.db), args, out),

@@ -116,6 +116,12 @@ impl<'t, 'k> ReadTx<'t, 'k> {
         self.env
     }
 
+    /// A key that is not a word of the command. Its stripe must be covered nevertheless.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        self.lease.keyspace().key(bytes)
+    }
+
     /// The entry, counted as a hit or miss and as an access.
     #[inline]
     pub fn find(&self, key: Key<'_>) -> Option<&'t Entry> {

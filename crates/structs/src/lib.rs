@@ -6,6 +6,7 @@
 //! ([`Collection`]) that turns from one form into the other by itself, within the [`Packing`]
 //! limits, and a borrowed, copyable view of either form for reading.
 
+pub mod array;
 pub mod bits;
 pub mod collection;
 pub mod hash;

@@ -31,10 +31,10 @@ mod listpack;
 pub use edit::{
     append, insert, push_back, push_front, remove, remove_all, replace, splice, truncate_front,
 };
-pub use element::{Element, Encoded, IntText};
+pub use element::{Element, Encoded, IntText, encoding_len};
 pub use listpack::{from_listpack, to_listpack, validate};
 
-use element::{backlen_size, decode, encoding_len};
+use element::{backlen_size, decode};
 
 /// The element at `position`, which is not the end.
 #[inline]

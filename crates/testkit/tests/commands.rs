@@ -17,6 +17,11 @@ const NOT_IN_PEER: &[&str] = &[
     "digest",
     "increx",
     "msetex",
+    "sdiffcard",
+    "sunioncard",
+    "xcfgset",
+    "xidmprecord",
+    "xnack",
 ];
 
 /// (command, fact, why).
@@ -35,6 +40,11 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     ),
     ("set", "arguments", "the conditions of Redis 8.4 are there"),
     ("set", "history", "the conditions of Redis 8.4 are there"),
+    ("xadd", "arguments", "IDMP of Redis 8.6 is there"),
+    ("xadd", "history", "IDMP of Redis 8.6 is there"),
+    ("xread", "arguments", "MAXCOUNT of Redis 8.10 is there"),
+    ("xreadgroup", "arguments", "CLAIM and MAXCOUNT are there"),
+    ("xreadgroup", "history", "CLAIM and MAXCOUNT are there"),
 ];
 
 /// Positions of the facts in an element of COMMAND INFO.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::rows::{Goal, Metric, Row};
+use super::rows::{Goal, Median, Metric, Row};
 use super::subject::{Sample, Subject};
 
 /// A row's result.
@@ -19,6 +19,8 @@ pub(super) struct Outcome {
     pub(super) goal: String,
     /// Whether the goal is reached.
     pub(super) reached: bool,
+    /// Why there are no numbers.
+    pub(super) problem: Option<String>,
 }
 
 /// One server's numbers in one row; loads are absent where only memory was measured.
@@ -93,37 +95,71 @@ impl Outcome {
             .map_or(f64::NAN, |score| score.value(row.metric));
         let base = servers.iter().find(|score| score.label == row.line_up.base);
         let base = base.map_or(f64::NAN, |score| score.value(row.metric));
-        let (ratio, goal, reached) = match row.goal {
-            Goal::TimesBetter(times) => {
-                let ratio = if row.metric == Metric::Throughput {
-                    ours / base
-                } else {
-                    base / ours
-                };
-                (
-                    ratio,
-                    format!("at least {times} times better"),
-                    ratio >= times,
-                )
-            }
-            Goal::AtMost(part) => {
-                let ratio = ours / base;
-                (
-                    ratio,
-                    format!("at most {part} of {}", row.line_up.base),
-                    ratio <= part,
-                )
-            }
+        let ratio = match (row.goal, row.metric) {
+            (Goal::TimesBetter(_), Metric::Throughput) | (Goal::AtMost(_), _) => ours / base,
+            (Goal::TimesBetter(_), _) => base / ours,
         };
         Self {
-            row: row.name.to_string(),
+            row: row.name.clone(),
             metric: row.metric.name(),
             servers,
             ratio,
-            goal,
-            reached,
+            goal: goal(row),
+            reached: match row.goal {
+                Goal::TimesBetter(times) => ratio >= times,
+                Goal::AtMost(part) => ratio <= part,
+            },
+            problem: None,
         }
     }
+
+    /// A row without numbers.
+    pub(super) fn failed(row: &Row, why: &str) -> Self {
+        Self {
+            row: row.name.clone(),
+            metric: row.metric.name(),
+            servers: Vec::new(),
+            ratio: f64::NAN,
+            goal: goal(row),
+            reached: false,
+            problem: Some(why.to_owned()),
+        }
+    }
+
+    /// The median of those outcomes (of `rows`, in the same order) that it is about; nothing if
+    /// there is none.
+    pub(super) fn median(median: &Median, rows: &[Row], outcomes: &[Outcome]) -> Option<Self> {
+        let mut ratios: Vec<f64> = rows
+            .iter()
+            .zip(outcomes)
+            .filter(|(row, _)| row.group == median.group && row.name.ends_with(median.suffix))
+            .map(|(_, outcome)| outcome.ratio)
+            .filter(|ratio| ratio.is_finite())
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let ratio = *ratios.get(ratios.len().saturating_sub(1) / 2)?;
+        Some(Self {
+            row: format!("{} ({} rows)", median.name, ratios.len()),
+            metric: Metric::CpuPerReply.name(),
+            servers: Vec::new(),
+            ratio,
+            goal: times_better(median.times),
+            reached: ratio >= median.times,
+            problem: None,
+        })
+    }
+}
+
+/// A row's goal as text.
+fn goal(row: &Row) -> String {
+    match row.goal {
+        Goal::TimesBetter(times) => times_better(times),
+        Goal::AtMost(part) => format!("at most {part} of {}", row.line_up.base),
+    }
+}
+
+fn times_better(times: f64) -> String {
+    format!("at least {times} times better")
 }
 
 impl Score {

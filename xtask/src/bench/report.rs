@@ -14,7 +14,12 @@ pub(super) fn verdicts(outcomes: &[Outcome], markdown: bool) -> String {
             outcome.metric.to_string(),
             format!("{:.2}", outcome.ratio),
             outcome.goal.clone(),
-            if outcome.reached { "yes" } else { "no" }.to_string(),
+            match (&outcome.problem, outcome.reached) {
+                (Some(_), _) => "failed",
+                (None, true) => "yes",
+                (None, false) => "no",
+            }
+            .to_string(),
         ]
     });
     table(header, lines.collect(), markdown)

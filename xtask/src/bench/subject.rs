@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bench::{Measurement, Report};
 use testkit::process::Server;
 
-use super::rows::{Contender, DataSet};
+use super::rows::{Contender, DataSet, Fill, Load};
 
 /// Core of the servers and core of the load, when they are bound.
 const SERVER_CORE: &str = "0";
@@ -68,8 +68,23 @@ impl<'a> Subject<'a> {
             subject.pin()?;
         }
         let empty = subject.settled_rss_bytes()?;
-        let sample = data.keys.min(VERIFIED_KEYS).to_string();
-        let fill = [
+        subject.fill()?;
+        let grown = subject.settled_rss_bytes()?.saturating_sub(empty);
+        subject.bytes_per_key = grown as f64 / data.keys as f64;
+        Ok(subject)
+    }
+
+    fn fill(&self) -> Result<(), String> {
+        match self.data.fill {
+            Fill::Strings => self.fill_strings(),
+            Fill::Loads(loads) => loads.iter().try_for_each(|load| self.prepare(load)),
+        }
+    }
+
+    /// Sets every key and reads some of them back.
+    fn fill_strings(&self) -> Result<(), String> {
+        let sample = self.data.keys.min(VERIFIED_KEYS).to_string();
+        let options = [
             "--prefill",
             "--check",
             "-P",
@@ -79,29 +94,50 @@ impl<'a> Subject<'a> {
             "-n",
             &sample,
         ];
-        let filled = finish(subject.spawn_load(&fill)?)?;
+        let filled = finish(self.spawn_load(&options, "")?)?;
         if filled.misses > 0 {
-            return Err(format!(
-                "{}: a key is missing after the fill",
-                contender.label
-            ));
+            let label = self.contender.label;
+            return Err(format!("{label}: a key is missing after the fill"));
         }
-        let grown = subject.settled_rss_bytes()?.saturating_sub(empty);
-        subject.bytes_per_key = grown as f64 / data.keys as f64;
-        Ok(subject)
+        Ok(())
     }
 
-    /// Runs one load against the server.
+    /// Does something that is not measured, and waits until the server is idle again.
+    pub(super) fn prepare(&self, load: &Load) -> Result<(), String> {
+        let keys = self.data.keys.to_string();
+        let usual = ["-n", &keys, "-P", "64", "--key-pattern", "shuffled"];
+        finish(self.spawn_load(&[&usual, load.options].concat(), load.command)?)?;
+        let deadline = Instant::now() + SETTLE_TIME_MAX;
+        loop {
+            let before = self.cpu_ns()?;
+            thread::sleep(SETTLE_INTERVAL);
+            let used = Duration::from_nanos(self.cpu_ns()?.saturating_sub(before));
+            if used < IDLE_TIME_MAX || Instant::now() > deadline {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs one load against the server: for some seconds, unless it says how often.
     pub(super) fn load(
         &self,
-        options: &[&str],
+        load: &Load,
+        pipeline: Option<u32>,
         seconds: f64,
         pass: usize,
     ) -> Result<Sample, String> {
         let before = self.cpu_ns()?;
         let (duration, seed) = (seconds.to_string(), pass.to_string());
-        let timed = ["--duration", &duration, "--seed", &seed];
-        let load = finish(self.spawn_load(&[options, &timed].concat())?)?;
+        let pipeline = pipeline.map(|pipeline| pipeline.to_string());
+        let mut options = vec!["--seed", &seed];
+        if let Some(pipeline) = &pipeline {
+            options.extend(["-P", pipeline]);
+        }
+        if !load.options.contains(&"-n") {
+            options.extend(["--duration", &duration]);
+        }
+        options.extend(load.options);
+        let load = finish(self.spawn_load(&options, load.command)?)?;
         let used_ns = self.cpu_ns()?.saturating_sub(before);
         let cpu_us = used_ns as f64 / 1e3 / load.replies as f64;
         Ok(Sample { cpu_us, load })
@@ -110,19 +146,19 @@ impl<'a> Subject<'a> {
     /// Runs a load while another client sends `command` without pause.
     pub(super) fn load_beside(
         &self,
-        options: &[&str],
+        load: &Load,
         command: &[&str],
         seconds: f64,
         pass: usize,
     ) -> Result<Sample, String> {
         // It begins before the load and ends after it.
         let duration = (seconds + 0.5).to_string();
-        let hog = [&["-c", "1", "--duration", duration.as_str()][..], command].concat();
-        let hog = self.spawn_load(&hog)?;
-        let sample = self.load(options, seconds, pass);
+        let command = command.join(" ");
+        let hog = self.spawn_load(&["-c", "1", "--duration", &duration], &command)?;
+        let sample = self.load(load, None, seconds, pass);
         let hog = finish(hog)?;
         if hog.replies == 0 {
-            return Err(format!("{} was never answered", command.join(" ")));
+            return Err(format!("{command} was never answered"));
         }
         sample
     }
@@ -143,7 +179,8 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn spawn_load(&self, options: &[&str]) -> Result<Child, String> {
+    /// Starts the load generator; an empty `command` means that the options name a scenario.
+    fn spawn_load(&self, options: &[&str], command_text: &str) -> Result<Child, String> {
         let program = &self.generator.program;
         let mut command = if self.pinned {
             let mut command = Command::new("taskset");
@@ -158,6 +195,7 @@ impl<'a> Subject<'a> {
             .args(["-r", &self.data.keys.to_string()])
             .args(["-d", &self.data.value_bytes.to_string()])
             .args(options)
+            .args(command_text.split_whitespace())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -215,6 +253,8 @@ impl<'a> Subject<'a> {
 const SETTLE_INTERVAL: Duration = Duration::from_millis(100);
 const SETTLED_LOOKS: usize = 5;
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// An idle server's processor time in one interval.
+const IDLE_TIME_MAX: Duration = Duration::from_millis(2);
 
 /// Waits for a load generator and reads its result; a faulty reply is an error.
 fn finish(load: Child) -> Result<Measurement, String> {

@@ -163,6 +163,13 @@ impl<'a> Encoded<'a> {
         out
     }
 
+    /// Appends it without the backlen, for runs that are only read forwards.
+    #[inline]
+    pub fn append_forward(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head[..usize::from(self.head_len)]);
+        out.extend_from_slice(self.text);
+    }
+
     /// Appends it.
     #[inline]
     pub fn append_to(&self, body: &mut Vec<u8>) {
@@ -262,7 +269,8 @@ fn text_head(text_len: usize) -> ([u8; HEAD_MAX], usize) {
 
 /// Length of the encoding at `at`, without the backlen.
 #[inline]
-pub(super) fn encoding_len(body: &[u8], at: usize) -> usize {
+#[must_use]
+pub fn encoding_len(body: &[u8], at: usize) -> usize {
     let lead = body[at];
     match lead {
         ..TEXT_6 => 1,

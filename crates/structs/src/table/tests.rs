@@ -101,6 +101,9 @@ impl Pair {
         let mut iter = self.table.iter();
         assert_eq!(iter.len(), self.model.len());
         assert!(iter.all(|entry| self.model.contains_key(entry.key)));
+        let keys = self.table.keys();
+        assert_eq!(keys.len(), self.model.len());
+        assert!(keys.eq(self.table.iter().map(|entry| entry.key)));
     }
 
     /// Everything a scan returns, `between` being run after each step.
@@ -171,12 +174,13 @@ impl Table {
             let overflow = bucket.overflow();
             assert!(overflow == OVERFLOW_STICKY || u32::from(overflow) == count);
         }
-        assert!(
-            segment
-                .entries()
-                .all(|(offset, _)| offsets.contains(&offset))
-        );
-        assert_eq!(segment.entries().count(), offsets.len());
+        let (mut position, mut entries) = (0, 0);
+        while let Some(found) = segment.arena.next(position) {
+            assert!(offsets.contains(&found.offset()));
+            (_, position) = segment.arena.read(found);
+            entries += 1;
+        }
+        assert_eq!(entries, offsets.len());
         assert_eq!(
             (offsets.len(), volatile),
             (segment.len as usize, segment.volatile as usize)

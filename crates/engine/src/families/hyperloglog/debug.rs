@@ -9,7 +9,7 @@ use crate::env::Env;
 use crate::failure::Failure;
 use crate::tx::{Effect, WriteTx};
 
-use super::{bytes_of, put};
+use super::{bytes_of, corrupt, put};
 
 #[derive(Clone, Copy)]
 enum Subcommand {
@@ -61,7 +61,7 @@ pub(super) fn pfdebug(
         (Subcommand::ToDense, Encoding::Dense) => out.int(0),
         (Subcommand::Registers | Subcommand::ToDense, Encoding::Sparse) => {
             let mut dense = bytes.to_vec();
-            hll::make_dense(&mut dense)?;
+            hll::make_dense(&mut dense).map_err(corrupt)?;
             match subcommand {
                 Subcommand::Registers => reply_registers(&dense, out),
                 _ => out.int(1),
@@ -101,17 +101,17 @@ pub(super) fn pfselftest(env: &Env, args: &mut Args<'_>, out: &mut Reply) -> Res
     let seed = env.random();
     let mut either = hll::empty().to_vec();
     let mut dense = either.clone();
-    hll::make_dense(&mut dense)?;
+    hll::make_dense(&mut dense).map_err(corrupt)?;
     let mut checkpoint = 1;
     for number in 1..=TEST_ELEMENTS {
         let mark = Mark::of(&(number ^ seed).to_le_bytes());
         hll::raise_dense(&mut dense, mark);
-        hll::raise(&mut either, mark, TEST_SPARSE_BYTES_MAX)?;
+        hll::raise(&mut either, mark, TEST_SPARSE_BYTES_MAX).map_err(corrupt)?;
         if number < checkpoint {
             continue;
         }
-        let count = hll::count(&dense)?;
-        if hll::count(&either)? != count {
+        let count = hll::count(&dense).map_err(corrupt)?;
+        if hll::count(&either).map_err(corrupt)? != count {
             let text = "ERR TESTFAILED dense/sparse disagree";
             return Err(Failure::fixed(text));
         }

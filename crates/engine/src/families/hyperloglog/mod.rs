@@ -87,10 +87,8 @@ const fn row(name: &'static str, arity: i16, run: DataRun) -> Spec<DataRun> {
 
 const NOT_HLL: Failure = Failure::fixed("WRONGTYPE Key is not a valid HyperLogLog string value.");
 
-impl From<Corrupt> for Failure {
-    fn from(_: Corrupt) -> Failure {
-        Failure::fixed("INVALIDOBJ Corrupted HLL object detected")
-    }
+fn corrupt(_: Corrupt) -> Failure {
+    Failure::fixed("INVALIDOBJ Corrupted HLL object detected")
 }
 
 /// The bytes of a HyperLogLog.
@@ -124,7 +122,7 @@ fn pfadd(
         None => add_to(tx, key, hll::empty().to_vec(), args)? + 1,
         Some((_, Encoding::Dense)) => add_to_dense(tx, key, args)?,
         Some((bytes, Encoding::Sparse)) => {
-            if adds_nothing(bytes, args)? {
+            if adds_nothing(bytes, args).map_err(corrupt)? {
                 0
             } else {
                 let bytes = bytes.to_vec();
@@ -171,7 +169,8 @@ fn add_to(
     let limit = tx.packing().hll_sparse_bytes_max;
     let mut raised = 0;
     for element in args.rest() {
-        raised += usize::from(hll::raise(&mut bytes, Mark::of(element), limit)?);
+        let mark = Mark::of(element);
+        raised += usize::from(hll::raise(&mut bytes, mark, limit).map_err(corrupt)?);
     }
     hll::invalidate(&mut bytes);
     put(tx, key, bytes);
@@ -199,7 +198,7 @@ fn pfcount(
         out.int(count as i64);
         return Ok(Effect::NOTHING);
     }
-    let count = hll::count(bytes)?;
+    let count = hll::count(bytes).map_err(corrupt)?;
     tx.edit_bytes(key, |_| Ok(0), |bytes, _| hll::set_cached(bytes, count))?;
     out.int(count as i64);
     // Compat: the cached count is a part of the string, which replicas have too.
@@ -224,7 +223,7 @@ impl Merged {
     fn add(&mut self, text: Text<'_>) -> Result<(), Failure> {
         let (bytes, encoding) = bytes_of(text)?;
         self.dense |= encoding == Encoding::Dense;
-        Ok(hll::merge(bytes, &mut self.registers)?)
+        hll::merge(bytes, &mut self.registers).map_err(corrupt)
     }
 
     /// Adds all keys that are left; missing ones have nothing.
@@ -254,10 +253,10 @@ fn pfmerge(
     };
     merged.add_rest(tx, args)?;
     if merged.dense && hll::encoding(&bytes) == Some(Encoding::Sparse) {
-        hll::make_dense(&mut bytes)?;
+        hll::make_dense(&mut bytes).map_err(corrupt)?;
     }
     let limit = tx.packing().hll_sparse_bytes_max;
-    hll::raise_all(&mut bytes, &merged.registers, limit)?;
+    hll::raise_all(&mut bytes, &merged.registers, limit).map_err(corrupt)?;
     hll::invalidate(&mut bytes);
     put(tx, destination, bytes);
     out.ok();
