@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use memchr::memchr2;
 
-use crate::double::{DoubleText, format_double};
 use crate::output::{Mark, Output};
+use base::double::{DoubleText, format_double};
 
 /// The protocol version a client has chosen with HELLO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +131,20 @@ impl Reply {
             Some(row) => self.row(row), // negative values are far out of the table as usize
             None => {
                 self.out.tail.reserve(HEADER_BYTES_MAX);
+                self.out.tail.push(b':');
+                self.out
+                    .tail
+                    .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+                self.out.tail.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// An integer that may be beyond those that most clients read.
+    pub fn unsigned(&mut self, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.int(value),
+            Err(_) => {
                 self.out.tail.push(b':');
                 self.out
                     .tail

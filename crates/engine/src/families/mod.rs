@@ -2,8 +2,11 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod array;
 mod bitmap;
 mod expiry;
+mod geo;
+mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
@@ -12,6 +15,7 @@ mod set;
 mod sort;
 mod stream;
 mod string;
+mod zset;
 
 /// Every data command.
 pub const TABLES: &[&[Spec<DataRun>]] = &[
@@ -22,7 +26,11 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     bitmap::COMMANDS,
     keys::COMMANDS,
     bitmap::COMMANDS,
+    zset::COMMANDS,
+    geo::COMMANDS,
+    array::COMMANDS,
     set::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,
 ];

@@ -12,8 +12,11 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod geo;
+mod hash;
 mod set;
 mod stream;
+mod zset;
 
 /// One command shape.
 pub(super) struct Row {
@@ -59,9 +62,16 @@ const MILLIS: Mode = Near(5000);
 
 /// All rows: those of this file, and those of the types that have a file of their own.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [ROWS, list::ROWS, set::ROWS, stream::ROWS]
-        .into_iter()
-        .flatten()
+    let tables = [
+        ROWS,
+        list::ROWS,
+        set::ROWS,
+        hash::ROWS,
+        stream::ROWS,
+        zset::ROWS,
+        geo::ROWS,
+    ];
+    tables.into_iter().flatten()
 }
 
 /// What is not about one type, and strings.
