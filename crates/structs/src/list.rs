@@ -457,6 +457,8 @@ struct Limit {
     bytes: usize,
     /// Elements. `usize::MAX` if bytes are.
     count: usize,
+    /// Length of the shortest text that gets a node of its own.
+    single_bytes_min: usize,
 }
 
 /// What a node may hold in bytes where its elements are limited.
@@ -471,14 +473,22 @@ const LIMIT_BYTES: [usize; 5] = [4096, 8192, 16_384, 32_768, 65_536];
 /// The node limit and the compress depth.
 #[inline]
 fn limits(packing: &Packing) -> (Limit, usize) {
-    let limit = match packing.list_node_max {
-        max @ ..0 => Limit {
-            bytes: LIMIT_BYTES[(-1 - max.max(-5)) as usize],
-            count: usize::MAX,
-        },
-        max => Limit {
-            bytes: usize::MAX,
-            count: max.clamp(1, LIMIT_COUNT_MAX) as usize,
+    let (bytes, count, run_bytes_max) = match packing.list_node_max {
+        max @ ..0 => {
+            let bytes = LIMIT_BYTES[(-1 - max.max(-5)) as usize];
+            (bytes, usize::MAX, bytes)
+        }
+        max => {
+            let count = max.clamp(1, LIMIT_COUNT_MAX) as usize;
+            (usize::MAX, count, SAFE_BYTES_MAX)
+        }
+    };
+    let limit = Limit {
+        bytes,
+        count,
+        single_bytes_min: match packing.list_single_bytes_min {
+            0 => run_bytes_max + 1,
+            min => min,
         },
     };
     (limit, packing.list_compress_depth as usize)
@@ -504,7 +514,7 @@ impl Limit {
     /// Whether an element gets a node of its own.
     #[inline]
     fn is_large(self, text_len: usize) -> bool {
-        text_len > self.run_bytes_max()
+        text_len >= self.single_bytes_min
     }
 
     /// Whether a node takes one more element with a text of this length.
@@ -526,10 +536,12 @@ impl Limit {
 
     /// A node for one element.
     fn node_of(self, element: Element<'_>) -> Node {
-        match element {
-            Element::Bytes(text) if self.is_large(text.len()) => Node::Single(text.into()),
-            Element::Bytes(_) | Element::Int(_) => Node::of(element),
+        if !self.is_large(element.text_len()) {
+            return Node::of(element);
         }
+        let mut text = Vec::with_capacity(element.text_len());
+        element.append_to(&mut text);
+        Node::Single(text.into_boxed_slice())
     }
 
     /// What a long list must not exceed to be packed after it shrank.
@@ -537,6 +549,7 @@ impl Limit {
         Limit {
             bytes: self.bytes / 2,
             count: self.count / 2,
+            ..self
         }
     }
 

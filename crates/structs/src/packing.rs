@@ -9,6 +9,9 @@ pub struct Packing {
     pub seed: Seed,
     /// `list-max-listpack-size`: elements in a node, or with -1..-5 its bytes (4 KiB to 64 KiB).
     pub list_node_max: i32,
+    /// A long list's element of so many bytes gets a node of its own; 0 = one that no node could
+    /// hold. Only DEBUG sets it.
+    pub list_single_bytes_min: usize,
     /// `list-compress-depth`: nodes at each end that stay uncompressed; 0 = all.
     pub list_compress_depth: u32,
     /// `set-max-intset-entries`.
@@ -39,6 +42,7 @@ impl Packing {
         Packing {
             seed,
             list_node_max: -2,
+            list_single_bytes_min: 0,
             list_compress_depth: 0,
             set_ints_max: 512,
             set_entries_max: 128,

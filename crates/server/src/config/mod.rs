@@ -136,6 +136,11 @@ impl Config {
         &self.settings
     }
 
+    /// Changes a setting that is no parameter, see `Packing` (DEBUG).
+    pub fn set_list_single_bytes_min(&mut self, bytes: usize) {
+        self.settings.packing.list_single_bytes_min = bytes;
+    }
+
     /// The configuration file, absolute.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()

@@ -13,6 +13,7 @@ use base::glob::glob_match;
 use base::ids::DbIndex;
 use base::num::parse_i64;
 use base::strings::eq_ignore_case;
+use base::units::parse_memory;
 use engine::access;
 use engine::access::Recency;
 use engine::args::Args;
@@ -26,6 +27,7 @@ use resp::Reply;
 use crate::config::Extent;
 use crate::families::reply_help;
 use crate::session::{ControlRun, Session};
+use crate::settings::engine_limits;
 
 /// The table of this family.
 pub(super) const COMMANDS: &[Spec<ControlRun>] = &[Spec {
@@ -61,6 +63,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("object", (1, 1), object),
     row("populate", (1, 3), populate),
     row("protocol", (1, 1), protocol::protocol),
+    row("quicklist-packed-threshold", (1, 1), list_single),
     row("set-active-expire", (1, 1), set_active_expire),
     row("sleep", (1, 1), sleep),
     row("stringmatch-len", (2, 2), string_match),
@@ -87,6 +90,8 @@ const HELP: &[&str] = &[
     "PROTOCOL <type>",
     "    Answer a value of this type: string, integer, double, bignum, null, array, set, map,",
     "    attrib, push, verbatim, true, false.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Give elements of this size a node of their own in long lists; 0 = as usual.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Look for expired keys nobody asks for, or do not.",
     "SLEEP <seconds>",
@@ -161,6 +166,28 @@ fn sleep(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Resul
     out.ok();
     Ok(())
 }
+
+fn list_single(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let bytes = parse_memory(args.bytes()).filter(|&bytes| bytes <= LIST_SINGLE_BYTES_MAX);
+    let Some(bytes) = bytes else {
+        return Err(Failure::fixed(
+            "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+        ));
+    };
+    let mut config = session.server.config.lock();
+    config.set_list_single_bytes_min(bytes as usize);
+    session.env.limits = engine_limits(config.settings(), &session.server.keyspace);
+    session.server.settings.set(config.settings().clone());
+    out.ok();
+    Ok(())
+}
+
+/// Largest argument of QUICKLIST-PACKED-THRESHOLD.
+const LIST_SINGLE_BYTES_MAX: u64 = (1 << 32) - (1 << 20);
 
 fn set_active_expire(
     session: &mut Session<'_, '_>,

@@ -76,11 +76,11 @@ impl Node {
         }
     }
 
-    /// The text, if this is a single element.
+    /// The element, if this is a single one.
     #[inline]
-    pub(super) fn single(&self) -> Option<&[u8]> {
+    pub(super) fn single(&self) -> Option<Element<'_>> {
         match self {
-            Node::Single(text) => Some(text),
+            Node::Single(text) => Some(Element::of(text)),
             Node::Run { .. } | Node::Compressed { .. } => None,
         }
     }
@@ -111,7 +111,7 @@ impl Node {
                     End::Tail => packed::last(body),
                 }
             }
-            Node::Single(text) => Some(Element::Bytes(text)),
+            Node::Single(text) => Some(Element::of(text)),
             Node::Compressed { .. } => None,
         }
     }

@@ -212,7 +212,7 @@ impl Nodes {
             let it = &self.nodes[node];
             let here = left.min(it.count() - skip);
             match it.single() {
-                Some(text) => f(Element::Bytes(text)),
+                Some(element) => f(element),
                 None => visit(it.body(&mut buffer), it.count(), from, skip, here, &mut f),
             }
             left -= here;
@@ -244,7 +244,7 @@ impl Nodes {
                 End::Tail => &self.nodes[self.nodes.len() - 1 - nth],
             };
             let go_on = match node.single() {
-                Some(text) => Element::Bytes(text) != wanted || found(passed),
+                Some(element) => element != wanted || found(passed),
                 None => {
                     let body = node.body(&mut buffer);
                     let mut each = |(index, _)| found(passed + index);
@@ -444,8 +444,8 @@ impl Nodes {
             if left == 0 {
                 break;
             }
-            if let Some(text) = node.single() {
-                if Element::Bytes(text) == wanted {
+            if let Some(element) = node.single() {
+                if element == wanted {
                     *node = Node::run(Vec::new(), 0);
                     removed += 1;
                 }

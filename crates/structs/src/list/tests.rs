@@ -23,7 +23,7 @@ enum Op {
     Replace(usize, Vec<u8>),
     Insert(Side, usize, Vec<u8>),
     Remove(End, usize, usize),
-    Limits(i32, u32),
+    Limits(i32, u32, usize),
 }
 
 /// Texts: mostly short, some equal, some that fill a node or exceed it.
@@ -52,7 +52,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(side, index, text)| Op::Insert(side, index, text)),
         2 => (end(), any::<usize>(), 1..4_usize)
             .prop_map(|(end, index, max)| Op::Remove(end, index, max)),
-        1 => (limits, 0..3_u32).prop_map(|(max, depth)| Op::Limits(max, depth)),
+        1 => (limits, 0..3_u32, prop::sample::select(&[0, 0, 1, 2, 300][..]))
+            .prop_map(|(max, depth, single)| Op::Limits(max, depth, single)),
     ]
 }
 
@@ -111,7 +112,8 @@ fn apply(op: &Op, list: &mut List, model: &mut Model, packing: &mut Packing) {
             });
         }
         Op::Replace(..) | Op::Remove(..) => {}
-        Op::Limits(max, depth) => {
+        Op::Limits(max, depth, single) => {
+            packing.list_single_bytes_min = *single;
             packing.list_node_max = *max;
             packing.list_compress_depth = *depth;
         }
