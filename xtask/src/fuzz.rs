@@ -32,6 +32,7 @@ const DICTIONARY: &str = "fuzz/session.dict";
 const TARGETS: &[(&str, &[&str])] = &[
     ("parse", &[]),
     ("packed", &[]),
+    ("stream", &[]),
     ("hll", &[]),
     ("set", &[]),
     (
