@@ -3,6 +3,8 @@
 //! A small collection is packed bytes inside its entry (see `entry`); [`Kept`] is what a type needs
 //! so that `tx` can hand either form to a handler as the same thing.
 
+use base::time::UnixMillis;
+use structs::array::Array;
 use structs::hash::Hash;
 use structs::list::List;
 use structs::set::Set;
@@ -25,6 +27,8 @@ pub enum Type {
     Hash,
     /// Streams.
     Stream,
+    /// Sparse arrays.
+    Array,
 }
 
 impl Type {
@@ -37,6 +41,7 @@ impl Type {
             Type::Zset => "zset",
             Type::Hash => "hash",
             Type::Stream => "stream",
+            Type::Array => "array",
         }
     }
 
@@ -97,6 +102,13 @@ macro_rules! objects {
             pub fn len(&self) -> usize {
                 match self {
                     $(Object::$type(value) => value.len(),)*
+                }
+            }
+
+            /// When the first of its elements that have deadlines of their own is due.
+            pub fn soonest(&self) -> Option<UnixMillis> {
+                match self {
+                    $(Object::$type(value) => value.soonest(),)*
                 }
             }
 
@@ -164,4 +176,5 @@ objects! {
     Hash, "A hash.", false;
     Zset, "A sorted set.", false;
     Stream, "A stream.", true;
+    Array, "A sparse array.", false;
 }

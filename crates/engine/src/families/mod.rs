@@ -2,9 +2,11 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod array;
 mod bitmap;
 mod expiry;
 mod geo;
+mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
@@ -26,7 +28,9 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     bitmap::COMMANDS,
     zset::COMMANDS,
     geo::COMMANDS,
+    array::COMMANDS,
     set::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,
 ];
