@@ -31,8 +31,10 @@ const DICTIONARY: &str = "fuzz/session.dict";
 /// The targets, with libFuzzer's options for them.
 const TARGETS: &[(&str, &[&str])] = &[
     ("parse", &[]),
+    ("hash", &[]),
     ("packed", &[]),
     ("hll", &[]),
+    ("set", &[]),
     (
         "session",
         &[

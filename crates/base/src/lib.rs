@@ -7,12 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod double;
 pub mod glob;
 pub mod hash;
 pub mod ids;
 pub mod long_double;
 pub mod memory;
 pub mod num;
+mod powers;
 pub mod rng;
 pub mod strings;
 pub mod time;

@@ -92,7 +92,7 @@ impl<'a> Args<'a> {
     }
 
     /// The words not read yet.
-    pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn rest(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         self.words().skip(self.next)
     }
 
@@ -121,6 +121,14 @@ impl<'a> Args<'a> {
             Some(KeyWord { hash, .. }) => Member { bytes, hash },
             None => Member::new(bytes, &packing.seed),
         }
+    }
+
+    /// The command's last key: the one that an option names.
+    pub fn last_key(&self) -> Option<Key<'a>> {
+        self.keys.last().map(|key| Key {
+            bytes: self.word(key.word as usize),
+            hash: key.hash,
+        })
     }
 
     /// The command's keys, in order.
@@ -198,7 +206,7 @@ impl<'a> Args<'a> {
     }
 
     /// All words, for recording the command as it was sent.
-    pub fn words(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn words(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         let buffer = self.buffer;
         self.words.iter().map(move |span| span.of(buffer))
     }

@@ -79,6 +79,16 @@ pub enum DataRun {
     Read(fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>),
     /// May change its keys.
     Write(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
+    /// Like `Read`, but leases every stripe if the words ask for it (SORT_RO with patterns).
+    ReadWide(
+        fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>,
+        fn(&Args<'_>) -> bool,
+    ),
+    /// Like `Write`, but leases every stripe if the words ask for it (SORT with patterns).
+    WriteWide(
+        fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>,
+        fn(&Args<'_>) -> bool,
+    ),
     /// Answers a question and may keep the answer beside the value it is about (PFCOUNT).
     Refresh(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
     /// Leases every stripe and changes nothing (RANDOMKEY).
@@ -96,7 +106,10 @@ pub enum DataRun {
 impl DataRun {
     /// Whether the command may change data.
     pub fn writes(self) -> bool {
-        matches!(self, DataRun::Write(_) | DataRun::WriteAll(_))
+        matches!(
+            self,
+            DataRun::Write(_) | DataRun::WriteWide(..) | DataRun::WriteAll(_)
+        )
     }
 
     /// Whether the command looks at data without changing any.
@@ -207,6 +220,8 @@ impl Flags {
 pub enum Group {
     /// Keys of any type.
     Generic,
+    /// Documented as generic, but only for certain types (SORT).
+    GenericOfTypes,
     /// Strings.
     String,
     /// Lists.
@@ -233,13 +248,15 @@ pub enum Group {
     Server,
     /// Transactions.
     Transactions,
+    /// Channels.
+    PubSub,
 }
 
 impl Group {
     /// The name in COMMAND DOCS.
     pub fn name(self) -> &'static str {
         match self {
-            Group::Generic => "generic",
+            Group::Generic | Group::GenericOfTypes => "generic",
             Group::String => "string",
             Group::List => "list",
             Group::Set => "set",
@@ -253,6 +270,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
+            Group::PubSub => "pubsub",
         }
     }
 
@@ -271,8 +289,10 @@ impl Group {
             Group::Geo => Some("geo"),
             Group::Array => Some("array"),
             Group::Connection => Some("connection"),
-            Group::Server => None,
+            Group::Server | Group::GenericOfTypes => None,
             Group::Transactions => Some("transaction"),
+            // From the flag: PUBSUB and its HELP are in the group, not in the category.
+            Group::PubSub => None,
         }
     }
 }
@@ -298,7 +318,13 @@ pub enum Begin {
     Index(i16),
     /// After this word, searched from a position on (negative: from the end backwards).
     Keyword(&'static str, i16),
+    /// Where this function says, given the number of words and the words; clients are told that it
+    /// is unknown.
+    Unknown(FindKey),
 }
+
+/// The index of the word where a key spec starts, if it applies.
+pub type FindKey = for<'a> fn(usize, &dyn Fn(usize) -> &'a [u8]) -> Option<usize>;
 
 /// Which words are keys, from the start of a key spec.
 #[derive(Clone, Copy, Debug)]
@@ -322,6 +348,8 @@ pub enum Find {
         /// Distance between keys.
         step: i16,
     },
+    /// The one where the spec starts; clients are told that it is unknown.
+    Unknown,
 }
 
 impl KeySpec {
@@ -366,6 +394,7 @@ impl KeySpec {
         let start = match self.begin {
             Begin::Index(at) => i64::from(at),
             Begin::Keyword(keyword, from) => find_keyword(keyword, from, count, &word)? + 1,
+            Begin::Unknown(find) => find(count as usize, &word)? as i64,
         };
         let (first, last, step) = match self.find {
             Find::Range { last, step, limit } => {
@@ -383,6 +412,7 @@ impl KeySpec {
                 let first = start + i64::from(first);
                 (first, first + (number - 1) * i64::from(step), step)
             }
+            Find::Unknown => (start, start, 1),
         };
         if first < 1 || last < first || last >= count || step < 1 {
             return None;

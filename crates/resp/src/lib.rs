@@ -5,8 +5,7 @@
 //! [`decode`], [`skip_reply`] and [`encode_command`].
 //!
 //! Reading order: `parse` (requests), `inline` (requests typed by hand), `output` (pending bytes of
-//! a connection), `reply` (the reply forms on top of it), `double` (numbers as the reference server
-//! prints them), `decode` (the client's side).
+//! a connection), `reply` (the reply forms on top of it), `decode` (the client's side).
 //!
 //! Invariants: no input panics; no allocation per command on the usual path; what a peer announces
 //! is never allocated before it has arrived.
@@ -14,16 +13,13 @@
 #![forbid(unsafe_code)]
 
 mod decode;
-mod double;
 mod error;
 mod inline;
 mod output;
 mod parse;
-mod powers;
 mod reply;
 
 pub use decode::{DEPTH_MAX, DecodeError, Value, decode, encode_command, skip_reply};
-pub use double::{DoubleText, format_double};
 pub use error::ProtocolError;
 pub use output::Mark;
 pub use parse::{Limits, Parser, Span, Step};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use memchr::memchr2;
 
-use crate::double::{DoubleText, format_double};
 use crate::output::{Mark, Output};
+use base::double::{DoubleText, format_double};
 
 /// The protocol version a client has chosen with HELLO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

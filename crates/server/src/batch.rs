@@ -24,7 +24,8 @@ use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
-use crate::limits::is_above_hard;
+use crate::limits::{is_above_hard, output_limit};
+use crate::pubsub::Desk;
 use crate::registry::{KeyShape, Missing, RowId};
 use crate::server::Server;
 use crate::session::Session;
@@ -81,6 +82,8 @@ pub struct Surroundings<'s, 'k> {
     pub lease: &'s mut Lease<'k>,
     /// Makes room when memory is full.
     pub evictor: &'s mut Evictor,
+    /// This worker's subscribers.
+    pub desk: &'s mut Desk,
     /// Time stamp at which the last command ended, or this batch began.
     pub mark: u64,
 }
@@ -119,7 +122,7 @@ impl Batch {
         if !matches!(connection.waiting, Waiting::No) || connection.client.fate != Fate::Open {
             return false;
         }
-        let limit = &settings.client_output_buffer_limit.normal;
+        let limit = output_limit(&connection.client, settings);
         if is_above_hard(limit, connection.out.len_bytes()) {
             return false;
         }
@@ -313,6 +316,7 @@ impl Batch {
                     *found,
                     words.iter().map(|span| span.of(buffer)),
                     client,
+                    out.proto(),
                     around.server,
                     around.settings,
                 );
@@ -378,6 +382,7 @@ fn handle(
                 client,
                 env: around.env,
                 lease: around.lease,
+                desk: around.desk,
                 mark: &mut around.mark,
             };
             waiting = call::run(id, args, &mut session, out);

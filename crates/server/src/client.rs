@@ -9,6 +9,7 @@ use resp::{Proto, Reply};
 
 use crate::clients::Card;
 use crate::input::QueryUse;
+use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::registry::RowId;
 use crate::settings::Settings;
 use crate::transaction::{Transaction, Watched};
@@ -59,6 +60,8 @@ pub struct Client {
     pub transaction: Option<Box<Transaction>>,
     /// What it watches.
     pub watched: Option<Box<Watched>>,
+    /// What it listens to.
+    pub subscriptions: Subscriptions,
     /// What becomes of the connection.
     pub fate: Fate,
 }
@@ -77,6 +80,7 @@ impl Client {
             query: QueryUse::default(),
             transaction: None,
             watched: None,
+            subscriptions: Subscriptions::default(),
             fate: Fate::Open,
         }
     }
@@ -92,6 +96,14 @@ impl Client {
     pub fn queued_bytes(&self) -> u64 {
         let transaction = self.transaction.as_deref();
         transaction.map_or(0, Transaction::argument_bytes) as u64
+    }
+
+    /// Ends all its subscriptions.
+    pub fn leave(&mut self, exchange: &Exchange, desk: &mut Desk) {
+        if self.subscriptions.any() {
+            let place = self.card.place.load(Relaxed);
+            desk.leave(exchange, self.card.worker, place, &mut self.subscriptions);
+        }
     }
 
     /// Forgets all that the client has asked for, but not which library it is.
@@ -123,6 +135,10 @@ impl Client {
         card.query_free_bytes
             .store(self.query.free_bytes as u64, Relaxed);
         card.reply_bytes.store(out.len_bytes() as u64, Relaxed);
+        let kinds = [Kind::Channel, Kind::Pattern, Kind::Shard];
+        for (seen, kind) in card.subscriptions.iter().zip(kinds) {
+            seen.store(self.subscriptions.count(kind) as u64, Relaxed);
+        }
         let transaction = self.transaction.as_deref();
         let queued = transaction.map_or(-1, |queued| queued.command_count() as i64);
         card.queued.store(queued, Relaxed);

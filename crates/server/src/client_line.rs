@@ -22,6 +22,7 @@ use crate::registry::{Registry, RowId};
 /// The client's flags, one letter each; `N` when it has none.
 pub fn flags(card: &Card) -> String {
     let set = [
+        ('P', card.is_subscriber()),
         ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),
         ('d', card.is_outdated()),
@@ -74,8 +75,8 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
     field("idle", &seconds(card.last_active.load(Relaxed) as i64));
     field("flags", &flags(card));
     field("db", &card.db.load(Relaxed));
-    for name in ["sub", "psub", "ssub"] {
-        field(name, &0);
+    for (name, seen) in ["sub", "psub", "ssub"].iter().zip(&card.subscriptions) {
+        field(name, &seen.load(Relaxed));
     }
     field("multi", &card.queued.load(Relaxed));
     field("watch", &card.watched_keys());

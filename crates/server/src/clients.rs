@@ -66,6 +66,8 @@ pub struct Card {
     pub bytes_out: AtomicU64,
     /// Commands run.
     pub commands: AtomicU64,
+    /// Subscriptions to channels, patterns and shard channels.
+    pub subscriptions: [AtomicU64; 3],
     /// Commands queued since MULTI; -1 = there was none.
     pub queued: AtomicI64,
     /// Bytes of the queue.
@@ -91,6 +93,12 @@ pub struct Card {
 }
 
 impl Card {
+    /// Whether it listens to any channel.
+    pub fn is_subscriber(&self) -> bool {
+        let count = |seen: &AtomicU64| seen.load(Ordering::Relaxed);
+        self.subscriptions.iter().map(count).any(|count| count > 0)
+    }
+
     /// Keys it watches; none any more once one of them was changed, for its EXEC will do nothing.
     pub fn watched_keys(&self) -> usize {
         let watching = self.watching.lock();

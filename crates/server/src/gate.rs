@@ -4,6 +4,7 @@
 use base::strings::until_nul;
 use engine::failure::Failure;
 use engine::spec::Flags;
+use resp::Proto;
 
 use crate::client::Client;
 use crate::registry::{Handler, Missing, Registry, Row, RowId};
@@ -31,6 +32,7 @@ pub fn admit<'a>(
     found: Result<RowId, Missing>,
     words: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     client: &Client,
+    proto: Proto,
     server: &Server,
     settings: &Settings,
 ) -> Verdict {
@@ -48,10 +50,36 @@ pub fn admit<'a>(
             return Verdict::Refuse(Some(id), failure);
         }
     }
+    if client.subscriptions.any() && proto == Proto::Resp2 && !WHILE_LISTENING.contains(&&*row.name)
+    {
+        return Verdict::Refuse(Some(id), only_listening(&row.name));
+    }
     if server.is_pausing() && postponed(row, server) {
         return Verdict::Postpone;
     }
     Verdict::Run(id)
+}
+
+/// What a client may send that listens to channels and speaks RESP2, where messages cannot be told
+/// from replies.
+const WHILE_LISTENING: &[&str] = &[
+    "subscribe",
+    "unsubscribe",
+    "psubscribe",
+    "punsubscribe",
+    "ssubscribe",
+    "sunsubscribe",
+    "ping",
+    "quit",
+    "reset",
+];
+
+#[cold]
+fn only_listening(name: &str) -> Failure {
+    Failure::owned(format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
+         are allowed in this context"
+    ))
 }
 
 type Check = fn(&Row, &Client, &Settings) -> Result<(), Failure>;

@@ -29,6 +29,7 @@ pub mod logging;
 pub mod login;
 pub mod mailbox;
 pub mod memory;
+pub mod pubsub;
 pub mod rates;
 pub mod registry;
 pub mod run;

@@ -7,6 +7,7 @@
 
 use base::time::UnixMillis;
 
+use crate::client::Client;
 use crate::config::settings::OutputLimit;
 use crate::connection::{Connection, Waiting};
 use crate::server::Server;
@@ -44,6 +45,17 @@ pub fn is_above_hard(limit: &OutputLimit, pending_bytes: usize) -> bool {
     limit.hard_bytes > 0 && counted(pending_bytes) >= limit.hard_bytes
 }
 
+/// The limit on the unwritten replies of a client of this kind.
+#[inline]
+pub fn output_limit<'s>(client: &Client, settings: &'s Settings) -> &'s OutputLimit {
+    let limits = &settings.client_output_buffer_limit;
+    if client.subscriptions.any() {
+        &limits.pubsub
+    } else {
+        &limits.normal
+    }
+}
+
 impl SoftLimit {
     /// Takes note of the unwritten bytes; whether they have been too many for too long.
     fn is_passed(&mut self, limit: &OutputLimit, pending_bytes: usize, now: UnixMillis) -> bool {
@@ -63,7 +75,7 @@ pub fn output_excess(
     settings: &Settings,
     now: UnixMillis,
 ) -> Option<Excess> {
-    let limit = &settings.client_output_buffer_limit.normal;
+    let limit = output_limit(&connection.client, settings);
     let pending = connection.out.len_bytes();
     let soft = connection.soft_limit.is_passed(limit, pending, now);
     (soft || is_above_hard(limit, pending)).then_some(Excess::Output)
@@ -79,7 +91,8 @@ pub fn query_excess(connection: &Connection, settings: &Settings) -> Option<Exce
 
 /// Whether anything has to be looked for that time alone brings about.
 pub fn time_matters(settings: &Settings) -> bool {
-    settings.timeout_seconds > 0 || settings.client_output_buffer_limit.normal.soft_bytes > 0
+    let limits = &settings.client_output_buffer_limit;
+    settings.timeout_seconds > 0 || limits.normal.soft_bytes > 0 || limits.pubsub.soft_bytes > 0
 }
 
 /// Any limit that a connection has passed. A client that waits is not idle.
@@ -91,7 +104,7 @@ pub fn excess(connection: &mut Connection, settings: &Settings, now: UnixMillis)
         .last_active
         .load(std::sync::atomic::Ordering::Relaxed);
     let idle = now.0 - last_active as i64;
-    let waits = !matches!(connection.waiting, Waiting::No);
+    let waits = !matches!(connection.waiting, Waiting::No) || connection.client.subscriptions.any();
     if idle_millis_max > 0 && idle > idle_millis_max && !waits {
         return Some(Excess::Idle);
     }

@@ -210,6 +210,7 @@ impl Card {
             bytes_in: 0.into(),
             bytes_out: 0.into(),
             commands: 0.into(),
+            subscriptions: Default::default(),
             queued: (-1).into(),
             queue_bytes: 0.into(),
             watching: parking_lot::Mutex::default(),

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::clients::Card;
 use crate::connection::Accepted;
+use crate::pubsub::Publication;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Message {
     Close(Arc<Card>),
     /// Look again at clients that wait for a pause to end.
     Resume,
+    /// Give a published message to this worker's subscribers.
+    Publish(Arc<Publication>),
     /// End the event loop.
     Stop,
 }
@@ -47,11 +50,20 @@ impl Mailbox {
         })
     }
 
-    /// Puts a message in and wakes the worker.
+    /// Puts a message in and wakes the worker, unless older messages have it woken already.
     pub fn send(&self, message: Message) {
+        let mut queue = self.queue.lock();
+        queue.push(message);
+        if queue.len() == 1 {
+            // A wake-up that fails means a full counter: the worker is being woken already.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Puts a message in without waking the worker: for the worker itself, which looks into its
+    /// mailbox before it sleeps.
+    pub fn leave(&self, message: Message) {
         self.queue.lock().push(message);
-        // A wake-up that fails means a full counter: the worker is being woken already.
-        let _ = self.waker.wake();
     }
 
     /// Takes everything out, oldest first.

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::doors::Doors;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
+use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::settings::Published;
@@ -86,6 +87,8 @@ pub struct Server {
     pub replication_id: RunId,
     /// The listening sockets.
     pub doors: Doors,
+    /// Who listens to which channel.
+    pub exchange: Exchange,
     /// Commands and bytes per second.
     pub rates: Rates,
 }
@@ -128,6 +131,7 @@ impl Server {
             run_id: RunId::generate(&mut rng),
             replication_id: RunId::generate(&mut rng),
             doors: Doors::default(),
+            exchange: Exchange::new(workers, Seed::random()),
             rates: Rates::default(),
         };
         server.memory.start(server.started);

@@ -1,5 +1,7 @@
 //! What a control command sees: its client, the server, and the engine's doors.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use engine::args::Args;
 use engine::env::Env;
 use engine::failure::Failure;
@@ -7,6 +9,7 @@ use engine::keyspace::Lease;
 use resp::Reply;
 
 use crate::client::Client;
+use crate::pubsub::{Desk, Kind};
 use crate::server::Server;
 use crate::stats::WorkerStats;
 
@@ -26,6 +29,55 @@ pub struct Session<'s, 'k> {
     /// Covers nothing on entry, or inside a transaction all that may be asked for; may be used and
     /// need not be released.
     pub lease: &'s mut Lease<'k>,
+    /// This worker's subscribers.
+    pub desk: &'s mut Desk,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
+}
+
+impl Session<'_, '_> {
+    /// Subscribes the client.
+    pub fn subscribe(&mut self, kind: Kind, name: &[u8]) {
+        let Session {
+            server,
+            client,
+            desk,
+            ..
+        } = self;
+        let place = client.card.place.load(Relaxed);
+        let mine = &mut client.subscriptions;
+        desk.subscribe(
+            &server.exchange,
+            client.card.worker,
+            place,
+            mine,
+            kind,
+            name,
+        );
+    }
+
+    /// Ends a subscription of the client.
+    pub fn unsubscribe(&mut self, kind: Kind, name: &[u8]) {
+        let Session {
+            server,
+            client,
+            desk,
+            ..
+        } = self;
+        let place = client.card.place.load(Relaxed);
+        let mine = &mut client.subscriptions;
+        desk.unsubscribe(
+            &server.exchange,
+            client.card.worker,
+            place,
+            mine,
+            kind,
+            name,
+        );
+    }
+
+    /// Ends all subscriptions of the client.
+    pub fn unsubscribe_all(&mut self) {
+        self.client.leave(&self.server.exchange, self.desk);
+    }
 }

@@ -27,6 +27,7 @@ use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::pubsub::{Desk, Publication};
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
@@ -88,6 +89,7 @@ pub struct Worker<'k> {
     lease: Lease<'k>,
     cycle: Cycle,
     evictor: Evictor,
+    desk: Desk,
     next_tick: u64,
     next_inspection: u64,
     stopping: bool,
@@ -113,6 +115,7 @@ impl<'k> Worker<'k> {
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::default(),
+            desk: Desk::default(),
             next_tick: 0,
             next_inspection: 0,
             stopping: false,
@@ -202,6 +205,7 @@ impl<'k> Worker<'k> {
                 Message::Accept(accepted) => self.take_over(accepted),
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.resume(),
+                Message::Publish(publication) => self.deliver(&publication),
                 Message::Stop => self.stopping = true,
             }
         }
@@ -234,6 +238,22 @@ impl<'k> Worker<'k> {
         }
     }
 
+    /// Gives a published message to this worker's subscribers.
+    fn deliver(&mut self, publication: &Publication) {
+        let (connections, ready) = (&mut self.connections, &mut self.ready);
+        self.desk.deliver(publication, |place, write| {
+            let place = place as usize;
+            if let Some(connection) = connections.get_mut(place) {
+                write(&mut connection.out);
+                connection.dirty = true;
+                if !connection.queued {
+                    connection.queued = true;
+                    ready.push(place);
+                }
+            }
+        });
+    }
+
     /// Lets the commands that a pause held back try again.
     fn resume(&mut self) {
         let paused: Vec<usize> = self
@@ -262,6 +282,8 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
+        // What its own clients published reaches its own subscribers before the worker sleeps.
+        self.read_mail();
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
         for &id in &ready {
@@ -281,6 +303,7 @@ impl<'k> Worker<'k> {
             env: &mut self.env,
             lease: &mut self.lease,
             evictor: &mut self.evictor,
+            desk: &mut self.desk,
             mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);
@@ -380,6 +403,9 @@ impl<'k> Worker<'k> {
     fn close(&mut self, id: usize) {
         if let Some(mut connection) = self.connections.try_remove(id) {
             transaction::unwatch(&mut connection.client, &mut self.lease);
+            connection
+                .client
+                .leave(&self.server.exchange, &mut self.desk);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }
@@ -404,7 +430,7 @@ impl<'k> Worker<'k> {
             let mut tx = WalkTx::new(&mut self.lease, &self.env, connection.client.db);
             let step = walk.step(&mut tx, out);
             self.lease.release();
-            let limit = &self.settings.client_output_buffer_limit.normal;
+            let limit = limits::output_limit(&connection.client, &self.settings);
             if limits::is_above_hard(limit, connection.out.len_bytes()) {
                 // Its end of the round sees the same and closes it.
                 self.enqueue(id);

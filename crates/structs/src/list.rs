@@ -289,7 +289,7 @@ impl List {
             List::Packed(bytes) => {
                 let (len, body) = parts(bytes);
                 let left = len.saturating_sub(count);
-                if left > 0 {
+                if left > 0 && left < len {
                     match end {
                         End::Head => {
                             let at = seek_near(body, len - left, left - 1).unwrap_or(0);
@@ -309,6 +309,31 @@ impl List {
                 self.pack_within(limit.half());
             }
         }
+    }
+
+    /// Moves the element at an end, which is `element`, to an end. O(1).
+    pub fn rotate(&mut self, from: End, to: End, element: Element<'_>, packing: &Packing) {
+        let (limit, depth) = limits(packing);
+        // Not by `pop`: whether it has become short is asked when the element is there again.
+        match self {
+            List::Packed(_) => self.pop(from, 1, packing),
+            List::Long(nodes) => nodes.pop(from, 1, depth),
+        }
+        self.push_one(to, element, packing);
+        self.pack_within(limit.half());
+    }
+
+    /// Removes all elements but `kept` after the first `first`. O(nodes removed).
+    pub fn trim(&mut self, first: usize, kept: usize, packing: &Packing) {
+        let behind = self.len().saturating_sub(first + kept);
+        self.pop(End::Head, first, packing);
+        self.pop(End::Tail, behind, packing);
+    }
+
+    /// Becomes long if an element of this length would make it so, as a command does that may still
+    /// find that there is no place for it.
+    pub fn announce(&mut self, text_len: usize, packing: &Packing) {
+        self.unpack_before((1, text_len), limits(packing).0);
     }
 
     /// Puts `text` in the place of the element with this index, which exists. O(nodes).

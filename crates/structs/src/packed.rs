@@ -31,10 +31,10 @@ mod listpack;
 pub use edit::{
     append, insert, push_back, push_front, remove, remove_all, replace, splice, truncate_front,
 };
-pub use element::{Element, Encoded, IntText};
+pub use element::{Element, Encoded, IntText, encoding_len};
 pub use listpack::{from_listpack, to_listpack, validate};
 
-use element::{backlen_size, decode, encoding_len};
+use element::{backlen_size, decode};
 
 /// The element at `position`, which is not the end.
 #[inline]
@@ -47,8 +47,15 @@ pub fn get(body: &[u8], position: usize) -> Element<'_> {
 #[inline]
 #[must_use]
 pub fn next(body: &[u8], position: usize) -> usize {
-    let len = encoding_len(body, position);
-    position + len + backlen_size(len)
+    // Short elements first: the length of what is passed over is all that a walk waits for.
+    match body[position] {
+        ..0x80 => position + 2,
+        lead @ 0x80..0xc0 => position + 2 + usize::from(lead & 0x3f),
+        _ => {
+            let len = encoding_len(body, position);
+            position + len + backlen_size(len)
+        }
+    }
 }
 
 /// The position of the element before `position`; `None` at the beginning. O(1).

@@ -115,7 +115,7 @@ pub enum Iter<'a> {
     /// Of a packed run.
     Packed(packed::Iter<'a>),
     /// Of a table.
-    Table(table::Iter<'a>),
+    Table(table::Keys<'a>),
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -126,7 +126,7 @@ impl<'a> Iterator for Iter<'a> {
         match self {
             Iter::Ints(ints) => ints.next().map(Item::Int),
             Iter::Packed(elements) => elements.next().map(Item::from),
-            Iter::Table(entries) => entries.next().map(|entry| Item::Text(entry.key)),
+            Iter::Table(keys) => keys.next().map(Item::Text),
         }
     }
 }
@@ -183,7 +183,7 @@ impl<'a> SetRef<'a> {
         match self {
             SetRef::Ints(ints) => Iter::Ints(ints.iter()),
             SetRef::Packed(body) => Iter::Packed(packed::iter(body)),
-            SetRef::Table(table) => Iter::Table(table.iter()),
+            SetRef::Table(table) => Iter::Table(table.keys()),
         }
     }
 
@@ -216,7 +216,7 @@ impl Set {
         } else if count <= packing.set_entries_max {
             *self = Set::Packed(self.take_buffer());
         } else {
-            *self = Set::Table(Box::new(Table::new(packing.seed)));
+            *self = Set::Table(Box::new(Table::with_room(packing.seed, count)));
         }
     }
 
@@ -224,6 +224,40 @@ impl Set {
     #[must_use]
     pub fn for_integers() -> Set {
         Set::Ints(Vec::new())
+    }
+
+    /// A set of members that are all different, begun as `empty` and filled in their order.
+    #[must_use]
+    pub fn of_items(mut empty: Set, items: &[Item<'_>], packing: &Packing) -> Set {
+        if items.len() <= packing.set_ints_max.max(packing.set_entries_max) {
+            for item in items {
+                empty.add_item(*item, packing);
+            }
+            return empty;
+        }
+        // It will be a table, whatever they are.
+        let mut table = Box::new(Table::with_room(packing.seed, items.len()));
+        for item in items {
+            let mut digits = IntText::default();
+            let member = Member::new(item.text(&mut digits), &packing.seed);
+            table.insert(member, None, None);
+        }
+        Set::Table(table)
+    }
+
+    /// Turns into integers, if that is what all members are and there are not too many.
+    pub fn pack_integers(&mut self, packing: &Packing) {
+        if matches!(self, Set::Ints(_)) || self.len() > packing.set_ints_max {
+            return;
+        }
+        let mut body = Vec::new();
+        for item in self.borrow().iter() {
+            let Some(value) = item.int() else {
+                return;
+            };
+            intset::insert(&mut body, value);
+        }
+        *self = Set::Ints(body);
     }
 
     fn take_buffer(&mut self) -> Vec<u8> {
@@ -313,7 +347,9 @@ impl Set {
 
     fn make_table(&mut self, packing: &Packing) -> &mut Table {
         if !matches!(self, Set::Table(_)) {
-            let mut table = Box::new(Table::new(packing.seed));
+            // It grew to this, and will go on.
+            let room = 2 * self.len();
+            let mut table = Box::new(Table::with_room(packing.seed, room));
             for item in self.borrow().iter() {
                 let mut digits = IntText::default();
                 let text = item.text(&mut digits);

@@ -1,6 +1,6 @@
 //! Streams: a log of entries ([`log`]), and the groups of consumers that read it ([`group`]).
 //!
-//! The log is a queue of packed nodes (`node`), which are what Redis dumps. `trim` takes the oldest
+//! The log is a queue of packed nodes (`node`), each of which Redis dumps as a listpack. `trim` takes the oldest
 //! entries off, `producers` knows what was sent lately, `validate` looks at bytes from outside.
 //!
 //! A stream may be empty and still be there: its ids go on where they were.
@@ -224,7 +224,7 @@ impl Collection for Stream {
     fn free_effort(&self) -> usize {
         // A tree's node has eleven elements at most, and six or so as a rule.
         let pending = self.groups().iter().map(|it| it.pending().len() / 3);
-        self.log().nodes().len() + pending.sum::<usize>() + 1
+        self.log().node_count() + pending.sum::<usize>() + 1
     }
 
     fn duplicate(&self) -> Stream {

@@ -35,6 +35,11 @@ const NOT_IN_PEER: &[&str] = &[
     "digest",
     "increx",
     "msetex",
+    "sdiffcard",
+    "sunioncard",
+    "xcfgset",
+    "xidmprecord",
+    "xnack",
 ];
 
 /// (command, fact, why).
@@ -46,8 +51,18 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
         "two entries of one version are one",
     ),
     ("debug", "doc_flags", "rows have no place for syscmd"),
+    (
+        "hsetex",
+        "arguments",
+        "Valkey's conditions on the key are there",
+    ),
     ("set", "arguments", "the conditions of Redis 8.4 are there"),
     ("set", "history", "the conditions of Redis 8.4 are there"),
+    ("xadd", "arguments", "IDMP of Redis 8.6 is there"),
+    ("xadd", "history", "IDMP of Redis 8.6 is there"),
+    ("xread", "arguments", "MAXCOUNT of Redis 8.10 is there"),
+    ("xreadgroup", "arguments", "CLAIM and MAXCOUNT are there"),
+    ("xreadgroup", "history", "CLAIM and MAXCOUNT are there"),
 ];
 
 /// Positions of the facts in an element of COMMAND INFO.

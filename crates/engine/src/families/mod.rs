@@ -5,20 +5,32 @@ use crate::spec::{DataRun, Spec};
 mod array;
 mod bitmap;
 mod expiry;
+mod geo;
+mod hash;
 mod hyperloglog;
 mod keys;
+mod list;
 mod scanning;
 mod set;
+mod sort;
 mod stream;
 mod string;
+mod zset;
 
 /// Every data command.
 pub const TABLES: &[&[Spec<DataRun>]] = &[
     string::COMMANDS,
+    list::COMMANDS,
+    keys::COMMANDS,
+    sort::COMMANDS,
+    bitmap::COMMANDS,
     keys::COMMANDS,
     bitmap::COMMANDS,
+    zset::COMMANDS,
+    geo::COMMANDS,
     array::COMMANDS,
     set::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,
 ];

@@ -18,8 +18,8 @@ const KEYS_MAX: usize = 256;
 const NONE: u16 = u16::MAX;
 
 /// Steps of the longest way to a member, from the structure inwards (a sorted set's: index, leaf,
-/// bytes).
-const MEMBER_STEPS: u8 = 3;
+/// tags, offset, text, score).
+const MEMBER_STEPS: u8 = 6;
 
 /// A key that a command of the batch will look up.
 struct Wanted {

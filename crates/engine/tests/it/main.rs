@@ -2,4 +2,5 @@
 
 mod replay;
 mod scan;
+mod stream;
 mod support;

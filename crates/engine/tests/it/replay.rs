@@ -92,11 +92,76 @@ const TEMPLATES: &[&str] = &[
     "FLUSHDB",
     "FLUSHALL ASYNC",
     "TOUCH $k $k",
+    "SADD $k $v $v $v",
+    "SADD $k $n $n $n",
+    "SADD $k 1 2 3 4 5 6 7 8 9 10 11 12",
+    "SREM $k $n $v",
+    "SPOP $k",
+    "SPOP $k $s",
+    "SPOP $k 50",
+    "SRANDMEMBER $k $n",
+    "SMOVE $k $k $n",
+    "SINTERSTORE $k $k $k",
+    "SUNIONSTORE $k $k $k",
+    "SDIFFSTORE $k $k $k",
     "GET $k",
     "STRLEN $k",
+    "HSET $h $e $v",
+    "HSET $h $e $v $e $v",
+    "HMSET $h $e $v",
+    "HSETNX $h $e $v",
+    "HINCRBY $h $e $n",
+    "HINCRBYFLOAT $h $e $f",
+    "HDEL $h $e $e",
+    "HGET $h $e",
+    "HGETALL $h",
+    "HLEN $h",
+    "HEXPIRE $h $s FIELDS 1 $e",
+    "HPEXPIRE $h $p FIELDS 2 $e $e",
+    "HPEXPIRE $h $p NX FIELDS 2 $e $e",
+    "HPEXPIRE $h $p XX GT FIELDS 2 $e $e",
+    "HPEXPIREAT $h $pat LT FIELDS 2 $e $e",
+    "HEXPIREAT $h $sat FIELDS 1 $e",
+    "HPERSIST $h FIELDS 2 $e $e",
+    "HGETDEL $h FIELDS 2 $e $e",
+    "HGETEX $h FIELDS 1 $e",
+    "HGETEX $h $ttl FIELDS 2 $e $e",
+    "HGETEX $h PERSIST FIELDS 2 $e $e",
+    "HSETEX $h $ttl FIELDS 2 $e $v $e $v",
+    "HSETEX $h KEEPTTL FIELDS 1 $e $v",
+    "HSETEX $h FNX $ttl FIELDS 1 $e $v",
+    "HSETEX $h FXX FIELDS 2 $e $v $e $v",
+    "HSETEX $h NX $ttl FIELDS 1 $e $v",
+    "HTTL $h FIELDS 1 $e",
+    "DEL $h",
+    "COPY $h $h REPLACE",
+    "RENAME $h $h",
+    "RPUSH $k $v $v",
+    "LPUSH $k $v $v $v",
+    "LPUSH $k $n $n $n",
+    "LPUSHX $k $v",
+    "LPOP $k",
+    "RPOP $k 2",
+    "LMPOP 2 $k $k RIGHT COUNT 2",
+    "LSET $k $n $v",
+    "LINSERT $k AFTER $v $v",
+    "LREM $k $n $n",
+    "LTRIM $k $n -1",
+    "LMOVE $k $k LEFT RIGHT",
+    "RPOPLPUSH $k $k",
+    "LMOVEM $k $k LEFT RIGHT COUNT 2 OBO",
+    "LMOVEM $k $k RIGHT RIGHT EXACTLY 2 BULK",
+    "SORT $k ALPHA STORE $k",
+    "SORT $k BY nosort LIMIT 0 2 STORE $k",
+    "SORT $k ALPHA GET # GET k* STORE $k",
+    "SORT $k BY k* ALPHA DESC STORE $k",
+    "SORT $k ALPHA GET k* BY k*",
+    "LRANGE $k 0 -1",
 ];
 
 const VALUES: &[&str] = &["1", "-7", "41", "3.25", "x", "some words", "", "inf", "9e9"];
+
+const FIELDS: &[&str] = &["a", "b", "7", "", "field"];
 
 /// Keys are few, so that commands meet.
 const KEYS: u64 = 5;
@@ -106,6 +171,9 @@ fn fill(template: &str, rng: &mut Rng, now: UnixMillis) -> Vec<Vec<u8>> {
     for word in template.split(' ') {
         match word {
             "$k" => words.push(format!("k{}", rng.below(KEYS))),
+            "$h" if rng.below(20) > 0 => words.push(format!("h{}", rng.below(2))),
+            "$h" => words.push(format!("k{}", rng.below(KEYS))),
+            "$e" => words.push(FIELDS[rng.below(FIELDS.len() as u64) as usize].to_owned()),
             "$v" => words.push(match rng.below(12) {
                 0 => "long ".repeat(rng.below(1200) as usize),
                 1 => "w".repeat(rng.below(120) as usize),
@@ -139,7 +207,15 @@ fn fill(template: &str, rng: &mut Rng, now: UnixMillis) -> Vec<Vec<u8>> {
 
 #[test]
 fn effects_replayed_elsewhere_give_the_same_data() {
-    for seed in 0..RUNS {
+    replay(RUNS, |rng, now| {
+        let template = TEMPLATES[rng.below(TEMPLATES.len() as u64) as usize];
+        fill(template, rng, now)
+    });
+}
+
+/// Runs commands and their effects; `next` makes the next command.
+pub(crate) fn replay(runs: u64, next: impl Fn(&mut Rng, UnixMillis) -> Vec<Vec<u8>>) {
+    for seed in 0..runs {
         let mut rng = Rng::from_seed(seed);
         let mut original = Engine::new(START);
         original.env.record_effects();
@@ -147,8 +223,7 @@ fn effects_replayed_elsewhere_give_the_same_data() {
         for step in 0..COMMANDS_PER_RUN {
             let now = original.env.now;
             original.env.now = now.saturating_add(rng.below(60) as i64);
-            let template = TEMPLATES[rng.below(TEMPLATES.len() as u64) as usize];
-            let words = fill(template, &mut rng, original.env.now);
+            let words = next(&mut rng, original.env.now);
             let db = DbIndex(rng.below(2) as u32);
             let before = original.contents();
             original.run(db, &words);

@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 
 use base::hash::Seed;
 use base::ids::DbIndex;
+use base::num::I64_TEXT_MAX;
 use base::time::UnixMillis;
 use engine::access::Recency;
 use engine::args::{Args, KeyWord};
 use engine::dispatch::{Call, Outcome, execute};
-use engine::entry::{Entry, Text};
+use engine::entry::{Entry, Text, Value};
 use engine::env::{Env, Limits, Packing};
 use engine::families::TABLES;
 use engine::keyspace::Keyspace;
+use engine::object::Object;
 use engine::spec::{DataRun, Run, Spec};
-use engine::tx::{Step, WalkTx};
+use engine::tx::{Step, WalkTx, view_of};
 use resp::{Proto, Reply, Span};
+use structs::hash::{Hash, HashRef};
+use structs::list::{End, List, ListRef};
+use structs::set::Set;
 
 /// Stripes, so that commands of several keys lease more than one.
 const STRIPES: usize = 4;
@@ -49,7 +54,7 @@ impl Engine {
     pub(crate) fn run(&self, db: DbIndex, words: &[Vec<u8>]) -> Vec<u8> {
         let mut buffer = Vec::new();
         let spans: Vec<Span> = words.iter().map(|word| append(word, &mut buffer)).collect();
-        let (spec, run) = row(&words[0]);
+        let (spec, run) = row(words);
         assert!(spec.accepts(words.len()), "{}", show(words));
         let found = spec
             .keys
@@ -88,7 +93,9 @@ impl Engine {
             while let Some(at) = position {
                 position = tx.scan(at, |entry| {
                     let deadline = entry.deadline().map(|at| at.0);
-                    contents.insert((db, entry.key().to_vec()), (text(entry), deadline));
+                    if let Some(text) = text(entry, self.env.now) {
+                        contents.insert((db, entry.key().to_vec()), (text, deadline));
+                    }
                 });
             }
         }
@@ -103,26 +110,70 @@ fn append(word: &[u8], buffer: &mut Vec<u8>) -> Span {
     Span { start, len }
 }
 
-fn row(name: &[u8]) -> (&'static Spec<DataRun>, DataRun) {
-    let is_it = |spec: &&Spec<DataRun>| spec.name.as_bytes().eq_ignore_ascii_case(name);
-    let spec = TABLES
-        .iter()
-        .copied()
-        .flatten()
-        .find(is_it)
-        .expect("a data command");
+fn row(words: &[Vec<u8>]) -> (&'static Spec<DataRun>, DataRun) {
+    let spec = find(TABLES.iter().copied().flatten(), &words[0]);
     match spec.run {
         Run::Do(run) | Run::Both(run, _) => (spec, run),
-        Run::Container(_) => panic!("{} is a container", spec.name),
+        Run::Container(rows) => match find(rows.iter(), &words[1]) {
+            spec @ Spec {
+                run: Run::Do(run), ..
+            } => (spec, *run),
+            spec => panic!("{} is a container", spec.name),
+        },
     }
 }
 
-fn text(entry: &Entry) -> Vec<u8> {
-    match entry.text().expect("a string") {
+fn find(
+    mut rows: impl Iterator<Item = &'static Spec<DataRun>>,
+    name: &[u8],
+) -> &'static Spec<DataRun> {
+    rows.find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+        .expect("a data command")
+}
+
+/// The value, whatever form it has. `None` if it is a hash whose fields are all due.
+fn text(entry: &Entry, now: UnixMillis) -> Option<Vec<u8>> {
+    if let Ok(hash) = view_of::<Hash>(entry) {
+        return hash_text(hash, now);
+    }
+    if let Ok(set) = view_of::<Set>(entry) {
+        let members = set.iter().map(|item| item.text(&mut [0; 20]).to_vec());
+        let mut members: Vec<Vec<u8>> = members.collect();
+        members.sort();
+        return Some(members.join(&b' '));
+    }
+    if let Value::Object(Object::Stream(stream)) = entry.value() {
+        return Some(crate::stream::text(stream));
+    }
+    if let Ok(list) = view_of::<List>(entry) {
+        return Some(list_text(list));
+    }
+    Some(match entry.text().expect("a string") {
         Text::Int(number) => number.to_string().into_bytes(),
         Text::Inline(bytes) => bytes.to_vec(),
         Text::Shared(shared) => shared.to_vec(),
-    }
+    })
+}
+
+fn hash_text(hash: HashRef<'_>, now: UnixMillis) -> Option<Vec<u8>> {
+    let mut fields = BTreeMap::new();
+    hash.each_timed(now, |field, value, deadline| {
+        let field = field.bytes(&mut [0; I64_TEXT_MAX]).to_vec();
+        let value = value.bytes(&mut [0; I64_TEXT_MAX]).to_vec();
+        fields.insert(field, (value, deadline));
+    });
+    let shown = || format!("hash {fields:?}").into_bytes();
+    (!fields.is_empty()).then(shown)
+}
+
+/// The elements, in order.
+fn list_text(list: ListRef<'_>) -> Vec<u8> {
+    let mut text = b"list:".to_vec();
+    list.for_each(End::Head, 0, usize::MAX, |element| {
+        text.push(b' ');
+        element.append_to(&mut text);
+    });
+    text
 }
 
 /// A command as one would type it; long words are cut.

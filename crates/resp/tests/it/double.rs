@@ -1,8 +1,8 @@
 //! Doubles as text. The right side is what ZSCORE of Redis 8.2.3 answered to ZADD of the left side
 //! (ZINCRBY for -0, because ZADD stores small integers as such).
 
+use base::double::{DoubleText, format_double};
 use proptest::prelude::*;
-use resp::{DoubleText, format_double};
 
 const TEXTS: &[(f64, &str)] = &[
     (0.0, "0"),

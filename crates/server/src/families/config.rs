@@ -17,6 +17,7 @@ use crate::families::reply_help;
 use crate::logging;
 use crate::server::Server;
 use crate::session::{ControlRun, Session};
+use crate::settings::engine_limits;
 
 const FLAGS: Flags = Flags::ADMIN
     .or(Flags::NOSCRIPT)
@@ -126,6 +127,8 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
         }
         return Err(refusal(apply, &pairs, &fault));
     }
+    // This worker obeys from the next command on, the others from their next round.
+    session.env.limits = engine_limits(config.settings(), &server.keyspace);
     server.settings.set(config.settings().clone());
     out.ok();
     Ok(())

@@ -105,8 +105,19 @@ const HELLO_ARGS: &[Arg] = &[Arg::block(
 )
 .optional()];
 
-fn ping(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+fn ping(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let listening = session.client.subscriptions.any() && out.proto() == Proto::Resp2;
     match args.left() {
+        // Told apart from a status, which a client that only listens does not expect.
+        left @ ..=1 if listening => {
+            out.array(2);
+            out.bulk(b"pong");
+            out.bulk(if left == 1 { args.bytes() } else { b"" });
+        }
         0 => out.pong(),
         1 => out.bulk(args.bytes()),
         _ => return Err(Failure::arity("ping")),
@@ -147,6 +158,7 @@ fn quit(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
 fn reset(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
     let settings = session.server.settings.get();
     transaction::discard(session.client, session.lease);
+    session.unsubscribe_all();
     session.client.reset(&settings);
     out.set_proto(Proto::Resp2);
     out.simple(b"RESET");

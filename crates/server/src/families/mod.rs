@@ -13,6 +13,7 @@ mod connection;
 mod debug;
 mod info;
 mod memory;
+mod pubsub;
 mod server;
 mod transaction;
 
@@ -25,6 +26,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     debug::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    pubsub::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,
 ];

@@ -6,6 +6,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
 use super::{Fields, View, constants};
+use crate::pubsub::Kind;
 use crate::registry::RowId;
 use crate::server::Server;
 
@@ -34,6 +35,8 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
         largest(|card| load(&card.reply_bytes)),
     );
     fields.put("blocked_clients", blocked);
+    let subscribers = cards.iter().filter(|card| card.is_subscriber()).count();
+    fields.put("pubsub_clients", subscribers);
     let watched = cards.iter().map(|card| card.watched_keys());
     let watching = watched.clone().filter(|&keys| keys > 0).count();
     fields.put("watching_clients", watching);
@@ -68,6 +71,7 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("instantaneous_input_kbps", kib(bytes_in));
     fields.put("instantaneous_output_kbps", kib(bytes_out));
     fields.put("rejected_connections", load(&server.refused));
+    fields.put("expired_subkeys", totals.expired_fields);
     fields.put("expired_keys", totals.expired_keys);
     let stale = totals.expired_stale_ppm as f64 / server.stats.len() as f64 / 10_000.0;
     fields.put("expired_stale_perc", format!("{stale:.2}"));
@@ -102,6 +106,10 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
         "instantaneous_eventloop_duration_usec",
         round_nanos / rounds.max(1) / 1000,
     );
+    let exchange = &server.exchange;
+    fields.put("pubsub_channels", exchange.channel_count(Kind::Channel));
+    fields.put("pubsub_patterns", exchange.pattern_count());
+    fields.put("pubsubshard_channels", exchange.channel_count(Kind::Shard));
     fields.put_all(constants::NO_EVENTS);
 }
 

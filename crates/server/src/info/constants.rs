@@ -21,7 +21,6 @@ pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
 pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[
     ("cluster_connections", "0"),
     ("tracking_clients", "0"),
-    ("pubsub_clients", "0"),
     ("total_blocking_keys", "0"),
 ];
 
@@ -32,8 +31,6 @@ pub(super) const NO_EVENTS: &[(&str, &str)] = &[
     ("sync_partial_err", "0"),
     ("evicted_clients", "0"),
     ("evicted_scripts", "0"),
-    ("pubsub_channels", "0"),
-    ("pubsub_patterns", "0"),
     ("latest_fork_usec", "0"),
     ("total_forks", "0"),
     ("tracking_total_keys", "0"),

@@ -147,8 +147,14 @@ impl<'a> Encoded<'a> {
         }
         let head = &self.head[..usize::from(self.head_len)];
         let text_at = position + head.len();
-        body.get(position..text_at) == Some(head)
-            && body.get(text_at..text_at + self.text.len()) == Some(self.text)
+        if head.len() > 1 && body.get(position + 1..text_at) != Some(&head[1..]) {
+            return false;
+        }
+        let Some(text) = body.get(text_at..text_at + self.text.len()) else {
+            return false;
+        };
+        // The last bytes of different texts are the likeliest to differ.
+        text.last() == self.text.last() && text == self.text
     }
 
     /// Writes it to the beginning of `out`, which is at least [`Self::len`] long; returns the rest.
@@ -161,6 +167,13 @@ impl<'a> Encoded<'a> {
         let (backlen, out) = out.split_at_mut(usize::from(self.backlen_len));
         backlen.copy_from_slice(&self.backlen[..backlen.len()]);
         out
+    }
+
+    /// Appends it without the backlen, for runs that are only read forwards.
+    #[inline]
+    pub fn append_forward(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head[..usize::from(self.head_len)]);
+        out.extend_from_slice(self.text);
     }
 
     /// Appends it.
@@ -262,7 +275,8 @@ fn text_head(text_len: usize) -> ([u8; HEAD_MAX], usize) {
 
 /// Length of the encoding at `at`, without the backlen.
 #[inline]
-pub(super) fn encoding_len(body: &[u8], at: usize) -> usize {
+#[must_use]
+pub fn encoding_len(body: &[u8], at: usize) -> usize {
     let lead = body[at];
     match lead {
         ..TEXT_6 => 1,

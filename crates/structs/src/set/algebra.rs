@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Item, Iter, SetRef};
+use super::{Item, Iter, Set, SetRef};
 use crate::collection::Member;
 use crate::intset;
 use crate::packed::IntText;
@@ -15,7 +15,7 @@ use crate::table::Table;
 /// What an insert into a table costs, in probes of one.
 const INSERT_COST: usize = 3;
 /// Elements of a packed run that are compared in the time of a probe.
-const ELEMENTS_PER_PROBE: usize = 8;
+const ELEMENTS_PER_PROBE: usize = 4;
 /// Integers are merged when the longer list has at most so many times the shorter one's; else the
 /// shorter one's are searched for.
 const MERGE_RATIO_MAX: usize = 16;
@@ -39,6 +39,13 @@ pub fn intersect<'a>(
     {
         return intersect_ints(first.iter(), others, |value| visit(Item::Int(value)));
     }
+    // Packed runs in which much is looked for are made tables.
+    let wants_table =
+        |set: &&SetRef<'_>| probe_cost(**set) * first.len() > INSERT_COST * set.len() + first.len();
+    let wanting = others.iter().filter(wants_table);
+    let tables: Vec<Table> = wanting.map(|set| table_of(&[*set], packing)).collect();
+    let rest = others.iter().filter(|set| !wants_table(set)).copied();
+    let others: Vec<SetRef<'_>> = tables.iter().map(SetRef::Table).chain(rest).collect();
     for item in first.iter() {
         let everywhere = others
             .iter()
@@ -128,13 +135,24 @@ fn unite_in_table<'a>(
     packing: &Packing,
     mut visit: impl FnMut(Item<'a>) -> Flow,
 ) -> Flow {
-    let mut all = Table::new(packing.seed);
+    let largest = sets.iter().map(|set| set.len()).max();
+    let mut all = Table::with_room(packing.seed, largest.unwrap_or(0));
     for item in sets.iter().flat_map(|set| set.iter()) {
         if insert(&mut all, item, packing) {
             visit(item)?;
         }
     }
     Flow::Continue(())
+}
+
+/// The members of all `sets` in one table.
+fn table_of(sets: &[SetRef<'_>], packing: &Packing) -> Table {
+    let largest = sets.iter().map(|set| set.len()).max();
+    let mut all = Table::with_room(packing.seed, largest.unwrap_or(0));
+    for item in sets.iter().flat_map(|set| set.iter()) {
+        insert(&mut all, item, packing);
+    }
+    all
 }
 
 /// Adds a member to a table; whether it was not there.
@@ -148,6 +166,33 @@ fn insert(table: &mut Table, item: Item<'_>, packing: &Packing) -> bool {
     new
 }
 
+/// The union as a set: all members added in the order of the sets, to integers at first.
+pub fn union_set(sets: &[SetRef<'_>], packing: &Packing) -> Set {
+    // With so many members it will be a table, whatever the order: begin with a copy of the largest.
+    let packed_max = packing.set_ints_max.max(packing.set_entries_max);
+    let tables = sets
+        .iter()
+        .enumerate()
+        .filter_map(|(index, set)| match set {
+            SetRef::Table(table) if table.len() > packed_max => Some((index, *table)),
+            _ => None,
+        });
+    let largest = tables.max_by_key(|(_, table)| table.len());
+    let mut union = match largest {
+        Some((_, table)) => Set::Table(Box::new(table.clone())),
+        None => Set::for_integers(),
+    };
+    let copied = largest.map(|(index, _)| index);
+    let rest = sets
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| copied != Some(*index));
+    for item in rest.flat_map(|(_, set)| set.iter()) {
+        union.add_item(item, packing);
+    }
+    union
+}
+
 /// Visits the members of `first` that none of `others` has.
 pub fn subtract<'a>(
     first: SetRef<'a>,
@@ -158,10 +203,7 @@ pub fn subtract<'a>(
     let probes = first.len() * others.iter().map(|set| probe_cost(*set)).sum::<usize>();
     let members: usize = others.iter().map(|set| set.len()).sum();
     if probes > members * INSERT_COST + first.len() {
-        let mut all = Table::new(packing.seed);
-        for item in others.iter().flat_map(|set| set.iter()) {
-            insert(&mut all, item, packing);
-        }
+        let all = table_of(others, packing);
         return visit_rest(first.iter(), &[SetRef::Table(&all)], packing, visit);
     }
     visit_rest(first.iter(), others, packing, visit)

@@ -6,7 +6,7 @@ use base::hash::Seed;
 use base::rng::Rng;
 use proptest::prelude::*;
 
-use super::algebra::{Flow, intersect, subtract, unite};
+use super::algebra::{Flow, intersect, subtract, union_set, unite};
 use super::{Item, Set, SetRef, validate};
 use crate::collection::{Collection, Member};
 use crate::packed::IntText;
@@ -161,7 +161,8 @@ proptest! {
         let found = gathered(|visit| intersect(&mut views.clone(), &limits, |item| visit.push(item)));
         prop_assert_eq!(found, common);
         let found = gathered(|visit| unite(&mut views.clone(), &limits, |item| visit.push(item)));
-        prop_assert_eq!(found, all);
+        prop_assert_eq!(found, all.clone());
+        check(&union_set(&views, &limits), &all);
         let found = gathered(|visit| subtract(views[0], &views[1..], &limits, |item| visit.push(item)));
         prop_assert_eq!(found, rest);
     }

@@ -1,7 +1,8 @@
 //! One entry of a stream, as it is read.
 
 use super::id::StreamId;
-use crate::packed::{self, Element, Iter};
+use super::node::Elements;
+use crate::packed::Element;
 
 /// An entry: its id, and its fields and values where they are in the node.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +22,8 @@ impl<'a> Entry<'a> {
         len: usize,
     ) -> Entry<'a> {
         let pairs = Pairs {
-            names: names_at.map(|at| packed::iter_from(bytes, at)),
-            data: packed::iter_from(bytes, data_at),
+            names: names_at.map(|at| Elements::new(bytes, at)),
+            data: Elements::new(bytes, data_at),
             left: len,
         };
         Entry { id, pairs }
@@ -46,8 +47,8 @@ impl<'a> Entry<'a> {
 /// Fields and values of an entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Pairs<'a> {
-    names: Option<Iter<'a>>,
-    data: Iter<'a>,
+    names: Option<Elements<'a>>,
+    data: Elements<'a>,
     left: usize,
 }
 
@@ -58,10 +59,10 @@ impl<'a> Iterator for Pairs<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         let name = match &mut self.names {
-            Some(names) => names.next()?,
-            None => self.data.next()?,
+            Some(names) => names.take(),
+            None => self.data.take(),
         };
-        Some((name, self.data.next()?))
+        Some((name, self.data.take()))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -82,13 +82,13 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group without consumers.
+    /// A group without consumers that has got nothing yet.
     #[must_use]
-    pub fn new(name: &[u8], last_id: StreamId, entries_read: Option<u64>) -> Group {
+    pub fn new(name: &[u8]) -> Group {
         Group {
             name: name.into(),
-            last_id,
-            entries_read,
+            last_id: StreamId::MIN,
+            entries_read: None,
             pending: BTreeMap::new(),
             consumers: Vec::new(),
             order: Vec::new(),
@@ -277,6 +277,13 @@ impl Group {
             .map(|&(_, entry)| entry)
     }
 
+    /// Goes on after `last_id`; `read` entries of `log` are said to have been read up to there, which
+    /// are not more than there ever were.
+    pub fn set_progress(&mut self, log: &Log, last_id: StreamId, read: Option<u64>) {
+        self.last_id = last_id;
+        self.entries_read = read.map(|read| read.min(log.entries_added()));
+    }
+
     /// Notes that `entry` of `log` is delivered, if it is newer than those before.
     ///
     /// The count of what was read goes on as long as it is known that no entry ahead is missing;
@@ -286,7 +293,7 @@ impl Group {
             return;
         }
         match self.entries_read {
-            Some(read) if !log.has_gap_from(entry) => self.entries_read = Some(read + 1),
+            Some(read) if !log.has_gap_from(self.last_id) => self.entries_read = Some(read + 1),
             _ if log.entries_added() > 0 => self.entries_read = log.entries_up_to(entry),
             _ => {}
         }
@@ -297,15 +304,17 @@ impl Group {
     /// was told (XGROUP SETID) that it read more than there were.
     #[must_use]
     pub fn lag(&self, log: &Log) -> Option<i64> {
-        let added = log.entries_added();
-        if added == 0 {
+        if log.is_empty() {
             return Some(0);
+        }
+        if self.last_id < log.first_id() && log.max_deleted_id() < log.first_id() {
+            return Some(log.len() as i64);
         }
         let read = match self.entries_read {
             Some(read) if !log.has_gap_from(self.last_id) => Some(read),
             _ => log.entries_up_to(self.last_id),
         };
-        read.map(|read| added.wrapping_sub(read) as i64)
+        read.map(|read| log.entries_added().wrapping_sub(read) as i64)
     }
 
     /// Bytes on the heap, roughly.
@@ -345,24 +354,28 @@ impl Group {
 impl Log {
     /// Whether an entry from `start` on is known to have been deleted.
     fn has_gap_from(&self, start: StreamId) -> bool {
-        !self.is_empty()
-            && self.max_deleted_id != StreamId::MIN
-            && self.first_id() <= self.max_deleted_id
-            && start <= self.max_deleted_id
+        let deleted = self.max_deleted_id();
+        !self.is_empty() && deleted != StreamId::MIN && start <= deleted
     }
 
     /// How many entries were ever added up to `id`, that one included, where that is known: at the
-    /// ends of a log without gaps.
+    /// ends of a log without gaps ahead.
     fn entries_up_to(&self, id: StreamId) -> Option<u64> {
         let added = self.entries_added();
         if added == 0 {
             return Some(0);
         }
-        if id == self.last_id() || self.is_empty() && id < self.last_id() {
+        if self.is_empty() && id <= self.last_id() {
             return Some(added);
         }
-        let gap = self.max_deleted_id != StreamId::MIN && self.max_deleted_id >= self.first_id();
-        if id > self.last_id() || gap {
+        if id != StreamId::MIN && id < self.max_deleted_id() {
+            return None;
+        }
+        if id >= self.last_id() {
+            return (id == self.last_id()).then_some(added);
+        }
+        let deleted = self.max_deleted_id();
+        if deleted != StreamId::MIN && deleted >= self.first_id() {
             return None;
         }
         // XSETID may claim that fewer were added than there are.

@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 
 use super::entry::Entry;
 use super::id::StreamId;
-use super::node::{Head, Node, Record};
+use super::node::{Node, Record};
+use crate::packed::Element;
 use crate::packing::Packing;
 
 /// The longest node, and the longest entry. Bytes. Source: Redis (`STREAM_LISTPACK_MAX_SIZE`).
@@ -27,7 +28,7 @@ pub struct Log {
     len: u64,
     first_id: StreamId,
     last_id: StreamId,
-    pub(super) max_deleted_id: StreamId,
+    max_deleted_id: StreamId,
     entries_added: u64,
 }
 
@@ -51,12 +52,12 @@ impl Log {
     pub(super) fn from_nodes(nodes: impl IntoIterator<Item = (StreamId, Vec<u8>)>) -> Option<Log> {
         let mut log = Log::EMPTY;
         for (first, bytes) in nodes {
-            let node = Node::from_bytes(first, bytes)?;
+            let node = Node::from_listpack(first, &bytes)?;
             let in_order = log.nodes.is_empty() || first > log.last_id;
             in_order.then_some(())?;
             log.last_id = node.last();
-            log.len = log.len.checked_add(node.head().live)?;
-            log.nodes.push_back(node);
+            log.len = log.len.checked_add(node.live())?;
+            log.push_node(node);
         }
         log.entries_added = log.len;
         log.find_first_id();
@@ -107,9 +108,17 @@ impl Log {
         self.entries_added
     }
 
-    /// The nodes: first id, and body of the listpack.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &[u8])> {
-        self.nodes.iter().map(|node| (node.first(), node.bytes()))
+    /// Number of nodes.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The nodes as Redis dumps them: first id, and body of the listpack.
+    pub fn listpacks(&self) -> impl ExactSizeIterator<Item = (StreamId, Vec<u8>)> {
+        self.nodes
+            .iter()
+            .map(|node| (node.first(), node.listpack()))
     }
 
     /// Bytes on the heap.
@@ -140,15 +149,17 @@ impl Log {
         if entry_bytes > NODE_BYTES_MAX {
             return Err(TooLong);
         }
+        let element = |at: usize| Element::of(word(at));
         match self.nodes.back_mut() {
-            Some(node) if has_room(node, entry_bytes, packing) => node.append(id, pairs, word),
+            Some(node) if has_room(node, entry_bytes, packing) => node.append(id, pairs, element),
             last => {
                 if let Some(full) = last {
                     full.close();
                 }
                 let expected = (entry_bytes + 4 * pairs) * ENTRIES_EXPECTED;
-                let node = Node::new(id, pairs, word, expected);
-                self.nodes.push_back(node);
+                let mut node = Node::new(id, pairs, element, expected);
+                node.append(id, pairs, element);
+                self.push_node(node);
             }
         }
         self.len += 1;
@@ -158,6 +169,16 @@ impl Log {
             self.first_id = id;
         }
         Ok(())
+    }
+
+    /// Appends a node. The queue grows by an eighth, not by doubling: nodes are few and large, but
+    /// half a queue of empty places would still be a byte for each entry.
+    fn push_node(&mut self, node: Node) {
+        let len = self.nodes.len();
+        if len == self.nodes.capacity() {
+            self.nodes.reserve_exact(1 + len / 8);
+        }
+        self.nodes.push_back(node);
     }
 
     /// The entries from `start` to `end`, both included.
@@ -171,8 +192,7 @@ impl Log {
             end,
         };
         if let Some(node) = self.nodes.get(index) {
-            let head = node.head();
-            range.here = Some((node, head, node.seek(head, start)));
+            range.here = Some((node, node.seek(start)));
         }
         range
     }
@@ -185,16 +205,14 @@ impl Log {
             nodes: &self.nodes,
             index,
             here: None,
+            starts: [0; STARTS],
+            start_count: 0,
             start,
             end,
         };
         if let Some(node) = self.nodes.get(index) {
-            let head = node.head();
-            let at = match end.next() {
-                Some(after) => node.seek(head, after),
-                None => node.end(),
-            };
-            range.here = Some((node, head, at));
+            let at = end.next().map_or(node.end(), |after| node.seek(after));
+            range.here = Some((node, at));
         }
         range
     }
@@ -209,8 +227,7 @@ impl Log {
     #[must_use]
     pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
         let (index, record) = self.find(id)?;
-        let node = &self.nodes[index];
-        Some(node.entry(node.head(), &record))
+        Some(self.nodes[index].entry(&record))
     }
 
     /// Whether there is an entry with this id.
@@ -248,9 +265,8 @@ impl Log {
     pub(super) fn find(&self, id: StreamId) -> Option<(usize, Record)> {
         let index = self.node_of(id);
         let node = self.nodes.get(index)?;
-        let head = node.head();
-        let at = node.seek(head, id);
-        let record = (at < node.end()).then(|| node.record(head, at))?;
+        let at = node.seek(id);
+        let record = (at < node.end()).then(|| node.record(at))?;
         (record.id == id && !record.deleted).then_some((index, record))
     }
 
@@ -265,7 +281,7 @@ impl Log {
     /// Takes the first node off.
     pub(super) fn drop_first_node(&mut self) {
         if let Some(node) = self.nodes.pop_front() {
-            self.len -= node.head().live;
+            self.len -= node.live();
         }
     }
 
@@ -290,7 +306,7 @@ impl Log {
             assert!(previous < Some(node.first()));
             previous = Some(node.last());
         }
-        let live: u64 = self.nodes.iter().map(|node| node.head().live).sum();
+        let live: u64 = self.nodes.iter().map(|node| node.live()).sum();
         assert_eq!(live, self.len);
         assert!(previous <= Some(self.last_id));
         let first = self.range(StreamId::MIN, StreamId::MAX).next();
@@ -311,10 +327,9 @@ fn has_room(node: &Node, entry_bytes: usize, packing: &Packing) -> bool {
     if node.listpack_bytes() + entry_bytes >= bytes_max {
         return false;
     }
-    let head = node.head();
     match packing.stream_node_entries_max as u64 {
         0 => true,
-        limit => head.live + head.deleted < limit,
+        limit => node.entries() < limit,
     }
 }
 
@@ -324,7 +339,8 @@ pub struct Range<'a> {
     nodes: &'a VecDeque<Node>,
     /// Of the node that `here` is in.
     index: usize,
-    here: Option<(&'a Node, Head, usize)>,
+    /// A node and where the entry begins that is next.
+    here: Option<(&'a Node, usize)>,
     end: StreamId,
 }
 
@@ -333,28 +349,28 @@ impl<'a> Iterator for Range<'a> {
 
     fn next(&mut self) -> Option<Entry<'a>> {
         loop {
-            let (node, head, at) = self.here?;
+            let (node, at) = self.here?;
             if at >= node.end() {
                 self.index += 1;
                 let next = self.nodes.get(self.index);
-                self.here = next.map(|node| {
-                    let head = node.head();
-                    (node, head, node.entries_at(head))
-                });
+                self.here = next.map(|node| (node, node.start()));
                 continue;
             }
-            let record = node.record(head, at);
+            let record = node.record(at);
             if record.id > self.end {
                 self.here = None;
                 return None;
             }
-            self.here = Some((node, head, node.after(&record)));
+            self.here = Some((node, node.after(&record)));
             if !record.deleted {
-                return Some(node.entry(head, &record));
+                return Some(node.entry(&record));
             }
         }
     }
 }
+
+/// Entries whose places are found at once when going backwards.
+const STARTS: usize = 32;
 
 /// Entries from the last to the first.
 #[derive(Clone, Debug)]
@@ -363,7 +379,10 @@ pub struct RangeBack<'a> {
     /// Of the node that `here` is in.
     index: usize,
     /// A node and where the entry ends that is next.
-    here: Option<(&'a Node, Head, usize)>,
+    here: Option<(&'a Node, usize)>,
+    /// Where the entries before that begin, as far as they are known.
+    starts: [u32; STARTS],
+    start_count: usize,
     start: StreamId,
     end: StreamId,
 }
@@ -373,22 +392,27 @@ impl<'a> Iterator for RangeBack<'a> {
 
     fn next(&mut self) -> Option<Entry<'a>> {
         loop {
-            let (node, head, end) = self.here?;
-            let Some(at) = node.before(end) else {
+            let (node, end) = self.here?;
+            if self.start_count == 0 {
+                self.start_count = node.before(end, &mut self.starts);
+            }
+            let Some(last) = self.start_count.checked_sub(1) else {
                 let before = self.index.checked_sub(1);
                 self.index = before.unwrap_or(0);
                 let next = before.and_then(|index| self.nodes.get(index));
-                self.here = next.map(|node| (node, node.head(), node.end()));
+                self.here = next.map(|node| (node, node.end()));
                 continue;
             };
-            let record = node.record(head, at);
+            self.start_count = last;
+            let at = self.starts[last] as usize;
+            let record = node.record(at);
             if record.id < self.start {
                 self.here = None;
                 return None;
             }
-            self.here = Some((node, head, at));
+            self.here = Some((node, at));
             if !record.deleted && record.id <= self.end {
-                return Some(node.entry(head, &record));
+                return Some(node.entry(&record));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::Stream;
 use super::id::StreamId;
 use super::log::Log;
-use super::node::Head;
+use super::node::Node;
 
 /// How far a stream is trimmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,10 @@ impl Trim {
     }
 
     /// Whether all of the first node goes.
-    fn takes_node(&self, log: &Log, head: Head) -> bool {
+    fn takes_node(&self, log: &Log, first: &Node) -> bool {
         match self.to {
-            TrimTo::Len(len) => log.len() - head.live >= len,
-            TrimTo::Id(id) => log.nodes[0].last() < id,
+            TrimTo::Len(len) => log.len() - first.live() >= len,
+            TrimTo::Id(id) => first.last() < id,
         }
     }
 
@@ -86,14 +86,14 @@ impl Stream {
         let log = &mut body.log;
         let mut trimmed = 0;
         while let Some(node) = log.nodes.front() {
-            let head = node.head();
-            if trim.is_done(log) || trim.limit > 0 && trimmed + head.live > trim.limit {
+            let live = node.live();
+            if trim.is_done(log) || trim.limit > 0 && trimmed + live > trim.limit {
                 return;
             }
-            if !trim.takes_node(log, head) {
+            if !trim.takes_node(log, node) {
                 break;
             }
-            trimmed += head.live;
+            trimmed += live;
             log.drop_first_node();
         }
         if trim.approximate {
@@ -102,18 +102,16 @@ impl Stream {
         let Some(node) = log.nodes.front() else {
             return;
         };
-        let mut at = node.entries_at(node.head());
-        // Counts may grow by a byte, so the rest of the node is found from its end.
+        let mut at = node.start();
         while let Some(node) = log.nodes.front().filter(|node| at < node.end()) {
-            let record = node.record(node.head(), at);
+            let record = node.record(at);
             if trim.keeps(log, record.id) {
                 return;
             }
-            let rest = node.end() - node.after(&record);
+            at = node.after(&record);
             if !record.deleted {
                 log.delete_in_first_node(&record);
             }
-            at = log.nodes[0].end() - rest;
         }
     }
 

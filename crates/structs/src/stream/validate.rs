@@ -1,44 +1,72 @@
-//! Whether bytes from outside are a node.
+//! Reads a node from the body of a listpack that came from outside.
 
 use super::id::StreamId;
+use super::node::{Node, pieces};
 use crate::packed::{self, Element, Iter};
 
-/// `Some` if `bytes` are the body of a node whose first id is `first`: complete elements as they
-/// are encoded here, counts that are right, entries in order. Any bytes.
-pub(super) fn node(first: StreamId, bytes: &[u8]) -> Option<()> {
-    packed::validate(bytes)?;
-    let mut iter = packed::iter(bytes);
+/// The node whose first id is `first` and whose listpack has this body: complete elements as they
+/// are encoded here, counts that are right, entries in order. `None` for any other bytes.
+pub(super) fn node(first: StreamId, body: &[u8]) -> Option<Node> {
+    packed::validate(body)?;
+    let mut iter = packed::iter(body);
     let live = count(&mut iter)?;
     let deleted = count(&mut iter)?;
-    let fields = count(&mut iter)?;
-    pass(&mut iter, fields)?;
+    let fields = elements(&mut iter, body, 1)?;
     (int(&mut iter)? == 0).then_some(())?;
-    let (mut found, mut previous) = ([0, 0], None);
-    while iter.position() < bytes.len() {
-        let (id, is_deleted) = entry(&mut iter, first, fields)?;
+    // Fields stand in turn with values, which a node's head has not.
+    let field = |at: usize| fields[at / 2];
+    let mut node = Node::new(first, fields.len(), field, body.len());
+    let mut previous = None;
+    while iter.position() < body.len() {
+        let (id, is_deleted, pairs) = entry(&mut iter, body, first, &fields)?;
         let in_order = previous.map_or(id >= first, |previous| id > previous);
         in_order.then_some(())?;
         previous = Some(id);
-        found[usize::from(is_deleted)] += 1;
+        let at = node.end();
+        node.append(id, pairs.len() / 2, |at| pairs[at]);
+        if is_deleted {
+            node.delete(&node.record(at));
+        }
     }
-    (previous.is_some() && found == [live, deleted]).then_some(())
+    let counts = (node.live(), node.entries());
+    let is_right = previous.is_some() && counts == (live, live.checked_add(deleted)?);
+    // An entry may repeat the fields of the head: right, but Redis would not have written it so.
+    (is_right && node.listpack() == body).then_some(node)
 }
 
-/// Reads an entry; its id and whether it is deleted.
-fn entry(iter: &mut Iter<'_>, first: StreamId, head_fields: u64) -> Option<(StreamId, bool)> {
+type Parts<'a> = (StreamId, bool, Vec<Element<'a>>);
+
+/// Reads an entry: its id, whether it is deleted, its fields and values in turn.
+fn entry<'a>(
+    iter: &mut Iter<'a>,
+    body: &[u8],
+    first: StreamId,
+    fields: &[Element<'a>],
+) -> Option<Parts<'a>> {
     let flags = int(iter)?;
     (0..4).contains(&flags).then_some(())?;
     let ms = first.ms.wrapping_add(int(iter)? as u64);
     let seq = first.seq.wrapping_add(int(iter)? as u64);
-    let elements = if flags & 2 != 0 {
-        head_fields
+    let same_fields = flags & 2 != 0;
+    let pairs = if same_fields {
+        let mut pairs = Vec::with_capacity(2 * fields.len());
+        for &field in fields {
+            pairs.extend([field, iter.next()?]);
+        }
+        pairs
     } else {
-        count(iter)?.checked_mul(2)?.checked_add(1)?
+        elements(iter, body, 2)?
     };
-    // The count of fields has been read already.
-    pass(iter, elements - u64::from(flags & 2 == 0))?;
-    let pieces = elements.checked_add(3)?;
-    (count(iter)? == pieces).then_some((StreamId { ms, seq }, flags & 1 != 0))
+    (int(iter)? == pieces(same_fields, pairs.len() / 2)).then_some(())?;
+    Some((StreamId { ms, seq }, flags & 1 != 0, pairs))
+}
+
+/// A count, and `each` times as many elements.
+fn elements<'a>(iter: &mut Iter<'a>, body: &[u8], each: u64) -> Option<Vec<Element<'a>>> {
+    let count = count(iter)?.checked_mul(each)?;
+    // An element takes two bytes at least.
+    (count <= body.len() as u64 / 2).then_some(())?;
+    (0..count).map(|_| iter.next()).collect()
 }
 
 fn int(iter: &mut Iter<'_>) -> Option<i64> {
@@ -50,12 +78,4 @@ fn int(iter: &mut Iter<'_>) -> Option<i64> {
 
 fn count(iter: &mut Iter<'_>) -> Option<u64> {
     u64::try_from(int(iter)?).ok()
-}
-
-/// Passes over as many elements, if there are.
-fn pass(iter: &mut Iter<'_>, elements: u64) -> Option<()> {
-    for _ in 0..elements {
-        iter.next()?;
-    }
-    Some(())
 }

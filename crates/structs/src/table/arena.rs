@@ -14,8 +14,8 @@ use base::time::UnixMillis;
 
 use super::entry::{
     DEAD, Entry, INLINE_MAX, Key, Layout, Value, changed_head, deadline_size, filler_size,
-    key_size, set_value_length, short_key_is, value_size, word, write, write_deadline,
-    write_filler, write_value,
+    key_size, set_value_length, short_key_is, short_member, value_size, word, write,
+    write_deadline, write_filler, write_value,
 };
 
 const CHUNKS: usize = 4;
@@ -32,6 +32,34 @@ pub(super) struct Parts<'a> {
     pub(super) hash: u64,
     pub(super) value: Option<&'a [u8]>,
     pub(super) deadline: Option<UnixMillis>,
+}
+
+/// A living entry that has been come upon.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    position: u32,
+    bytes: &'a [u8],
+}
+
+impl Found<'_> {
+    /// Where it is.
+    #[inline]
+    pub(super) fn offset(&self) -> u16 {
+        self.position as u16
+    }
+
+    /// Its key's hash (`of` computes it unless it is at hand), its deadline, and the position after
+    /// it.
+    #[inline]
+    pub(super) fn facts(&self, of: impl FnOnce(&[u8]) -> u64) -> (u64, Option<UnixMillis>, u32) {
+        let layout = Layout::of(self.bytes);
+        let after = self.position + layout.size as u32;
+        (
+            layout.hash(self.bytes, of),
+            layout.deadline(self.bytes),
+            after,
+        )
+    }
 }
 
 /// What to change of an entry.
@@ -202,18 +230,12 @@ impl Arena {
     #[inline]
     pub(super) fn hash(&self, offset: u16, of: impl FnOnce(&[u8]) -> u64) -> u64 {
         let bytes = self.bytes(offset);
-        let layout = Layout::of(bytes);
-        if layout.key.outside {
-            layout.outside_hash(bytes)
-        } else {
-            of(&bytes[layout.key.at..layout.after_key()])
-        }
+        Layout::of(bytes).hash(bytes, of)
     }
 
-    /// The first living entry at or after a position, which is an offset or beyond all: its offset,
-    /// itself, and the position after it.
+    /// The first living entry at or after a position, which is an offset or beyond all.
     #[inline]
-    pub(super) fn next(&self, mut position: u32) -> Option<(u16, Entry<'_>, u32)> {
+    pub(super) fn next(&self, mut position: u32) -> Option<Found<'_>> {
         while position < END {
             let chunk = &self.chunks[position as usize >> CHUNK_BITS];
             let at = position as usize & (CHUNK_BYTES - 1);
@@ -223,13 +245,31 @@ impl Arena {
             }
             let bytes = &chunk[at..];
             if bytes[0] & DEAD == 0 {
-                let layout = Layout::of(bytes);
-                let after = position + layout.size as u32;
-                return Some((position as u16, self.entry(bytes, &layout), after));
+                return Some(Found { position, bytes });
             }
             position += filler_size(bytes) as u32;
         }
         None
+    }
+
+    /// What `next` found, as an entry, and the position after it.
+    #[inline]
+    pub(super) fn read<'a>(&'a self, found: Found<'a>) -> (Entry<'a>, u32) {
+        let layout = Layout::of(found.bytes);
+        let after = found.position + layout.size as u32;
+        (self.entry(found.bytes, &layout), after)
+    }
+
+    /// The same, of which only the key is wanted.
+    #[inline]
+    pub(super) fn read_key<'a>(&'a self, found: Found<'a>) -> (&'a [u8], u32) {
+        match short_member(found.bytes) {
+            Some(key) => (key, found.position + 1 + key.len() as u32),
+            None => {
+                let (entry, after) = self.read(found);
+                (entry.key, after)
+            }
+        }
     }
 
     /// Makes room for `size` bytes in one chunk, with little slack, and returns the offset at which
@@ -416,8 +456,9 @@ impl Arena {
     /// Checks what must hold between any two calls.
     pub(super) fn invariants(&self) {
         let (mut position, mut live, mut outside) = (0, 0, 0);
-        while let Some((offset, entry, after)) = self.next(position) {
-            live += after as usize - usize::from(offset);
+        while let Some(found) = self.next(position) {
+            let (entry, after) = self.read(found);
+            live += after as usize - usize::from(found.offset());
             outside += usize::from(entry.shared_key.is_some());
             outside += usize::from(entry.shared_value.is_some());
             position = after;

@@ -241,9 +241,14 @@ impl Layout {
         self.deadline.map(|at| UnixMillis(long(bytes, at) as i64))
     }
 
-    /// The hash that is kept with a key outside.
-    pub(super) fn outside_hash(&self, bytes: &[u8]) -> u64 {
-        long(bytes, self.key.at + 2)
+    /// The hash of the entry's key: `of` computes it unless the key is outside.
+    #[inline]
+    pub(super) fn hash(&self, bytes: &[u8], of: impl FnOnce(&[u8]) -> u64) -> u64 {
+        if self.key.outside {
+            long(bytes, self.key.at + 2)
+        } else {
+            of(&bytes[self.key.at..self.after_key()])
+        }
     }
 
     /// Bytes between the head and the deadline or key.
@@ -252,6 +257,7 @@ impl Layout {
     }
 
     /// Where what follows the key begins.
+    #[inline]
     pub(super) fn after_key(&self) -> usize {
         self.key.at + self.key.length
     }
@@ -262,6 +268,13 @@ impl Layout {
 pub(super) fn short_key_is(bytes: &[u8], key: &[u8]) -> Option<bool> {
     let length = usize::from(bytes[0] & (LENGTH | TIMED));
     (length <= SHORT_MAX).then(|| length == key.len() && &bytes[1..1 + length] == key)
+}
+
+/// The key of the living entry that `bytes` begin with, if it is short and all there is.
+#[inline]
+pub(super) fn short_member(bytes: &[u8]) -> Option<&[u8]> {
+    let length = usize::from(bytes[0]);
+    (length <= SHORT_MAX).then(|| &bytes[1..1 + length])
 }
 
 /// A number of two bytes.

@@ -1,5 +1,7 @@
 //! How a table changes its shape: more or fewer buckets, splitting, merging, packing.
 
+use base::hash::hash_key;
+
 use super::segment::Segment;
 use super::{DEPTH_MAX, MERGED_BUCKETS, MERGED_BYTES, SIZES, Table, home_bucket, roomy_size, tag};
 
@@ -41,12 +43,13 @@ impl Table {
         let mut new = Segment::new(buckets, old.depth);
         new.arena = std::mem::take(&mut old.arena);
         let mut position = 0;
-        while let Some((offset, entry, after)) = new.arena.next(position) {
-            position = after;
-            let deadline = entry.deadline;
-            let spread = self.spread_at(&new, offset);
+        while let Some(found) = new.arena.next(position) {
+            let (hash, deadline, after) = found.facts(|key| hash_key(&self.seed, key));
+            let offset = found.offset();
+            let spread = self.spread(hash);
             let home = home_bucket(spread, new.depth, usize::from(buckets));
             new.place(home, tag(spread), offset, deadline);
+            position = after;
         }
         self.segments[index as usize] = new;
     }
@@ -63,14 +66,15 @@ impl Table {
     /// Moves all entries of `from` to the segment of `to` that `choose` says by their spread hash.
     fn move_all(&self, mut from: Segment, to: &mut [Segment], choose: impl Fn(u64) -> usize) {
         let mut position = 0;
-        while let Some((offset, entry, after)) = from.arena.next(position) {
-            position = after;
-            let deadline = entry.deadline;
-            let spread = self.spread_at(&from, offset);
+        while let Some(found) = from.arena.next(position) {
+            let (hash, deadline, after) = found.facts(|key| hash_key(&self.seed, key));
+            let offset = found.offset();
+            let spread = self.spread(hash);
             let to = &mut to[choose(spread)];
             let home = home_bucket(spread, to.depth, to.buckets.len());
             let offset = from.arena.transfer(offset, &mut to.arena);
             to.place(home, tag(spread), offset, deadline);
+            position = after;
         }
     }
 
@@ -90,10 +94,7 @@ impl Table {
         }
         let old = std::mem::replace(&mut self.segments[index as usize], Segment::new(0, 0));
         let is_upper = |spread: u64| usize::from(spread << depth >> 63 != 0);
-        let uppers = old
-            .entries()
-            .filter(|&(offset, _)| is_upper(self.spread_at(&old, offset)) != 0);
-        let uppers = uppers.count() as u32;
+        let uppers = self.count_uppers(&old);
         let half = |entries| Segment::new(roomy_size(entries), depth + 1);
         let mut halves = [half(old.len - uppers), half(uppers)];
         self.move_all(old, &mut halves, is_upper);
@@ -102,6 +103,17 @@ impl Table {
         let upper = self.add_segment(upper);
         let (first, width) = self.directory_range(spread, depth);
         self.directory[first + width / 2..first + width].fill(upper);
+    }
+
+    /// How many entries of a segment belong to the upper half of its hashes.
+    fn count_uppers(&self, segment: &Segment) -> u32 {
+        let (mut position, mut count) = (0, 0);
+        while let Some(found) = segment.arena.next(position) {
+            let (hash, _, after) = found.facts(|key| hash_key(&self.seed, key));
+            count += (self.spread(hash) << segment.depth >> 63) as u32;
+            position = after;
+        }
+        count
     }
 
     /// Directory entries that share the first `depth` bits of `spread`: first index and count.

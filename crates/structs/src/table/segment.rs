@@ -3,7 +3,6 @@
 use base::time::UnixMillis;
 
 use super::arena::{Arena, Parts};
-use super::entry::Entry;
 
 /// Entries of one bucket.
 pub(super) const SLOTS: usize = 20;
@@ -37,34 +36,44 @@ impl Default for Bucket {
 }
 
 impl Bucket {
-    /// Slots whose tag may equal `tag`, one bit each (bit 7 of their byte), of eight slots at
-    /// `part` times 8. A borrow can mark a non-matching slot above a matching one.
+    /// Slots whose tag may equal `tag`, one bit each, the lowest for certain: a borrow can mark a
+    /// non-matching slot above a matching one. Without a branch, as which slot it will be is
+    /// anybody's guess.
     #[inline]
-    fn matches(&self, part: usize, tag: u8) -> u64 {
+    fn matches(&self, tag: u8) -> u32 {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGHS: u64 = 0x8080_8080_8080_8080;
-        let mut word = [0; 8];
-        word.copy_from_slice(&self.tags[part * 8..part * 8 + 8]);
-        let x = u64::from_le_bytes(word) ^ (ONES * u64::from(tag));
-        let slots = if part == 2 { HIGHS >> 32 } else { HIGHS };
-        x.wrapping_sub(ONES) & !x & slots
+        /// Moves the lowest bits of eight bytes side by side, into the highest byte.
+        const GATHER: u64 = 0x0102_0408_1020_4080;
+        let (words, _) = self.tags.as_chunks::<8>();
+        let mut matches = 0;
+        for (part, &word) in words.iter().enumerate() {
+            let x = u64::from_le_bytes(word) ^ (ONES * u64::from(tag));
+            let highs = x.wrapping_sub(ONES) & !x & HIGHS;
+            let bits = (highs >> 7).wrapping_mul(GATHER) >> 56;
+            matches |= (bits as u32) << (8 * part);
+        }
+        matches & ((1 << SLOTS) - 1)
     }
 
-    /// The first slot whose tag may equal `tag` (and does, if it is the first of its part) and for
-    /// which `accept` holds.
+    /// The first slot whose tag may equal `tag` and for which `accept` holds.
     #[inline]
     fn find(&self, tag: u8, mut accept: impl FnMut(u16) -> bool) -> Option<usize> {
-        for part in 0..3 {
-            let mut matches = self.matches(part, tag);
-            while matches != 0 {
-                let slot = part * 8 + matches.trailing_zeros() as usize / 8;
-                if accept(self.slots[slot]) {
-                    return Some(slot);
-                }
-                matches &= matches - 1;
+        let mut matches = self.matches(tag);
+        while matches != 0 {
+            let slot = matches.trailing_zeros() as usize;
+            if accept(self.slots[slot]) {
+                return Some(slot);
             }
+            matches &= matches - 1;
         }
         None
+    }
+
+    #[inline]
+    fn free_slot(&self) -> Option<usize> {
+        let free = self.matches(0);
+        (free != 0).then(|| free.trailing_zeros() as usize)
     }
 
     pub(super) fn overflow(&self) -> u8 {
@@ -195,7 +204,7 @@ impl Segment {
         self.volatile += u32::from(deadline.is_some());
         let mut at = home;
         loop {
-            if let Some(slot) = self.buckets[at].find(0, |_| true) {
+            if let Some(slot) = self.buckets[at].free_slot() {
                 self.buckets[at].tags[slot] = tag;
                 self.buckets[at].slots[slot] = offset;
                 if let Some(deadline) = deadline {
@@ -228,16 +237,6 @@ impl Segment {
         };
         self.place(home, tag, offset, parts.deadline);
         true
-    }
-
-    /// Its entries with their offsets, in the order of the arena.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (u16, Entry<'_>)> {
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            let (offset, entry, after) = self.arena.next(next)?;
-            next = after;
-            Some((offset, entry))
-        })
     }
 
     /// Bytes on the heap.

@@ -101,6 +101,9 @@ impl Pair {
         let mut iter = self.table.iter();
         assert_eq!(iter.len(), self.model.len());
         assert!(iter.all(|entry| self.model.contains_key(entry.key)));
+        let keys = self.table.keys();
+        assert_eq!(keys.len(), self.model.len());
+        assert!(keys.eq(self.table.iter().map(|entry| entry.key)));
     }
 
     /// Everything a scan returns, `between` being run after each step.
@@ -171,12 +174,13 @@ impl Table {
             let overflow = bucket.overflow();
             assert!(overflow == OVERFLOW_STICKY || u32::from(overflow) == count);
         }
-        assert!(
-            segment
-                .entries()
-                .all(|(offset, _)| offsets.contains(&offset))
-        );
-        assert_eq!(segment.entries().count(), offsets.len());
+        let (mut position, mut entries) = (0, 0);
+        while let Some(found) = segment.arena.next(position) {
+            assert!(offsets.contains(&found.offset()));
+            (_, position) = segment.arena.read(found);
+            entries += 1;
+        }
+        assert_eq!(entries, offsets.len());
         assert_eq!(
             (offsets.len(), volatile),
             (segment.len as usize, segment.volatile as usize)
@@ -454,6 +458,29 @@ fn prefetch_addresses_are_those_of_the_member() {
     }
     assert!(Table::new(SEED).address(1, 1).is_none());
     assert!(Table::new(SEED).address(1, 2).is_none());
+}
+
+#[test]
+fn room_made_beforehand_is_used_and_given_back() {
+    for len in [1, 100, 1_500, 1_501, 20_000] {
+        let mut pair = Pair::new();
+        pair.table = Table::with_room(SEED, len as usize);
+        let segments = pair.table.segments.len();
+        (0..len).for_each(|number| pair.put(number.to_string().as_bytes(), None, None));
+        pair.check();
+        assert_eq!(pair.table.segments.len(), segments, "{len}");
+        (0..len).for_each(|number| pair.remove(number.to_string().as_bytes()));
+        pair.check();
+        assert_eq!(pair.table.allocated(), 0);
+    }
+    let mut unused = Table::with_room(SEED, 10_000);
+    assert!(unused.sample(3).is_none() && !unused.contains(member(b"a")));
+    assert_eq!(
+        (unused.iter().count(), unused.scan(0, |_| {}).is_some()),
+        (0, true)
+    );
+    unused.insert(member(b"a"), None, None);
+    assert_eq!(unused.sample(3).map(|entry| entry.key), Some(&b"a"[..]));
 }
 
 #[test]

@@ -26,7 +26,9 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<Entry<'a>> {
         loop {
-            if let Some((_, entry, after)) = self.segment?.arena.next(self.position) {
+            let arena = &self.segment?.arena;
+            if let Some(found) = arena.next(self.position) {
+                let (entry, after) = arena.read(found);
                 self.position = after;
                 self.left -= 1;
                 return Some(entry);
@@ -43,6 +45,36 @@ impl<'a> Iterator for Iter<'a> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
+/// The keys of a table, as [`Iter`] would give them.
+#[derive(Clone, Debug)]
+pub struct Keys<'a>(Iter<'a>);
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let iter = &mut self.0;
+        loop {
+            let arena = &iter.segment?.arena;
+            if let Some(found) = arena.next(iter.position) {
+                let (key, after) = arena.read_key(found);
+                iter.position = after;
+                iter.left -= 1;
+                return Some(key);
+            }
+            iter.segment = iter.segments.next();
+            iter.position = 0;
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Keys<'_> {}
+
 impl Table {
     /// All entries.
     pub fn iter(&self) -> Iter<'_> {
@@ -53,6 +85,11 @@ impl Table {
             position: 0,
             left: self.len,
         }
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys(self.iter())
     }
 
     /// Visits the entries at and after `position` whose home is the bucket it falls into; returns

@@ -7,6 +7,8 @@ use super::grammar::Row;
 use super::random::Random;
 use super::{Mode, Step};
 
+mod zset;
+
 /// A parsed shape.
 enum Shape {
     Literal(&'static str),
@@ -96,13 +98,13 @@ fn any_case(word: &str, random: &mut Random) -> Vec<u8> {
 }
 
 /// Once in fifty the number of arguments goes wrong. Not for COMMAND: alone, it lists the whole
-/// server.
+/// server; nor for SPOP and SRANDMEMBER: without count, they choose a member
+/// by chance.
 fn spoil(args: &mut Vec<Vec<u8>>, random: &mut Random) {
-    let is_command = args
-        .first()
-        .is_some_and(|name| name.eq_ignore_ascii_case(b"COMMAND"));
+    let is = |name: &[u8]| args.first().is_some_and(|it| it.eq_ignore_ascii_case(name));
+    let exempt = is(b"COMMAND") || is(b"SPOP") || is(b"SRANDMEMBER");
     match random.below(100) {
-        _ if is_command => {}
+        _ if exempt => {}
         0 if args.len() > 1 => _ = args.pop(),
         1 => args.push(value(random)),
         _ => {}
@@ -166,7 +168,7 @@ fn sequences(
                     most,
                 }
             }
-            word => match SOURCES.iter().find(|(name, _)| *name == word) {
+            word => match sources().find(|(name, _)| *name == word) {
                 Some((_, source)) => Shape::Source(*source),
                 None => Shape::Literal(word),
             },
@@ -178,8 +180,20 @@ fn sequences(
 }
 
 /// Every source by the name that shapes use.
+fn sources() -> impl Iterator<Item = &'static (&'static str, Source)> {
+    SOURCES.iter().chain(zset::SOURCES)
+}
+
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
+    ("hkey", hash_key),
+    ("hfield", hash_field),
+    ("numfields", |r| {
+        text(r, &["1", "1", "1", "1", "1", "1", "2", "0", "x"])
+    }),
+    ("lkey", lkey),
+    ("element", element),
+    ("index", index),
     ("value", value),
     ("int", int),
     ("float", float),
@@ -200,6 +214,8 @@ const SOURCES: &[(&str, Source)] = &[
     ("at_ms", |r| deadline(r, 1)),
     ("far_s", |r| far_deadline(r, 1_000)),
     ("far_ms", |r| far_deadline(r, 1)),
+    ("later_s", |r| later(r, 1_000)),
+    ("later_ms", |r| later(r, 1)),
     ("db", |r| {
         text(
             r,
@@ -221,6 +237,14 @@ const SOURCES: &[(&str, Source)] = &[
     ("name", |r| text(r, &["alice", "bob", "a b", "", "x\ny"])),
     ("junk", |r| {
         text(r, &["FOO", "", "EXX", "N X", "-1", "\u{e9}"])
+    }),
+    ("set", set_key),
+    ("member", member),
+    // Of integers never fewer than of others: the form of a union would depend on the order in
+    // which a table gives its members.
+    ("ints_max", |r| text(r, &["128", "200", "512"])),
+    ("packed_max", |r| {
+        text(r, &["0", "3", "10", "128", "128", "64"])
     }),
     ("stream", stream_key),
     ("new_id", |r| text(r, NEW_IDS)),
@@ -320,6 +344,63 @@ fn key(random: &mut Random) -> Vec<u8> {
         2 => b"long:".repeat(20),
         3 => b"{tag}a".to_vec(),
         _ => format!("key:{}", random.below(12)).into_bytes(),
+    }
+}
+
+/// Few names, so that hashes grow; now and then any key.
+fn hash_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => key(random),
+        _ => format!("hash:{}", random.below(5)).into_bytes(),
+    }
+}
+
+/// A dozen fields: texts, integers, an empty and a long one.
+fn hash_field(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0 => Vec::new(),
+        1 => b"\x00\xff\r\n".to_vec(),
+        2 => value(random),
+        3..10 => random.between(-2, 3).to_string().into_bytes(),
+        _ => format!("f{}", random.below(8)).into_bytes(),
+    }
+}
+
+/// Keys of sets are few and rarely hold anything else.
+fn set_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => key(random),
+        _ => format!("set:{}", random.below(5)).into_bytes(),
+    }
+}
+
+/// Members are small numbers more often than not.
+fn member(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0 => value(random),
+        1 => int(random),
+        2..5 => format!("m{}", random.below(20)).into_bytes(),
+        _ => random.between(-5, 40).to_string().into_bytes(),
+    }
+}
+
+/// Few keys of their own, which are lists as a rule.
+fn lkey(random: &mut Random) -> Vec<u8> {
+    match random.below(20) {
+        0 => key(random),
+        _ => format!("list:{}", random.below(4)).into_bytes(),
+    }
+}
+
+/// An element of a list: often equal to another one, sometimes so long that it fills a node.
+fn element(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0..10 => random.between(0, 9).to_string().into_bytes(),
+        10..18 => text(random, &["a", "b", "c", "", "01", "-0"]),
+        18..24 => value(random),
+        24..36 => format!("element:{:04}", random.below(300)).into_bytes(),
+        36..39 => b"y".repeat(random.between(100, 3000) as usize),
+        _ => b"z".repeat(random.between(7000, 9000) as usize),
     }
 }
 
@@ -459,6 +540,17 @@ fn offset(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// A position of 32 bits.
+fn index(random: &mut Random) -> Vec<u8> {
+    match random.below(10) {
+        0 => text(
+            random,
+            &["1000", "2147483647", "-2147483648", "x", "", "01"],
+        ),
+        _ => random.between(-15, 15).to_string().into_bytes(),
+    }
+}
+
 /// A position to write at: never one that makes a string of hundreds of megabytes.
 fn put_at(random: &mut Random) -> Vec<u8> {
     const EDGES: &[&str] = &[
@@ -528,14 +620,21 @@ fn duration(random: &mut Random, unit_ms: i64) -> Vec<u8> {
 }
 
 /// A moment after the year 2100, sometimes one of two fixed ones so that deadlines can be equal.
-fn far_deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+fn later(random: &mut Random, unit_ms: i64) -> Vec<u8> {
     const FAR_MS: i64 = 4_102_444_800_000;
-    let shift = match random.below(12) {
-        0 => return text(random, &["0", "-1", "9223372036854775807", "x", ""]),
-        1..4 => random.between(0, 1) * 1000,
+    let shift = match random.below(11) {
+        0..3 => random.between(0, 1) * 1000,
         _ => random.between(0, 1_000_000_000_000),
     };
     ((FAR_MS + shift) / unit_ms).to_string().into_bytes()
+}
+
+/// As `later`, or no good time.
+fn far_deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+    match random.below(12) {
+        0 => text(random, &["0", "-1", "9223372036854775807", "x", ""]),
+        _ => later(random, unit_ms),
+    }
 }
 
 /// Any moment: far ahead, or now and then long past.
@@ -557,7 +656,7 @@ mod tests {
             parse(row.shape);
             for token in tokens(row.shape) {
                 let is_word = token.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                let known = token == "nosuch" || SOURCES.iter().any(|(name, _)| *name == token);
+                let known = token == "nosuch" || sources().any(|(name, _)| *name == token);
                 assert!(!is_word || known, "{token} in {}", row.shape);
             }
         }

@@ -3,6 +3,8 @@
 //! In a shape, upper-case words are literal, lower-case words name a source of [`super::generate`],
 //! `[a | b]` is an optional choice, `[...]*` zero to three of them, `(...)+` one to three.
 
+mod list;
+
 use std::collections::BTreeSet;
 
 use super::Mode::{Exact, Keys, Near, Scan, Shape, Unordered};
@@ -10,7 +12,11 @@ use super::session::Pair;
 use super::{Mode, Plan};
 use crate::peers::Kind;
 
+mod geo;
+mod hash;
+mod set;
 mod stream;
+mod zset;
 
 /// One command shape.
 pub(super) struct Row {
@@ -56,9 +62,19 @@ const MILLIS: Mode = Near(5000);
 
 /// All rows: those of this file, and those of the types that have a file of their own.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(stream::ROWS)
+    let tables = [
+        ROWS,
+        list::ROWS,
+        set::ROWS,
+        hash::ROWS,
+        stream::ROWS,
+        zset::ROWS,
+        geo::ROWS,
+    ];
+    tables.into_iter().flatten()
 }
 
+/// What is not about one type, and strings.
 const ROWS: &[Row] = &[
     // Strings. SET never with a deadline in the past: Redis keeps such a key, counted by DBSIZE,
     // until it looks at it.
@@ -229,7 +245,7 @@ pub(super) fn rows_for(plan: &Plan, pair: &mut Pair) -> (Vec<&'static Row>, Vec<
     let mut left_out = BTreeSet::new();
     let mut fitting = Vec::new();
     let fits = |only| only == plan.peer && [Kind::Ruddle, only].contains(&plan.subject);
-    for row in rows().filter(|row| row.only_with.is_none_or(fits)) {
+    for row in self::rows().filter(|row| row.only_with.is_none_or(fits)) {
         let mut words = row.shape.split(' ');
         let name = words.next().unwrap_or_default();
         if name == "NOSUCH" || pair.both_have(name) {

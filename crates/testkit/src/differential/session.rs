@@ -107,9 +107,13 @@ impl Side {
         self.or_lost(reply)
     }
 
-    /// Iterates a SCAN to its end; the elements as one reply, or whatever else the server answered.
+    /// Iterates a SCAN or SSCAN to its end; the elements as one reply, or whatever else the server answered.
     fn scan(&mut self, args: &[Vec<u8>]) -> Reply {
         let mut args = args.to_vec();
+        let is_scan = args
+            .first()
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"SCAN"));
+        let cursor_at = if is_scan { 1 } else { 2 };
         let mut seen = BTreeSet::new();
         loop {
             let reply = self.stream.call(&args);
@@ -121,7 +125,7 @@ impl Side {
             if cursor == b"0" {
                 return Reply::Set(seen.into_iter().collect());
             }
-            args[1].clone_from(cursor);
+            args[cursor_at].clone_from(cursor);
         }
     }
 }

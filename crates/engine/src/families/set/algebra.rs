@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use resp::Reply;
 use structs::Collection;
 use structs::Packing;
-use structs::set::algebra::{Flow, intersect, subtract, unite};
+use structs::set::algebra::{Flow, intersect, subtract, union_set, unite};
 use structs::set::{Item, Set, SetRef};
 
 use crate::args::Args;
@@ -25,6 +25,32 @@ enum Operation {
 }
 
 impl Operation {
+    /// The result as a set.
+    ///
+    /// Compat: an intersection begins as a packed run, unless its smallest set is of integers, and
+    /// is looked at again in the end; the others begin as integers and never get back to them.
+    fn gather(self, sets: Vec<Option<SetRef<'_>>>, packing: &Packing) -> Set {
+        if let Operation::Union = self {
+            let present: Vec<SetRef<'_>> = sets.into_iter().flatten().collect();
+            return union_set(&present, packing);
+        }
+        let smallest = sets.iter().flatten().min_by_key(|set| set.len());
+        let empty = match (self, smallest) {
+            (Operation::Intersection, Some(SetRef::Packed(_) | SetRef::Table(_))) => Set::default(),
+            _ => Set::for_integers(),
+        };
+        let mut items = Vec::new();
+        self.visit(sets, packing, |item| {
+            items.push(item);
+            ControlFlow::Continue(())
+        });
+        let mut result = Set::of_items(empty, &items, packing);
+        if let Operation::Intersection = self {
+            result.pack_integers(packing);
+        }
+        result
+    }
+
     /// Visits the members of the result, each once.
     fn visit<'a>(
         self,
@@ -197,11 +223,7 @@ fn store(
     let reading = tx.reading();
     let sets = read_sets(&reading, args, args.left())?;
     args.end()?;
-    let mut result = Set::for_integers();
-    operation.visit(sets, packing, |item| {
-        result.add_item(item, packing);
-        ControlFlow::Continue(())
-    });
+    let result = operation.gather(sets, packing);
     let len = result.len();
     out.int(len as i64);
     if len == 0 {

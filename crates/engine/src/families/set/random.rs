@@ -55,7 +55,7 @@ fn spop_count(
     if args.left() > 1 {
         return Err(Failure::SYNTAX);
     }
-    let count = args.int();
+    let count = args.int_or(NOT_POSITIVE);
     args.end()?;
     let count = usize::try_from(count).map_err(|_| NOT_POSITIVE)?;
     let set = tx.read::<Set>(key)?;

@@ -47,8 +47,9 @@ pub(super) fn xdelex(
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
     let key = args.key();
+    let is_missing = tx.read::<Stream>(key)?.is_none();
     let (references, places) = read_options(args)?;
-    if tx.read::<Stream>(key)?.is_none() {
+    if is_missing {
         return Ok(all_missing(places.len(), out));
     }
     let ids = ids::at(args, places)?;
@@ -71,9 +72,10 @@ pub(super) fn xackdel(
 ) -> Result<Effect, Failure> {
     let key = args.key();
     let group = args.bytes();
-    let (references, places) = read_options(args)?;
     let has_group = |stream: &Stream| stream.group(group).is_some();
-    if !tx.read::<Stream>(key)?.is_some_and(has_group) {
+    let is_missing = !tx.read::<Stream>(key)?.is_some_and(has_group);
+    let (references, places) = read_options(args)?;
+    if is_missing {
         return Ok(all_missing(places.len(), out));
     }
     let ids = ids::at(args, places)?;

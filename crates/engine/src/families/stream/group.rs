@@ -83,12 +83,17 @@ pub(super) fn create(
         b"$" => stream.map_or(StreamId::MIN, |stream| stream.log().last_id()),
         id => ids::strict(id, 0)?,
     };
-    let group = Group::new(name, last_id, entries_read);
-    if stream.is_none() {
+    let is_missing = stream.is_none();
+    let add = |stream: &mut Stream| {
+        let mut group = Group::new(name);
+        group.set_progress(stream.log(), last_id, entries_read);
+        stream.add_group(group)
+    };
+    if is_missing {
         let mut stream = Stream::default();
-        stream.add_group(group);
+        add(&mut stream);
         tx.put_collection(key, stream, Deadline::Clear);
-    } else if !tx.update(key, |stream: &mut Stream| stream.add_group(group))? {
+    } else if !tx.update(key, add)? {
         return Err(BUSY_GROUP);
     }
     out.ok();
@@ -131,8 +136,7 @@ pub(super) fn setid(
     };
     tx.update(key, |stream: &mut Stream| {
         if let Some((log, group)) = stream.group_mut(name) {
-            group.last_id = id.unwrap_or(log.last_id());
-            group.entries_read = entries_read;
+            group.set_progress(log, id.unwrap_or(log.last_id()), entries_read);
         }
     })?;
     out.ok();

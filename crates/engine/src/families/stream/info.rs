@@ -164,7 +164,7 @@ fn describe_log(log: &Log, out: &mut Reply) {
     out.bulk(b"length");
     out.int(log.len() as i64);
     // There is no radix tree here. As if it were of two levels, as it is for few nodes.
-    let nodes = log.nodes().len() as i64;
+    let nodes = log.node_count() as i64;
     out.bulk(b"radix-tree-keys");
     out.int(nodes);
     out.bulk(b"radix-tree-nodes");

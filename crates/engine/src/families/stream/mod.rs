@@ -42,7 +42,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     },
     Spec {
         flags: Flags::FAST,
-        keys: &[KeySpec::first(&["RW", "delete", "update"])],
+        keys: &[KeySpec::first(&["RW", "update", "delete"])],
         since: "8.2.0",
         summary: "Takes entries off a group's pending list and deletes them.",
         complexity: "O(log N) for each id, N being the number of entries",
@@ -194,7 +194,8 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         flags: Flags::BLOCKING,
         keys: STREAMS_ALONE,
         summary: "Returns the entries of several streams after given ids; may wait for some.",
-        complexity: "",
+        complexity: "O(log N + M) for each stream, N being the number of entries and M of those \
+                     returned",
         args: READ_ARGS,
         ..read("xread", -4, read::xread)
     },

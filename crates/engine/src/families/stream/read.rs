@@ -5,7 +5,7 @@
 //! BLOCK is read and refused: waiting comes with the issue on blocking commands.
 
 use resp::{Later, Proto, Reply};
-use structs::stream::{Stream, StreamId};
+use structs::stream::{Log, Stream, StreamId};
 
 use crate::args::{Args, KeyWord};
 use crate::failure::Failure;
@@ -90,6 +90,15 @@ const BAD_MAXCOUNT: Failure = Failure::fixed("ERR MAXCOUNT must be a positive in
 const BAD_MAXSIZE: Failure = Failure::fixed("ERR MAXSIZE must be a positive integer");
 const SMALL_MAXCOUNT: Failure =
     Failure::fixed("ERR MAXCOUNT must be greater than or equal to COUNT");
+
+const UNBALANCED: Failure = Failure::fixed(
+    "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be \
+     specified.",
+);
+const UNBALANCED_IN_GROUP: Failure = Failure::fixed(
+    "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be \
+     specified.",
+);
 
 /// Which of the two commands it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -197,11 +206,10 @@ fn read_streams<'a>(
     request: &mut Request<'a>,
 ) -> Result<(), Failure> {
     if !args.left().is_multiple_of(2) {
-        let (name, symbol) = match reading {
-            Reading::Alone => ("xread", '$'),
-            Reading::InGroup => ("xreadgroup", '>'),
-        };
-        return Err(unbalanced(name, symbol));
+        return Err(match reading {
+            Reading::Alone => UNBALANCED,
+            Reading::InGroup => UNBALANCED_IN_GROUP,
+        });
     }
     let keys_at = args.count() - args.left();
     let found = args.keys();
@@ -214,13 +222,6 @@ fn read_streams<'a>(
     request.ids_at = keys_at + args.left() / 2;
     args.skip(args.left());
     Ok(())
-}
-
-fn unbalanced(name: &str, symbol: char) -> Failure {
-    Failure::owned(format!(
-        "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' must be \
-         specified."
-    ))
 }
 
 /// The reply of both commands: streams with what is new in them, or nil if there is nothing.
@@ -311,10 +312,10 @@ pub(super) fn xread(
 
 /// The first id after the one that a client has; `None` if there can be none.
 fn after(id: &[u8], stream: Option<&Stream>) -> Result<Option<StreamId>, Failure> {
-    let last = || stream.map_or(StreamId::MIN, |stream| stream.log().last_id());
+    let log = stream.map(Stream::log);
     match id {
-        b"$" => Ok(last().next()),
-        b"+" => Ok(Some(last())),
+        b"$" => Ok(log.and_then(|log| log.last_id().next())),
+        b"+" => Ok(log.and_then(Log::last).map(|entry| entry.id())),
         b">" => Err(NEW_ALONE),
         id => Ok(ids::strict(id, 0)?.next()),
     }

@@ -128,6 +128,9 @@ impl Delivery<'_, '_> {
             Wanted::Nothing => None,
             Wanted::New => return self.deliver(out),
         };
+        if !self.request.budget.allows(out) {
+            return false;
+        }
         self.streams.stream(self.key, out);
         let header = out.array_later();
         let count = start.map_or(0, |start| self.repeat_own(start, out));

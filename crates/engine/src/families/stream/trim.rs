@@ -47,13 +47,13 @@ impl Options {
     /// Reads one option; whether the next word was one.
     ///
     /// # Errors
-    /// Its value makes no sense, or it was said before.
+    /// Its value makes no sense, or does not go with what was said before.
     pub(super) fn read(&mut self, args: &mut Args<'_>) -> Result<bool, Failure> {
-        for &(word, references) in REFERENCES {
-            if args.accept(word) {
-                let before = self.references.replace(references);
-                return before.map_or(Ok(true), |_| Err(Failure::SYNTAX));
-            }
+        if self.references.is_none()
+            && let Some(&(_, said)) = REFERENCES.iter().find(|(word, _)| args.accept(word))
+        {
+            self.references = Some(said);
+            return Ok(true);
         }
         if args.left() < 2 {
             return Ok(false);

@@ -62,8 +62,7 @@ const YES_NO: &[(&str, bool)] = &[("YES", true), ("NO", false)];
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Wanted {
     Ids(Vec<u64>),
-    /// Whether the type asked for is the one that all our clients have.
-    Normal(bool),
+    Kind(ClientKind),
     /// Everybody (all are the default user).
     Anybody,
     Text(Vec<u8>),
@@ -201,7 +200,7 @@ fn read_wanted(field: Field, name: &[u8], word: &[u8], databases: u32) -> Result
     let about = |text: &[&[u8]]| Failure::owned(text.concat());
     Ok(match field {
         Field::Type => match kind_of(word) {
-            Some(is_normal) => Wanted::Normal(is_normal),
+            Some(kind) => Wanted::Kind(kind),
             None => return Err(about(&[b"ERR Unknown client type '", word, b"'"])),
         },
         Field::User if word == DEFAULT_USER.as_bytes() => Wanted::Anybody,
@@ -239,20 +238,39 @@ fn is_subset(letters: &[u8], known: &[u8]) -> bool {
     letters.iter().all(|letter| known.contains(letter))
 }
 
-/// Whether a type of client is the normal one; `None` if there is no such type.
-fn kind_of(word: &[u8]) -> Option<bool> {
-    const KINDS: &[(&str, bool)] = &[
-        ("normal", true),
-        ("master", false),
-        ("primary", false),
-        ("slave", false),
-        ("replica", false),
-        ("pubsub", false),
+/// The types of clients that TYPE tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientKind {
+    Normal,
+    Primary,
+    Replica,
+    Subscriber,
+}
+
+impl ClientKind {
+    fn of(card: &Card) -> ClientKind {
+        if card.is_subscriber() {
+            ClientKind::Subscriber
+        } else {
+            ClientKind::Normal
+        }
+    }
+}
+
+/// The type of this name; `None` if there is none.
+fn kind_of(word: &[u8]) -> Option<ClientKind> {
+    const KINDS: &[(&str, ClientKind)] = &[
+        ("normal", ClientKind::Normal),
+        ("master", ClientKind::Primary),
+        ("primary", ClientKind::Primary),
+        ("slave", ClientKind::Replica),
+        ("replica", ClientKind::Replica),
+        ("pubsub", ClientKind::Subscriber),
     ];
     let row = KINDS
         .iter()
         .find(|(name, _)| eq_ignore_case(word, name.as_bytes()));
-    row.map(|&(_, is_normal)| is_normal)
+    row.map(|&(_, kind)| kind)
 }
 
 fn positive(what: &str, word: &[u8]) -> Result<i64, Failure> {
@@ -272,7 +290,7 @@ impl Condition {
     fn is_met(&self, card: &Card, now: UnixMillis) -> bool {
         match &self.wanted {
             Wanted::Ids(ids) => ids.contains(&card.id.0),
-            Wanted::Normal(is_normal) => *is_normal,
+            Wanted::Kind(kind) => *kind == ClientKind::of(card),
             Wanted::Anybody => true,
             Wanted::Number(number) => self.number_is_met(*number, card, now),
             Wanted::Text(text) => self.text_is_met(text, card),

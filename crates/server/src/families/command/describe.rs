@@ -60,6 +60,7 @@ fn key_spec(spec: &KeySpec, out: &mut Reply) {
             out.bulk(keyword.as_bytes());
             number("startfrom", from, out);
         }
+        Begin::Unknown(_) => method("unknown", &[], out),
     }
     out.bulk(b"find_keys");
     match spec.find {
@@ -71,6 +72,7 @@ fn key_spec(spec: &KeySpec, out: &mut Reply) {
             let numbers = [("keynumidx", at), ("firstkey", first), ("keystep", step)];
             method("keynum", &numbers, out);
         }
+        Find::Unknown => method("unknown", &[], out),
     }
 }
 

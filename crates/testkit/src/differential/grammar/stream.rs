@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     redis(4, "XTRIM stream MINID old_id [DELREF | ACKED]", Exact),
     row(
         10,
-        "XGROUP CREATE stream group old_id [MKSTREAM | ENTRIESREAD int | junk]*",
+        "XGROUP CREATE stream group old_id [MKSTREAM | ENTRIESREAD length | junk]*",
         Exact,
     ),
     row(6, "XGROUP CREATE stream group $ [MKSTREAM]", Exact),

@@ -84,6 +84,35 @@ pub fn format_double(value: f64, text: &mut DoubleText) -> &[u8] {
     &text.bytes[..text.len]
 }
 
+/// Appends `value` with 17 significant digits, zeros at the end cut off: `printf`'s `%.17g`.
+pub fn append_17_digits(value: f64, out: &mut Vec<u8>) {
+    const DIGITS: i32 = 17;
+    if value == 0.0 || !value.is_finite() {
+        return out.extend_from_slice(format_double(value, &mut DoubleText::default()));
+    }
+    let text = format!("{value:.16e}");
+    // Invariant: that format has one digit, a point, 16 digits, `e` and the exponent.
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..DIGITS).contains(&exponent) {
+        let places = (DIGITS - 1 - exponent) as usize;
+        let text = format!("{value:.places$}");
+        out.extend_from_slice(without_zeros(&text).as_bytes());
+    } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let text = format!("{}e{sign}{:02}", without_zeros(mantissa), exponent.abs());
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Without the zeros after the last digit that counts, if there is a point.
+fn without_zeros(text: &str) -> &str {
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => text,
+    }
+}
+
 /// Chooses between plain and scientific notation. The number is `digits * 10^exponent`.
 fn place_digits(digits: &[u8], exponent: i32, negative: bool, text: &mut DoubleText) {
     let count = digits.len() as i32;
@@ -294,6 +323,27 @@ fn approach(digits: &mut Digits, width: u64, mut left: u64, unit: u64, distance:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seventeen_digits_as_printf_has_them() {
+        for (value, expected) in [
+            (0.1, "0.10000000000000001"),
+            (1e-7, "9.9999999999999995e-08"),
+            (1e20, "1e+20"),
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (0.0001, "0.0001"),
+            (-1.5, "-1.5"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            let mut text = Vec::new();
+            append_17_digits(value, &mut text);
+            assert_eq!(String::from_utf8_lossy(&text), expected);
+        }
+    }
 
     /// `factor * 10^power`, little-endian in base 2^32.
     fn times_power_of_ten(factor: u128, power: i32) -> Vec<u32> {

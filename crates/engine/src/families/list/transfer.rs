@@ -1,0 +1,180 @@
+//! What moves elements from an end of a list to an end of another, or of the same: LMOVE,
+//! RPOPLPUSH, LMOVEM.
+
+use resp::Reply;
+use structs::list::{End, List};
+use structs::packed::{self, Element};
+
+use crate::args::Args;
+use crate::failure::Failure;
+use crate::keyspace::Key;
+use crate::tx::{Effect, WriteTx};
+
+use super::{COUNT_NOT_POSITIVE, count, end_of, reply_element};
+
+pub(super) fn lmove(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let keys = (args.key(), args.key());
+    let ends = (end_of(args), end_of(args));
+    args.end()?;
+    move_one(tx, keys, ends, out)
+}
+
+pub(super) fn rpoplpush(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let keys = (args.key(), args.key());
+    move_one(tx, keys, (End::Tail, End::Head), out)
+}
+
+/// Moves one element, and answers it. Keys and ends: where from, where to.
+fn move_one(
+    tx: &mut WriteTx<'_, '_>,
+    (source, destination): (Key<'_>, Key<'_>),
+    (from, to): (End, End),
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let packing = tx.packing();
+    let Some(element) = tx.read::<List>(source)?.and_then(|list| list.end(from)) else {
+        out.null();
+        return Ok(Effect::NOTHING);
+    };
+    let (mut short, long);
+    let moved = match element {
+        Element::Int(value) => Element::Int(value),
+        Element::Bytes(text) if text.len() <= SHORT_BYTES => {
+            short = [0; SHORT_BYTES];
+            short[..text.len()].copy_from_slice(text);
+            Element::Bytes(&short[..text.len()])
+        }
+        Element::Bytes(text) => {
+            long = text.to_vec();
+            Element::Bytes(&long)
+        }
+    };
+    if source.bytes == destination.bytes {
+        tx.update(source, |list: &mut List| {
+            list.rotate(from, to, moved, packing);
+        })?;
+    } else {
+        tx.update(destination, |list: &mut List| {
+            list.push_one(to, moved, packing);
+        })?;
+        tx.update(source, |list: &mut List| list.pop(from, 1, packing))?;
+    }
+    reply_element(moved, out);
+    Ok(Effect::as_sent(1))
+}
+
+/// Elements up to this length are copied to the stack on their way.
+const SHORT_BYTES: usize = 256;
+
+/// How many elements LMOVEM moves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HowMany {
+    /// COUNT: as many as there are, up to this.
+    UpTo,
+    /// EXACTLY: this many or none.
+    Exactly,
+}
+
+/// In which order they arrive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// OBO: each is taken and added before the next one.
+    OneByOne,
+    /// BULK: in the order in which they were in the source.
+    Bulk,
+}
+
+pub(super) fn lmovem(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let (source, destination) = (args.key(), args.key());
+    let (from, to) = (end_of(args), end_of(args));
+    let (mut how, mut wanted, mut order) = (HowMany::UpTo, 1, Order::OneByOne);
+    if args.left() > 0 {
+        let options = [("COUNT", HowMany::UpTo), ("EXACTLY", HowMany::Exactly)];
+        how = args.option(&options).unwrap_or(how);
+        wanted = count(args, COUNT_NOT_POSITIVE);
+        if wanted == 0 {
+            args.fail(COUNT_NOT_POSITIVE);
+        }
+        if args.left() == 0 {
+            args.fail(Failure::SYNTAX);
+        }
+        let orders = [("OBO", Order::OneByOne), ("BULK", Order::Bulk)];
+        order = args.option(&orders).unwrap_or(order);
+    }
+    args.end()?;
+    let source_len = tx.read::<List>(source)?.map_or(0, |list| list.len());
+    if how == HowMany::Exactly && source_len < wanted {
+        out.null_array();
+        return Ok(Effect::NOTHING);
+    }
+    let moved = wanted.min(source_len);
+    out.array(moved);
+    if moved == 0 {
+        return Ok(Effect::NOTHING);
+    }
+    // The order in which they are taken; a packed body is a vector of elements.
+    let mut taken = Vec::new();
+    tx.read::<List>(destination)?;
+    if let Some(list) = tx.read::<List>(source)? {
+        list.for_each(from, 0, moved, |element| {
+            packed::push_back(&mut taken, element);
+        });
+    }
+    let taken_first_is_first = match order {
+        Order::OneByOne => to == End::Tail,
+        Order::Bulk => from == End::Head,
+    };
+    let arrived: Vec<Element<'_>> = if taken_first_is_first {
+        packed::iter(&taken).collect()
+    } else {
+        packed::iter(&taken).rev().collect()
+    };
+    carry(tx, (source, destination), (from, to), &arrived)?;
+    for element in arrived {
+        reply_element(element, out);
+    }
+    Ok(Effect::as_sent(moved))
+}
+
+/// Removes as many elements as `arrived` has from the source and adds those to the destination, so
+/// that they are there in this order.
+fn carry(
+    tx: &mut WriteTx<'_, '_>,
+    (source, destination): (Key<'_>, Key<'_>),
+    (from, to): (End, End),
+    arrived: &[Element<'_>],
+) -> Result<(), Failure> {
+    let packing = tx.packing();
+    let add = |list: &mut List| match to {
+        End::Tail => arrived
+            .iter()
+            .for_each(|&element| list.push_one(to, element, packing)),
+        End::Head => arrived
+            .iter()
+            .rev()
+            .for_each(|&element| list.push_one(to, element, packing)),
+    };
+    if source.bytes == destination.bytes {
+        tx.update(source, |list: &mut List| {
+            list.pop(from, arrived.len(), packing);
+            add(list);
+        })
+    } else {
+        tx.update(destination, add)?;
+        tx.update(source, |list: &mut List| {
+            list.pop(from, arrived.len(), packing);
+        })
+    }
+}

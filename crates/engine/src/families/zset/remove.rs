@@ -1,0 +1,234 @@
+//! Taking members out: ZREM, the ZREMRANGE commands, ZPOPMIN, ZPOPMAX, ZMPOP.
+
+use std::ops::Range;
+
+use base::num::parse_i64;
+use resp::Reply;
+use structs::Collection;
+use structs::zset::{Zset, ZsetRef};
+
+use crate::args::Args;
+use crate::failure::Failure;
+use crate::keyspace::Key;
+use crate::tx::{Effect, WriteTx};
+
+use super::bounds::{Interval, ranks};
+use super::entries::Shape;
+
+const NOT_POSITIVE: Failure = Failure::fixed("ERR value is out of range, must be positive");
+const NUMKEYS: Failure = Failure::fixed("ERR numkeys should be greater than 0");
+const COUNT: Failure = Failure::fixed("ERR count should be greater than 0");
+
+pub(super) fn zrem(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let key = args.key();
+    let packing = tx.packing();
+    let removed = tx.update(key, |zset: &mut Zset| {
+        let mut removed = 0;
+        while args.left() > 0 {
+            removed += usize::from(zset.remove(args.member(packing)).is_some());
+        }
+        removed
+    })?;
+    args.end()?;
+    out.int(removed as i64);
+    Ok(Effect::as_sent(removed))
+}
+
+pub(super) fn zremrangebyrank(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let key = args.key();
+    let (start, end) = (args.int(), args.int());
+    args.end()?;
+    remove_range(tx, key, |zset| ranks(start, end, zset.len()), out)
+}
+
+pub(super) fn zremrangebyscore(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let key = args.key();
+    let interval = Interval::of_scores(args.bytes(), args.bytes())?;
+    args.end()?;
+    remove_range(tx, key, |zset| interval.ranks(zset), out)
+}
+
+pub(super) fn zremrangebylex(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let key = args.key();
+    let interval = Interval::of_members(args.bytes(), args.bytes())?;
+    args.end()?;
+    remove_range(tx, key, |zset| interval.ranks(zset), out)
+}
+
+fn remove_range(
+    tx: &mut WriteTx<'_, '_>,
+    key: Key<'_>,
+    choose: impl FnOnce(ZsetRef<'_>) -> Range<usize>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let count = take_ranks(tx, key, |zset| choose(zset))?;
+    out.int(count as i64);
+    Ok(Effect::as_sent(count))
+}
+
+/// Takes the ranks that `choose` wants out; their number. What takes all deletes the key instead, so
+/// that a large set is freed in the background.
+fn take_ranks(
+    tx: &mut WriteTx<'_, '_>,
+    key: Key<'_>,
+    choose: impl FnOnce(ZsetRef<'_>) -> Range<usize>,
+) -> Result<usize, Failure> {
+    let (count, all) = tx.update(key, |zset: &mut Zset| {
+        let ranks = choose(zset.borrow());
+        let (count, len) = (ranks.len(), zset.len());
+        if count < len {
+            zset.remove_ranks(ranks);
+        }
+        (count, count == len)
+    })?;
+    if all && count > 0 {
+        tx.remove(key);
+    }
+    Ok(count)
+}
+
+/// Which end entries are popped from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Min,
+    Max,
+}
+
+pub(super) fn zpopmin(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    pop(tx, args, End::Min, out)
+}
+
+pub(super) fn zpopmax(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    pop(tx, args, End::Max, out)
+}
+
+fn pop(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    end: End,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let key = args.key();
+    // Compat: without a count, RESP3 has no array around the one entry.
+    let (count, shape) = match args.left() {
+        0 => (1, Shape::Flat),
+        1 => (positive(args)?, Shape::of(true, out)),
+        _ => return Err(Failure::SYNTAX),
+    };
+    args.end()?;
+    let count = take_ranks(tx, key, |zset| reply_popped(zset, end, count, shape, out))?;
+    Ok(Effect::as_sent(count))
+}
+
+/// The next word as a number that is not negative.
+fn positive(args: &mut Args<'_>) -> Result<usize, Failure> {
+    let number = parse_i64(args.bytes()).and_then(|number| usize::try_from(number).ok());
+    number.ok_or(NOT_POSITIVE)
+}
+
+/// Writes the entries at one end; their ranks.
+fn reply_popped(
+    zset: ZsetRef<'_>,
+    end: End,
+    count: usize,
+    shape: Shape,
+    out: &mut Reply,
+) -> Range<usize> {
+    let len = zset.len();
+    let count = count.min(len);
+    out.array(shape.len(count));
+    let (ranks, entries) = match end {
+        End::Min => (0..count, zset.range(0..count)),
+        End::Max => (len - count..len, zset.range_back(len - count..len)),
+    };
+    entries.for_each(|(member, score)| shape.reply(member, score, out));
+    ranks
+}
+
+pub(super) fn zmpop(
+    tx: &mut WriteTx<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    let at_least_one = |word: &[u8]| {
+        let number = parse_i64(word).and_then(|number| usize::try_from(number).ok());
+        number.filter(|&number| number > 0)
+    };
+    let keys = at_least_one(args.bytes()).ok_or(NUMKEYS)?;
+    if keys >= args.left() {
+        return Err(Failure::SYNTAX);
+    }
+    let first = args.count() - args.left();
+    args.skip(keys);
+    let end = match args {
+        _ if args.accept("MIN") => End::Min,
+        _ if args.accept("MAX") => End::Max,
+        _ => return Err(Failure::SYNTAX),
+    };
+    let mut count = None;
+    while args.left() > 0 {
+        if count.is_some() || args.left() < 2 || !args.accept("COUNT") {
+            return Err(Failure::SYNTAX);
+        }
+        count = Some(at_least_one(args.bytes()).ok_or(COUNT)?);
+    }
+    args.end()?;
+    for (at, word) in args.keys().iter().take(keys).enumerate() {
+        let key = Key {
+            bytes: args.word(first + at),
+            hash: word.hash,
+        };
+        if tx.reading().read::<Zset>(key)?.is_some() {
+            return pop_from(tx, key, end, count.unwrap_or(1), out);
+        }
+    }
+    out.null_array();
+    Ok(Effect::NOTHING)
+}
+
+fn pop_from(
+    tx: &mut WriteTx<'_, '_>,
+    key: Key<'_>,
+    end: End,
+    count: usize,
+    out: &mut Reply,
+) -> Result<Effect, Failure> {
+    out.array(2);
+    out.bulk(key.bytes);
+    let count = take_ranks(tx, key, |zset| {
+        reply_popped(zset, end, count, Shape::Pairs, out)
+    })?;
+    let name: &[u8] = match end {
+        End::Min => b"ZPOPMIN",
+        End::Max => b"ZPOPMAX",
+    };
+    tx.instead(|| {
+        let count = count.to_string().into_bytes();
+        vec![name.to_vec(), key.bytes.to_vec(), count]
+    });
+    Ok(Effect::instead(count))
+}
