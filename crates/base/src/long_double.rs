@@ -5,13 +5,18 @@
 //! Parsing and adding are `rustc_apfloat`'s, so the answers are the same on every CPU. Printing is
 //! ours and exact: both the 16,000 bits above the point and the rounding of the 17 digits below it.
 
-use rustc_apfloat::Float;
+use std::cmp::Ordering;
+
 use rustc_apfloat::ieee::X87DoubleExtended;
+use rustc_apfloat::{Float, Round, Status};
 
 use crate::num::{self, FloatText, WideFloat};
 
 /// Digits printed after the decimal point before trailing zeros are cut.
 const FRACTION_DIGITS: usize = 17;
+
+/// Significant digits of [`LongDouble::format_general`].
+const GENERAL_DIGITS: usize = 17;
 
 /// 10 to the power of [`FRACTION_DIGITS`].
 const FRACTION_SCALE: u64 = 10_u64.pow(FRACTION_DIGITS as u32);
@@ -111,6 +116,34 @@ impl LongDouble {
         out
     }
 
+    /// The decimal text of C's `%.17Lg`: 17 significant digits at most, without trailing zeros, in
+    /// exponent form below 1e-4 and from 1e17 on.
+    #[must_use]
+    pub fn format_general(self) -> Vec<u8> {
+        if let Unpacked::Special(text) = self.unpack() {
+            return text.to_vec();
+        }
+        if self.0.is_zero() {
+            return if self.0.is_negative() {
+                b"-0"
+            } else {
+                &b"0"[..]
+            }
+            .to_vec();
+        }
+        // A width of zero asks for the form `d.dddE+x`. Its last digits may be off, hence more.
+        let digits = 2 * GENERAL_DIGITS;
+        general(&format!("{:width$.digits$}", self.0, width = 0))
+    }
+
+    /// The integer part, if it fits.
+    #[must_use]
+    pub fn trunc_i64(self) -> Option<i64> {
+        let whole = self.0.to_i128_r(64, Round::TowardZero, &mut false);
+        let in_range = !whole.status.contains(Status::INVALID_OP);
+        in_range.then_some(whole.value as i64)
+    }
+
     /// Takes the 80 bits apart: sign, 15 bits of exponent, 64 bits of mantissa with explicit one.
     fn unpack(self) -> Unpacked {
         if self.is_nan() {
@@ -177,6 +210,66 @@ fn from_wide(wide: &WideFloat) -> X87DoubleExtended {
 /// ones.
 fn in_range(value: X87DoubleExtended, nonzero: bool) -> Option<X87DoubleExtended> {
     (value.is_finite() && value.is_zero() != nonzero).then_some(value)
+}
+
+/// Turns `d.dddE+x` into what `%g` prints.
+fn general(scientific: &str) -> Vec<u8> {
+    let (sign, magnitude) = match scientific.strip_prefix('-') {
+        Some(magnitude) => ("-", magnitude),
+        None => ("", scientific),
+    };
+    let (mantissa, exponent) = magnitude.split_once('E').unwrap_or((magnitude, "0"));
+    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    let (digits, carried) = round_digits(digits);
+    let exponent = exponent.parse::<i64>().unwrap_or(0) + i64::from(carried);
+    let digits = digits.trim_end_matches('0');
+    let with_point = |whole: &str, fraction: &str| match fraction {
+        "" => whole.to_owned(),
+        fraction => format!("{whole}.{fraction}"),
+    };
+    let text = match exponent {
+        -4..0 => {
+            let zeros = "0".repeat((-exponent) as usize - 1);
+            with_point("0", &(zeros + digits))
+        }
+        0..=16 if digits.len() > exponent as usize => {
+            let (whole, fraction) = digits.split_at(exponent as usize + 1);
+            with_point(whole, fraction)
+        }
+        0..=16 => format!("{digits:0<width$}", width = exponent as usize + 1),
+        _ => {
+            let mantissa = with_point(&digits[..1], &digits[1..]);
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+        }
+    };
+    [sign, &text].concat().into_bytes()
+}
+
+/// Rounds to [`GENERAL_DIGITS`] digits, ties to even; whether there is one more before the point.
+fn round_digits(mut digits: Vec<u8>) -> (String, bool) {
+    let cut = digits.split_off(digits.len().min(GENERAL_DIGITS));
+    let odd = digits.last().is_some_and(|digit| digit % 2 == 1);
+    let significant = cut
+        .iter()
+        .rposition(|&digit| digit != b'0')
+        .map_or(0, |last| last + 1);
+    let mut carry = match cut[..significant].cmp(b"5") {
+        Ordering::Less => false,
+        Ordering::Equal => odd,
+        Ordering::Greater => true,
+    };
+    for digit in digits.iter_mut().rev() {
+        if !carry {
+            break;
+        }
+        carry = *digit == b'9';
+        *digit = if carry { b'0' } else { *digit + 1 };
+    }
+    if carry {
+        digits.insert(0, b'1');
+    }
+    (digits.into_iter().map(char::from).collect(), carry)
 }
 
 /// Splits `mantissa x 2^power` at the decimal point into an integer and a fraction in units of

@@ -4,6 +4,7 @@
 //! so that `tx` can hand either form to a handler as the same thing.
 
 use base::time::UnixMillis;
+use structs::array::Array;
 use structs::hash::Hash;
 use structs::list::List;
 use structs::set::Set;
@@ -26,6 +27,8 @@ pub enum Type {
     Hash,
     /// Streams.
     Stream,
+    /// Sparse arrays.
+    Array,
 }
 
 impl Type {
@@ -38,6 +41,7 @@ impl Type {
             Type::Zset => "zset",
             Type::Hash => "hash",
             Type::Stream => "stream",
+            Type::Array => "array",
         }
     }
 
@@ -172,4 +176,5 @@ objects! {
     Hash, "A hash.", false;
     Zset, "A sorted set.", false;
     Stream, "A stream.", true;
+    Array, "A sparse array.", false;
 }

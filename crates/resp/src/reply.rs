@@ -140,6 +140,20 @@ impl Reply {
         }
     }
 
+    /// An integer that may be beyond those that most clients read.
+    pub fn unsigned(&mut self, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.int(value),
+            Err(_) => {
+                self.out.tail.push(b':');
+                self.out
+                    .tail
+                    .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+                self.out.tail.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
     /// A bulk string, copied.
     #[inline]
     pub fn bulk(&mut self, body: &[u8]) {

@@ -47,8 +47,15 @@ pub fn get(body: &[u8], position: usize) -> Element<'_> {
 #[inline]
 #[must_use]
 pub fn next(body: &[u8], position: usize) -> usize {
-    let len = encoding_len(body, position);
-    position + len + backlen_size(len)
+    // Short elements first: the length of what is passed over is all that a walk waits for.
+    match body[position] {
+        ..0x80 => position + 2,
+        lead @ 0x80..0xc0 => position + 2 + usize::from(lead & 0x3f),
+        _ => {
+            let len = encoding_len(body, position);
+            position + len + backlen_size(len)
+        }
+    }
 }
 
 /// The position of the element before `position`; `None` at the beginning. O(1).

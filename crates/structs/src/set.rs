@@ -226,6 +226,25 @@ impl Set {
         Set::Ints(Vec::new())
     }
 
+    /// A set of members that are all different, begun as `empty` and filled in their order.
+    #[must_use]
+    pub fn of_items(mut empty: Set, items: &[Item<'_>], packing: &Packing) -> Set {
+        if items.len() <= packing.set_ints_max.max(packing.set_entries_max) {
+            for item in items {
+                empty.add_item(*item, packing);
+            }
+            return empty;
+        }
+        // It will be a table, whatever they are.
+        let mut table = Box::new(Table::with_room(packing.seed, items.len()));
+        for item in items {
+            let mut digits = IntText::default();
+            let member = Member::new(item.text(&mut digits), &packing.seed);
+            table.insert(member, None, None);
+        }
+        Set::Table(table)
+    }
+
     /// Turns into integers, if that is what all members are and there are not too many.
     pub fn pack_integers(&mut self, packing: &Packing) {
         if matches!(self, Set::Ints(_)) || self.len() > packing.set_ints_max {

@@ -36,6 +36,8 @@ pub use visit::{Iter, Keys};
 /// Allowed bucket counts of a segment, in growing order. Beyond the last it splits.
 /// Few, as each step moves all slots.
 const SIZES: [u16; 9] = [1, 2, 4, 8, 16, 32, 64, 96, 128];
+/// Entries for which a segment is made beforehand; the larger ones of many have some more.
+const SEGMENT_ENTRIES: usize = 1_500;
 /// Bits of the directory: bounds its memory. 2^26 segments hold 10^11 entries.
 const DEPTH_MAX: u8 = 26;
 /// Two buddies are merged when their entries fit in this many buckets at 70 % ...
@@ -116,19 +118,24 @@ impl Table {
         }
     }
 
-    /// An empty table with the buckets that so many entries need, as far as one segment has them.
+    /// An empty table with the segments and buckets that so many entries will need.
     pub fn with_room(seed: Seed, entries: usize) -> Table {
-        let entries = entries.min(entries_max(SIZES[SIZES.len() - 1]) as usize);
+        let mut depth = 0;
+        while entries >> depth > SEGMENT_ENTRIES && depth < DEPTH_MAX {
+            depth += 1;
+        }
         let mut table = Table::new(seed);
-        table.begin(roomy_size(entries as u32));
+        table.begin(depth, roomy_size((entries >> depth) as u32));
         table
     }
 
-    /// Makes the first segment.
-    fn begin(&mut self, buckets: u16) {
-        self.segments.push(Segment::new(buckets, 0));
-        self.directory.push(0);
-        self.deepest = 1;
+    /// Makes the first segments, all of one depth.
+    fn begin(&mut self, depth: u8, buckets: u16) {
+        self.depth = depth;
+        self.deepest = 1 << depth;
+        self.directory = (0..self.deepest).collect();
+        let segments = (0..self.deepest).map(|_| Segment::new(buckets, depth));
+        self.segments = segments.collect();
     }
 
     /// Number of entries.
@@ -256,7 +263,7 @@ impl Table {
             // Any odd number would do; this one is no other table's, but by chance.
             self.spread = member.hash.rotate_left(32).wrapping_mul(SPREAD_MULTIPLIER) | 1;
             if self.segments.is_empty() {
-                self.begin(SIZES[0]);
+                self.begin(0, SIZES[0]);
             }
         }
         let parts = Parts {

@@ -46,7 +46,7 @@ pub(super) const CRATES: &[CrateRule] = &[
         name: "engine",
         path: "crates/engine",
         own: &["base", "resp", "structs"],
-        foreign: &["itoa", "memchr", "parking_lot", "xxhash-rust"],
+        foreign: &["itoa", "memchr", "parking_lot", "regex", "xxhash-rust"],
     },
     CrateRule {
         name: "server",

@@ -351,3 +351,51 @@ proptest! {
         }
     }
 }
+
+/// `printf("%.17Lg")` of glibc on x86-64.
+#[test]
+fn general_form_as_in_c() {
+    for (text, expected) in [
+        ("0", "0"),
+        ("-0", "-0"),
+        ("60", "60"),
+        ("-1", "-1"),
+        ("0.1", "0.1"),
+        ("100.1", "100.1"),
+        ("-2.5", "-2.5"),
+        ("123456.789", "123456.789"),
+        ("0.0001", "0.0001"),
+        ("0.00001", "1e-05"),
+        ("1e16", "10000000000000000"),
+        ("1e17", "1e+17"),
+        ("123456789012345678", "1.2345678901234568e+17"),
+        ("12345678901234567", "12345678901234567"),
+        ("9223372036854775807", "9.2233720368547758e+18"),
+        ("1e300", "1e+300"),
+        ("1.5e-300", "1.5e-300"),
+        ("0.333333333333333333333", "0.33333333333333333"),
+        ("inf", "inf"),
+        ("-inf", "-inf"),
+    ] {
+        let value = LongDouble::parse(text.as_bytes()).expect("a number");
+        let printed = String::from_utf8(value.format_general()).expect("text");
+        assert_eq!(printed, expected, "{text}");
+    }
+}
+
+#[test]
+fn integer_parts() {
+    for (text, expected) in [
+        ("2.9", Some(2)),
+        ("-2.9", Some(-2)),
+        ("0.5", Some(0)),
+        ("9223372036854775807", Some(i64::MAX)),
+        ("-9223372036854775808.5", Some(i64::MIN)),
+        ("9223372036854775808", None),
+        ("1e30", None),
+        ("inf", None),
+    ] {
+        let value = LongDouble::parse(text.as_bytes()).expect("a number");
+        assert_eq!(value.trunc_i64(), expected, "{text}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::spec::{DataRun, Spec};
 
+mod array;
 mod bitmap;
 mod expiry;
 mod geo;
@@ -27,6 +28,7 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     bitmap::COMMANDS,
     zset::COMMANDS,
     geo::COMMANDS,
+    array::COMMANDS,
     set::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,

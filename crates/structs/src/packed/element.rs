@@ -147,8 +147,14 @@ impl<'a> Encoded<'a> {
         }
         let head = &self.head[..usize::from(self.head_len)];
         let text_at = position + head.len();
-        body.get(position..text_at) == Some(head)
-            && body.get(text_at..text_at + self.text.len()) == Some(self.text)
+        if head.len() > 1 && body.get(position + 1..text_at) != Some(&head[1..]) {
+            return false;
+        }
+        let Some(text) = body.get(text_at..text_at + self.text.len()) else {
+            return false;
+        };
+        // The last bytes of different texts are the likeliest to differ.
+        text.last() == self.text.last() && text == self.text
     }
 
     /// Writes it to the beginning of `out`, which is at least [`Self::len`] long; returns the rest.

@@ -461,6 +461,29 @@ fn prefetch_addresses_are_those_of_the_member() {
 }
 
 #[test]
+fn room_made_beforehand_is_used_and_given_back() {
+    for len in [1, 100, 1_500, 1_501, 20_000] {
+        let mut pair = Pair::new();
+        pair.table = Table::with_room(SEED, len as usize);
+        let segments = pair.table.segments.len();
+        (0..len).for_each(|number| pair.put(number.to_string().as_bytes(), None, None));
+        pair.check();
+        assert_eq!(pair.table.segments.len(), segments, "{len}");
+        (0..len).for_each(|number| pair.remove(number.to_string().as_bytes()));
+        pair.check();
+        assert_eq!(pair.table.allocated(), 0);
+    }
+    let mut unused = Table::with_room(SEED, 10_000);
+    assert!(unused.sample(3).is_none() && !unused.contains(member(b"a")));
+    assert_eq!(
+        (unused.iter().count(), unused.scan(0, |_| {}).is_some()),
+        (0, true)
+    );
+    unused.insert(member(b"a"), None, None);
+    assert_eq!(unused.sample(3).map(|entry| entry.key), Some(&b"a"[..]));
+}
+
+#[test]
 fn a_copy_is_independent() {
     let mut pair = Pair::with(0..3_000);
     let copy = pair.table.clone();

@@ -35,14 +35,16 @@ impl Operation {
             return union_set(&present, packing);
         }
         let smallest = sets.iter().flatten().min_by_key(|set| set.len());
-        let mut result = match (self, smallest) {
+        let empty = match (self, smallest) {
             (Operation::Intersection, Some(SetRef::Packed(_) | SetRef::Table(_))) => Set::default(),
             _ => Set::for_integers(),
         };
+        let mut items = Vec::new();
         self.visit(sets, packing, |item| {
-            result.add_item(item, packing);
+            items.push(item);
             ControlFlow::Continue(())
         });
+        let mut result = Set::of_items(empty, &items, packing);
         if let Operation::Intersection = self {
             result.pack_integers(packing);
         }

@@ -20,7 +20,9 @@ use super::pattern::Pattern;
 pub(super) struct Sorted {
     /// The texts of all that are not integers, and of what they are sorted by.
     texts: Vec<u8>,
-    items: Vec<Item>,
+    elements: Vec<Stored>,
+    /// What BY found for each element, when texts are compared.
+    by: Vec<Option<Stored>>,
     /// Texts are compared up to their first zero byte.
     ///
     /// Compat: as `strcoll` does, with which Redis compares what it does not store.
@@ -38,24 +40,13 @@ enum Stored {
     },
 }
 
+/// An element while it is sorted: most comparisons need no more than the first number.
 #[derive(Clone, Copy)]
 struct Item {
-    element: Stored,
-    /// A number whose order is that of the scores.
-    score: u64,
-    /// What to compare instead of the element.
-    by: Option<Stored>,
-}
-
-/// How elements are compared.
-#[derive(Clone, Copy)]
-enum Comparison {
-    /// By score, then by their own texts.
-    Scores,
-    /// By their own texts.
-    Texts,
-    /// By the texts that BY found; those without come first.
-    ByTexts,
+    /// Orders elements as their scores do, or the beginnings of their texts.
+    rank: u64,
+    /// Where the element is in `Sorted::elements`.
+    index: usize,
 }
 
 impl Sorted {
@@ -70,7 +61,8 @@ impl Sorted {
     ) -> Result<Sorted, Failure> {
         let mut sorted = Sorted {
             texts: Vec::new(),
-            items: Vec::new(),
+            elements: Vec::new(),
+            by: Vec::new(),
             up_to_zero: false,
         };
         let Some(entry) = tx.find(key) else {
@@ -91,12 +83,12 @@ impl Sorted {
 
     /// How many elements there are.
     pub(super) fn len(&self) -> usize {
-        self.items.len()
+        self.elements.len()
     }
 
     /// The elements, in order.
     pub(super) fn elements(&self) -> impl Iterator<Item = Element<'_>> {
-        self.items.iter().map(|item| self.element(item.element))
+        self.elements.iter().map(|&stored| self.element(stored))
     }
 
     fn element(&self, stored: Stored) -> Element<'_> {
@@ -117,7 +109,7 @@ impl Sorted {
             true => End::Tail,
             false => End::Head,
         };
-        self.items.reserve(count);
+        self.elements.reserve(count);
         list.for_each(from, start, count, |element| self.add(element));
         Ok(())
     }
@@ -137,7 +129,7 @@ impl Sorted {
             true => options.window(len),
             false => (0, len),
         };
-        self.items.reserve(count);
+        self.elements.reserve(count);
         for item in set.iter().skip(start).take(count) {
             self.add(match item {
                 SetItem::Int(value) => Element::Int(value),
@@ -148,12 +140,8 @@ impl Sorted {
     }
 
     fn add(&mut self, element: Element<'_>) {
-        let element = self.keep(element);
-        self.items.push(Item {
-            element,
-            score: 0,
-            by: None,
-        });
+        let stored = self.keep(element);
+        self.elements.push(stored);
     }
 
     fn keep(&mut self, element: Element<'_>) -> Stored {
@@ -170,58 +158,49 @@ impl Sorted {
 
     /// Sorts, and cuts out the window.
     fn sort(&mut self, tx: &ReadTx<'_, '_>, options: &Options<'_>) -> Result<(), Failure> {
-        let comparison = match (options.alpha, options.by) {
-            (false, by) => {
-                self.weigh(tx, by)?;
-                Comparison::Scores
-            }
-            (true, None) => Comparison::Texts,
-            (true, Some(by)) => {
-                self.look_up(tx, by);
-                Comparison::ByTexts
+        let mut items = match (options.alpha, options.by) {
+            (false, by) => self.scores(tx, by)?,
+            (true, by) => {
+                if let Some(by) = by {
+                    self.look_up(tx, by);
+                }
+                // The search is only worth its while for texts with zeros, which are rare.
+                self.up_to_zero = options.store.is_none() && self.texts.contains(&0);
+                self.beginnings()
             }
         };
-        // The search is only worth its while for texts with zeros, of which there are hardly any.
-        self.up_to_zero = options.alpha && options.store.is_none() && self.texts.contains(&0);
-        let (start, count) = options.window(self.items.len());
-        let mut items = std::mem::take(&mut self.items);
         let compare = |a: &Item, b: &Item| {
-            let order = self.compare(comparison, a, b);
-            if options.descending {
-                order.reverse()
-            } else {
-                order
-            }
-        };
-        let end = start + count;
-        if self.up_to_zero || matches!(comparison, Comparison::ByTexts) {
+            let order = a.rank.cmp(&b.rank).then_with(|| self.compare(*a, *b));
+            let order = match options.descending {
+                true => order.reverse(),
+                false => order,
+            };
             // Different elements may compare as equal: they stay in their order.
-            items.sort_by(compare);
-        } else {
-            if end < items.len() && end > 0 {
-                // Only what comes before the end is to be sorted.
-                items.select_nth_unstable_by(end - 1, compare);
-                items.truncate(end);
-            }
-            items.sort_unstable_by(compare);
+            order.then(a.index.cmp(&b.index))
+        };
+        let (start, count) = options.window(items.len());
+        let end = start + count;
+        if end < items.len() && end > 0 {
+            // Only what comes before the end is to be sorted.
+            items.select_nth_unstable_by(end - 1, compare);
         }
         items.truncate(end);
-        items.drain(..start);
-        self.items = items;
+        items.sort_unstable_by(compare);
+        let window = items.drain(start..).map(|item| self.elements[item.index]);
+        self.elements = window.collect();
         Ok(())
     }
 
-    fn compare(&self, comparison: Comparison, a: &Item, b: &Item) -> Ordering {
-        match comparison {
-            Comparison::Scores => a
-                .score
-                .cmp(&b.score)
-                .then_with(|| self.compare_texts(a.element, b.element)),
-            Comparison::Texts => self.compare_texts(a.element, b.element),
-            Comparison::ByTexts => match (a.by, b.by) {
-                (Some(a), Some(b)) => self.compare_texts(a, b),
-                (a, b) => a.is_some().cmp(&b.is_some()),
-            },
+    /// Compares elements of the same rank.
+    fn compare(&self, a: Item, b: Item) -> Ordering {
+        let text = |item: Item| match self.by.is_empty() {
+            true => Some(self.elements[item.index]),
+            false => self.by[item.index],
+        };
+        // Those for which BY found nothing come first.
+        match (text(a), text(b)) {
+            (Some(a), Some(b)) => self.compare_texts(a, b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
         }
     }
 
@@ -235,38 +214,61 @@ impl Sorted {
         a.cmp(b)
     }
 
-    /// Finds every element's score: its own number, or that of the string which BY names; 0 if
-    /// there is none.
-    fn weigh(&mut self, tx: &ReadTx<'_, '_>, by: Option<Pattern<'_>>) -> Result<(), Failure> {
-        let mut items = std::mem::take(&mut self.items);
+    /// The elements ranked by score: by their own numbers, or those of the strings which BY names;
+    /// 0 if there is none.
+    fn scores(&self, tx: &ReadTx<'_, '_>, by: Option<Pattern<'_>>) -> Result<Vec<Item>, Failure> {
         let mut name = Vec::new();
-        for item in &mut items {
-            let element = self.element(item.element);
+        let item = |(index, element)| {
             let score = match by {
                 None => score_of(element),
                 Some(by) => by.with(tx, element, &mut name, |found| {
                     found.map_or(Some(0.0), score_of)
                 }),
             };
-            item.score = ordered(score.ok_or(NOT_A_SCORE)?);
-        }
-        self.items = items;
-        Ok(())
+            let rank = ordered(score.ok_or(NOT_A_SCORE)?);
+            Ok(Item { rank, index })
+        };
+        self.elements().enumerate().map(item).collect()
+    }
+
+    /// The elements ranked by the first bytes of their texts, or of what BY found.
+    fn beginnings(&self) -> Vec<Item> {
+        let mut digits = [0; I64_TEXT_MAX];
+        let mut item = |index| {
+            let stored = match self.by.is_empty() {
+                true => Some(self.elements[index]),
+                false => self.by[index],
+            };
+            let rank = stored.map_or(0, |it| self.beginning(self.element(it).text(&mut digits)));
+            Item { rank, index }
+        };
+        (0..self.elements.len()).map(&mut item).collect()
+    }
+
+    /// A number that does not contradict the order of the texts.
+    fn beginning(&self, text: &[u8]) -> u64 {
+        let text = match self.up_to_zero {
+            true => before_zero(text),
+            false => text,
+        };
+        let mut bytes = [0; 8];
+        let len = text.len().min(bytes.len());
+        bytes[..len].copy_from_slice(&text[..len]);
+        u64::from_be_bytes(bytes)
     }
 
     /// Finds the text that every element is sorted by.
     fn look_up(&mut self, tx: &ReadTx<'_, '_>, by: Pattern<'_>) {
-        let mut items = std::mem::take(&mut self.items);
         let (mut name, mut found) = (Vec::new(), Vec::new());
-        for item in &mut items {
+        for index in 0..self.elements.len() {
             found.clear();
-            let element = self.element(item.element);
+            let element = self.element(self.elements[index]);
             let there = by.with(tx, element, &mut name, |text| {
                 text.inspect(|text| text.append_to(&mut found)).is_some()
             });
-            item.by = there.then(|| self.keep(Element::Bytes(&found)));
+            let stored = there.then(|| self.keep(Element::Bytes(&found)));
+            self.by.push(stored);
         }
-        self.items = items;
     }
 }
 
