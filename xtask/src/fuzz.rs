@@ -33,6 +33,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("parse", &[]),
     ("hash", &[]),
     ("packed", &[]),
+    ("stream", &[]),
     ("hll", &[]),
     ("set", &[]),
     (

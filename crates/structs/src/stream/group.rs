@@ -277,7 +277,7 @@ impl Group {
             .map(|&(_, entry)| entry)
     }
 
-    /// Goes on after `last_id`; `read` entries of `log` are said to have been read up to there, which
+    /// Goes on after `last_id`; `read` entries of `log` are said to have been read up to there. They
     /// are not more than there ever were.
     pub fn set_progress(&mut self, log: &Log, last_id: StreamId, read: Option<u64>) {
         self.last_id = last_id;
@@ -293,7 +293,9 @@ impl Group {
             return;
         }
         match self.entries_read {
-            Some(read) if !log.has_gap_from(self.last_id) => self.entries_read = Some(read + 1),
+            Some(read) if self.last_id >= log.first_id() && !log.has_gap_from(self.last_id) => {
+                self.entries_read = Some(read + 1);
+            }
             _ if log.entries_added() > 0 => self.entries_read = log.entries_up_to(entry),
             _ => {}
         }

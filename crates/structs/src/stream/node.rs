@@ -6,8 +6,8 @@
 //!         flags  ms  seq  pair-count  (field value)*
 //! ```
 //!
-//! `ms` and `seq` are differences from the node's first id (a sequence number may be smaller, so its
-//! difference has a sign). Counts and differences are variable-length numbers of 7 bits a byte, low
+//! `ms` and `seq` are differences from the node's first id (a sequence number may be smaller, so
+//! its difference has a sign). Counts and differences are variable-length numbers of 7 bits a byte, low
 //! ones first; fields and values are encoded as in a listpack, without what leads backwards. A
 //! deleted entry stays, with flags & 1.
 //!
@@ -16,8 +16,8 @@
 //! sixth of the memory of a stream with small values. Where a node ends is decided by the length of
 //! that listpack, so that nodes are divided as in Redis.
 //!
-//! Marks remember where every n-th entry begins, so that a seek passes over few entries, forwards or
-//! backwards.
+//! Marks remember where every n-th entry begins, so that a seek passes over few entries, forwards
+//! or backwards.
 
 use super::entry::Entry;
 use super::id::StreamId;

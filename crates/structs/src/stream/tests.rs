@@ -63,15 +63,21 @@ fn step() -> impl Strategy<Value = Step> {
     );
     let group = 0..2_u8;
     let consumer = 0..3_u8;
+    let trim_to_entry = (0..60_usize, any::<bool>(), references())
+        .prop_map(|(n, approximate, it)| Step::TrimToEntry(n, approximate, it));
+    let deliver =
+        (group.clone(), consumer.clone(), 1..9_u64).prop_map(|(g, c, n)| Step::Deliver(g, c, n));
+    let claim =
+        (group.clone(), consumer.clone(), 0..60_usize).prop_map(|(g, c, n)| Step::Claim(g, c, n));
     prop_oneof![
-        12 => (0..3_u64, 0..3_u64, words()).prop_map(|(ms, seq, words)| Step::Add(ms, seq, words)),
+        12 => (0..3_u64, 0..3_u64, words()).prop_map(|(ms, seq, it)| Step::Add(ms, seq, it)),
         4 => (0..60_usize).prop_map(Step::Delete),
         1 => trim,
-        1 => (0..60_usize, any::<bool>(), references()).prop_map(|(n, a, r)| Step::TrimToEntry(n, a, r)),
-        3 => (group.clone(), consumer.clone(), 1..9_u64).prop_map(|(g, c, n)| Step::Deliver(g, c, n)),
+        1 => trim_to_entry,
+        3 => deliver,
         2 => (group.clone(), 0..60_usize).prop_map(|(g, n)| Step::Acknowledge(g, n)),
         1 => (group.clone(), 0..60_usize).prop_map(|(g, n)| Step::Release(g, n)),
-        1 => (group.clone(), consumer.clone(), 0..60_usize).prop_map(|(g, c, n)| Step::Claim(g, c, n)),
+        1 => claim,
         1 => (group, consumer).prop_map(|(g, c)| Step::DropConsumer(g, c)),
         4 => (0..60_usize, 0..60_usize).prop_map(|(a, b)| Step::Compare(a, b)),
     ]

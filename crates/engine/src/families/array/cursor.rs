@@ -23,7 +23,7 @@ pub(super) fn arinsert(
             .checked_add(count as u64 - 1)
             .filter(|&last| last <= INDEX_MAX)
             .ok_or(Failure::fixed("ERR insert index overflow"))?;
-        for (index, value) in (start..).zip(args.rest()) {
+        for (index, value) in (start..=last).zip(args.rest()) {
             array.set(index, value);
         }
         array.set_cursor(Some(last));

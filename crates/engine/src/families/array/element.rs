@@ -18,13 +18,13 @@ pub(super) fn arset(
     let start = index(args);
     args.check()?;
     let count = args.left();
-    let last = start.checked_add(count as u64 - 1);
-    if last.is_none_or(|last| last > INDEX_MAX) {
-        return Err(Failure::fixed("ERR array index overflow"));
-    }
+    let last = start
+        .checked_add(count as u64 - 1)
+        .filter(|&last| last <= INDEX_MAX)
+        .ok_or(Failure::fixed("ERR array index overflow"))?;
     let added = tx.update(key, |array: &mut Array| {
         let before = array.count();
-        for (index, value) in (start..).zip(args.rest()) {
+        for (index, value) in (start..=last).zip(args.rest()) {
             array.set(index, value);
         }
         array.count() - before

@@ -3,6 +3,8 @@
 //!
 //! Source of the latter: Redis 8.6, which neither peer here is.
 
+use std::borrow::Cow;
+
 use base::hash::digest_xxh3;
 use resp::Reply;
 use structs::Packing;
@@ -54,10 +56,32 @@ struct Request<'a> {
     fields_at: usize,
 }
 
+/// A message's producer and id.
+type Told<'a> = (&'a [u8], Cow<'a, [u8]>);
+
+impl<'a> Message<'a> {
+    /// With the id that follows from the content, if none was told.
+    fn told(self, request: &Request<'_>, args: &Args<'_>) -> Told<'a> {
+        let word = |at: usize| args.word(request.fields_at + at);
+        let id = match self.id {
+            Some(id) => Cow::Borrowed(id),
+            None => Cow::Owned(content_digest(request.pairs(args), word).to_vec()),
+        };
+        (self.producer, id)
+    }
+}
+
+impl Request<'_> {
+    /// Number of fields.
+    fn pairs(&self, args: &Args<'_>) -> usize {
+        (args.count() - self.fields_at) / 2
+    }
+}
+
 /// What XADD did.
 enum Added {
-    /// This entry is new; the stream has so many entries after trimming.
-    New(StreamId, u64),
+    /// This entry is new.
+    New(StreamId),
     /// The message was there already.
     Before(StreamId),
 }
@@ -81,60 +105,68 @@ pub(super) fn xadd(
         out.null();
         return Ok(Effect::NOTHING);
     }
-    let words = |at: usize| args.word(request.fields_at + at);
-    let auto = request.message.filter(|message| message.id.is_none());
-    let digest = auto.map(|_| content_digest(word_count / 2, words));
-    let message = request.message.map(|it| {
-        let id = it.id.or(digest.as_ref().map(|digest| &digest[..]));
-        (it.producer, id.unwrap_or_default())
-    });
+    let message = request.message.map(|it| it.told(&request, args));
     let (now, packing) = (tx.now().0, tx.packing());
     let mut emptied = None;
     let added = tx.update(key, |stream: &mut Stream| {
-        if let Some((producer, id)) = message {
-            let producers = stream.producers_mut();
-            producers.expire(producer, now);
-            if let Some(before) = producers.find(producer, id) {
-                producers.duplicates += 1;
-                return Ok::<_, Failure>(Added::Before(before));
-            }
-        }
-        let id = choose_id(request.wanted, stream.log().last_id(), now)?;
-        append(stream, id, word_count / 2, words, packing)?;
-        if let Some((producer, message)) = message {
-            stream.producers_mut().record(producer, message, id);
-        }
-        if let Some(trim) = &trim {
+        let added = add(stream, &request, args, message.as_ref(), now, packing)?;
+        if let (Added::New(_), Some(trim)) = (&added, &trim) {
             stream.trim(trim);
         }
-        let len = stream.log().len();
-        if len == 0 {
+        if stream.log().is_empty() {
             // A fresh stream that stays empty would not be kept.
             emptied = Some(std::mem::take(stream));
+            return Ok((added, 0));
         }
-        Ok(Added::New(id, len))
-    })??;
+        Ok((added, stream.log().len()))
+    })?;
     if let Some(stream) = emptied {
         tx.put_collection(key, stream, Deadline::Keep);
     }
-    match added {
-        Added::Before(id) => {
-            reply::id(id, out);
-            Ok(Effect::NOTHING)
-        }
-        Added::New(id, len) => {
-            reply::id(id, out);
-            let exact = trim.is_none_or(|trim| !trim.approximate);
-            if exact && message.is_none() && matches!(request.wanted, Wanted::Exactly(_)) {
-                return Ok(Effect::as_sent(1));
-            }
-            tx.instead(|| add_words(key, id, (!exact).then_some(len), &request, args));
-            if let Some((producer, message)) = message {
-                tx.instead(|| record_words(key, producer, message, id));
-            }
-            Ok(Effect::instead(1))
+    let (added, len) = added?;
+    let (Added::New(id) | Added::Before(id)) = added;
+    reply::id(id, out);
+    if matches!(added, Added::Before(_)) {
+        return Ok(Effect::NOTHING);
+    }
+    let exact = trim.is_none_or(|trim| !trim.approximate);
+    if exact && message.is_none() && matches!(request.wanted, Wanted::Exactly(_)) {
+        return Ok(Effect::as_sent(1));
+    }
+    tx.instead(|| add_words(key, id, (!exact).then_some(len), &request, args));
+    if let Some((producer, message)) = message {
+        tx.instead(|| record_words(key, producer, &message, id));
+    }
+    Ok(Effect::instead(1))
+}
+
+/// Adds the entry, unless its message was added before.
+fn add(
+    stream: &mut Stream,
+    request: &Request<'_>,
+    args: &Args<'_>,
+    message: Option<&Told<'_>>,
+    now_ms: i64,
+    packing: &Packing,
+) -> Result<Added, Failure> {
+    if let Some((producer, message)) = message {
+        let producers = stream.producers_mut();
+        producers.expire(producer, now_ms);
+        if let Some(before) = producers.find(producer, message) {
+            producers.duplicates += 1;
+            return Ok(Added::Before(before));
         }
     }
+    let id = choose_id(request.wanted, stream.log().last_id(), now_ms)?;
+    let word = |at: usize| args.word(request.fields_at + at);
+    let appended = stream
+        .log_mut()
+        .append(id, request.pairs(args), word, packing);
+    appended.map_err(|_| TOO_LONG)?;
+    if let Some((producer, message)) = message {
+        stream.producers_mut().record(producer, message, id);
+    }
+    Ok(Added::New(id))
 }
 
 /// Reads up to the id.
@@ -243,17 +275,6 @@ fn choose_id(wanted: Wanted, last: StreamId, now_ms: i64) -> Result<StreamId, Fa
         return Err(ID_TOO_SMALL);
     }
     Ok(id)
-}
-
-fn append<'w>(
-    stream: &mut Stream,
-    id: StreamId,
-    pairs: usize,
-    word: impl Fn(usize) -> &'w [u8],
-    packing: &Packing,
-) -> Result<(), Failure> {
-    let appended = stream.log_mut().append(id, pairs, word, packing);
-    appended.map_err(|_| TOO_LONG)
 }
 
 /// The XADD that adds this entry, and trims to `len` where that had not to be exact.
