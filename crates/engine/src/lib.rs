@@ -18,6 +18,7 @@ pub mod families;
 pub mod keyspace;
 pub mod object;
 mod popcount;
+pub mod parts;
 mod prefetch;
 pub mod spec;
 pub mod table;

@@ -4,18 +4,30 @@
 //! key (order counts), exclusive-or over the keys (order does not).
 
 use base::ids::DbIndex;
-use base::num::I64_TEXT_MAX;
+use base::time::UnixMillis;
 use engine::args::Args;
 use engine::entry::Entry;
 use engine::failure::Failure;
+use engine::object::Type;
+use engine::parts::{self, Part};
 use engine::tx::ReadTx;
 use resp::Reply;
 use sha1::{Digest as _, Sha1};
 
 use crate::session::Session;
 
-/// How Redis numbers the type string.
-const TYPE_STRING: u32 = 0;
+/// How Redis numbers the types. It has no number for arrays that we know of.
+fn type_number(kind: Type) -> u32 {
+    match kind {
+        Type::String => 0,
+        Type::List => 1,
+        Type::Set => 2,
+        Type::Zset => 3,
+        Type::Hash => 4,
+        Type::Stream => 6,
+        Type::Array => 8,
+    }
+}
 
 #[derive(Clone, Copy, Default)]
 struct Sum([u8; 20]);
@@ -42,11 +54,21 @@ impl Sum {
 }
 
 /// Adds a value and whether it has a deadline.
-fn add_value(sum: &mut Sum, entry: &Entry) {
-    if let Some(text) = entry.text() {
-        sum.mix(&TYPE_STRING.to_be_bytes());
-        sum.mix(text.bytes(&mut [0; I64_TEXT_MAX]));
-    }
+fn add_value(sum: &mut Sum, entry: &Entry, now: UnixMillis) {
+    sum.mix(&type_number(entry.kind()).to_be_bytes());
+    parts::visit(entry, now, |part| match part {
+        Part::InOrder(bytes) => sum.mix(bytes),
+        Part::Member(bytes) => sum.add(bytes),
+        Part::Pair(one, other, is_timed) => {
+            let mut own = Sum::default();
+            own.mix(one);
+            own.mix(other);
+            if is_timed {
+                own.add(b"!!hexpire!!");
+            }
+            sum.add(&own.0);
+        }
+    });
     if entry.deadline().is_some() {
         sum.add(b"!!expire!!");
     }
@@ -56,6 +78,7 @@ fn add_value(sum: &mut Sum, entry: &Entry) {
 fn database_sum(session: &mut Session<'_, '_>, db: DbIndex) -> Option<Sum> {
     let keyspace = session.lease.keyspace();
     let hasher = keyspace.hasher();
+    let now = session.env.now;
     let mut sum = Sum::default();
     let mut keys = 0_usize;
     for stripe in keyspace.stripes() {
@@ -66,7 +89,7 @@ fn database_sum(session: &mut Session<'_, '_>, db: DbIndex) -> Option<Sum> {
             position = table.scan(at, &hasher, |entry| {
                 let mut own = Sum::default();
                 own.mix(entry.key());
-                add_value(&mut own, entry);
+                add_value(&mut own, entry, now);
                 sum.add(&own.0);
             });
         }
@@ -97,13 +120,14 @@ pub(super) fn digest_value(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     out.array(args.left());
+    let now = session.env.now;
     for name in args.rest() {
         let key = session.lease.keyspace().key(name);
         session.lease.cover(std::iter::once(key.hash));
         let tx = ReadTx::new(session.lease, session.env, session.client.db);
         let mut sum = Sum::default();
         if let Some(entry) = tx.peek(key) {
-            add_value(&mut sum, entry);
+            add_value(&mut sum, entry, now);
         }
         out.simple(sum.hex().as_bytes());
     }
