@@ -71,7 +71,7 @@ impl Sorted {
         match entry.kind() {
             Type::List => sorted.load_list(entry, options)?,
             Type::Set => sorted.load_set(entry, options)?,
-            Type::String | Type::Zset | Type::Hash | Type::Stream => {
+            Type::String | Type::Zset | Type::Hash | Type::Stream | Type::Array => {
                 return Err(Failure::WRONG_TYPE);
             }
         }
