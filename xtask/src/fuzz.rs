@@ -31,6 +31,7 @@ const DICTIONARY: &str = "fuzz/session.dict";
 /// The targets, with libFuzzer's options for them.
 const TARGETS: &[(&str, &[&str])] = &[
     ("parse", &[]),
+    ("hash", &[]),
     ("packed", &[]),
     ("hll", &[]),
     ("set", &[]),

@@ -6,13 +6,15 @@
 
 use base::ids::DbIndex;
 use resp::Reply;
+use structs::hash::Hash;
 
 use crate::args::{Args, KeyWord};
 use crate::env::{Env, add};
 use crate::failure::Failure;
 use crate::keyspace::{Key, Lease};
 use crate::spec::DataRun;
-use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx};
+use crate::table::Place;
+use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx, change_entry};
 
 /// A command ready to run.
 pub struct Call<'a> {
@@ -124,13 +126,14 @@ fn commit(effect: Effect, call: &Call<'_>, env: &Env) {
     }
 }
 
-/// Deletes those of the command's keys whose deadline has passed, so that no handler sees them.
+/// Deletes those of the command's keys whose deadline has passed, and such fields of the others, so
+/// that no handler sees them.
 fn remove_due(call: &Call<'_>, lease: &mut Lease<'_>, env: &Env) {
     if !env.expire {
         return;
     }
     for &KeyWord { word, hash } in call.args.keys() {
-        if lease.stripe(hash).table(call.db).volatile() > 0 {
+        if !lease.stripe(hash).table(call.db).is_timeless() {
             expire_if_due(
                 Key {
                     bytes: call.args.word(word as usize),
@@ -144,8 +147,25 @@ fn remove_due(call: &Call<'_>, lease: &mut Lease<'_>, env: &Env) {
     }
 }
 
-/// Deletes `key` if its deadline has passed; whether it did.
-pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> bool {
+/// Fields of one hash that are deleted at once; the rest is hidden until its turn comes.
+const FIELDS_EXPIRED_MAX: usize = 256;
+
+/// What [`expire_if_due`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing was due.
+    Nothing,
+    /// The key was, and is gone.
+    Key,
+    /// Fields of the hash were; the last ones take the key with them.
+    Fields {
+        /// There are more than could be deleted at once.
+        more: bool,
+    },
+}
+
+/// Deletes `key` if its deadline has passed, or those of its fields whose deadline has.
+pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> Expired {
     let hasher = lease.keyspace().hasher();
     let stripe = lease.stripe_mut(key.hash);
     let touched = match stripe.watchers().is_empty() {
@@ -154,14 +174,14 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     };
     let table = stripe.table_mut(db);
     let Some(place) = table.find(key.hash, key.bytes) else {
-        return false;
+        return Expired::Nothing;
     };
-    if table
-        .at(place)
-        .deadline()
-        .is_none_or(|deadline| deadline > env.now)
-    {
-        return false;
+    let entry = table.at(place);
+    if entry.due().is_none_or(|due| due > env.now) {
+        return Expired::Nothing;
+    }
+    if entry.deadline().is_none_or(|deadline| deadline > env.now) {
+        return expire_fields(key, place, db, lease, env);
     }
     if let Some(large) = table.remove(place, &hasher).into_large() {
         env.discard(large);
@@ -172,5 +192,47 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);
     env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
-    true
+    Expired::Key
+}
+
+/// Deletes some of the due fields of the hash at `place`.
+fn expire_fields(
+    key: Key<'_>,
+    place: Place,
+    db: DbIndex,
+    lease: &mut Lease<'_>,
+    env: &Env,
+) -> Expired {
+    let hasher = lease.keyspace().hasher();
+    let table = lease.stripe_mut(key.hash).table_mut(db);
+    let recorded = env.wants_effects();
+    let mut words = vec![b"HDEL".to_vec(), key.bytes.to_vec()];
+    let expire = |hash: &mut Hash| {
+        hash.expire(env.now, FIELDS_EXPIRED_MAX, |field| {
+            if recorded {
+                words.push(field.to_vec());
+            }
+        })
+    };
+    let changed = table.edit(place, |entry| change_entry(entry, env, expire));
+    // Only hashes have fields that are due.
+    let Ok((count, emptied)) = changed else {
+        return Expired::Nothing;
+    };
+    let more = count == FIELDS_EXPIRED_MAX
+        && !emptied
+        && table.at(place).due().is_some_and(|due| due <= env.now);
+    if emptied && let Some(large) = table.remove(place, &hasher).into_large() {
+        env.discard(large);
+    }
+    if count > 0 {
+        let watchers = lease.stripe(key.hash).watchers();
+        if let Some(touched) = watchers.touched(db, key) {
+            watchers.mark(&touched);
+        }
+        add(&env.stats.expired_fields, count as u64);
+        add(&env.stats.changes, count as u64);
+        env.record(db, || words);
+    }
+    Expired::Fields { more }
 }

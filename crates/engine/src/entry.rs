@@ -7,7 +7,7 @@
 //!      | u32  | length| length| i64      | u64      | i64 or ptr  |           | (inline)     |
 //!      +------+-------+-------+----------+----------+-------------+-----------+--------------+
 //!                               if DEADLINE  if LONG_KEY  if not inline         if inline
-//!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 RAW, bits 8..32 access bits
+//!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 RAW, bit 7 TIMED, bits 8..32 access
 //! ```
 //!
 //! Inline are short strings and small packed collections; a word is an integer, a long string or a
@@ -48,6 +48,8 @@ const KIND_MASK: u32 = 0b1111;
 const DEADLINE: u32 = 1 << 4;
 const LONG_KEY: u32 = 1 << 5;
 const RAW: u32 = 1 << 6;
+/// Some of the collection's elements have deadlines of their own.
+const TIMED: u32 = 1 << 7;
 const ACCESS_SHIFT: u32 = 8;
 
 const KIND_INLINE: u32 = 0;
@@ -70,6 +72,20 @@ const FORMS: [Form; 6] = [
 /// The kind of a packed collection.
 fn packed_kind(form: Form) -> u32 {
     KIND_PACKED + form as u32
+}
+
+/// When the first field of a packed collection of this kind is due.
+#[inline]
+fn packed_soonest(kind: u32, bytes: &[u8]) -> Option<UnixMillis> {
+    if kind == packed_kind(Form::TimedHash) {
+        structs::hash::packed_soonest(bytes)
+    } else {
+        None
+    }
+}
+
+fn timed_flag(soonest: Option<UnixMillis>) -> u32 {
+    if soonest.is_some() { TIMED } else { 0 }
 }
 
 /// Whether the value is inside the entry.
@@ -260,9 +276,9 @@ impl<'a> Stored<'a> {
     fn flags(&self) -> u32 {
         match self {
             Stored::Int(_) => KIND_INT,
-            Stored::Inline(_, kind) => *kind,
+            Stored::Inline(bytes, kind) => kind | timed_flag(packed_soonest(*kind, bytes)),
             Stored::Shared(_) => KIND_SHARED,
-            Stored::Object(_) => KIND_OBJECT,
+            Stored::Object(object) => KIND_OBJECT | timed_flag(object.soonest()),
         }
     }
 
@@ -447,13 +463,19 @@ impl Entry {
         }
     }
 
-    /// The large collection, to change it; `None` if the value is anything else.
+    /// Whether the value is a large collection.
     #[inline]
-    pub fn object_mut(&mut self) -> Option<&mut Object> {
-        let shape = self.shape();
-        if shape.flags & KIND_MASK != KIND_OBJECT {
+    pub fn is_object(&self) -> bool {
+        self.flags() & KIND_MASK == KIND_OBJECT
+    }
+
+    /// Gives `change` the large collection; `None` if the value is anything else.
+    #[inline]
+    pub fn change_object<R>(&mut self, change: impl FnOnce(&mut Object) -> R) -> Option<R> {
+        if !self.is_object() {
             return None;
         }
+        let shape = self.shape();
         // SAFETY: the word is an owned `Box<Object>`; access is exclusive.
         let object = unsafe {
             &mut *self
@@ -462,7 +484,13 @@ impl Entry {
                 .add(shape.word_offset())
                 .cast::<Box<Object>>()
         };
-        Some(object)
+        let result = change(object);
+        let timed = timed_flag(object.soonest());
+        if timed != shape.flags & TIMED {
+            let meta = &self.header().meta;
+            meta.store(self.flags() ^ TIMED, Ordering::Relaxed);
+        }
+        Some(result)
     }
 
     /// When the key expires, if ever.
@@ -480,6 +508,31 @@ impl Entry {
                 .read()
         };
         Some(UnixMillis(at))
+    }
+
+    /// Whether elements of the collection have deadlines of their own.
+    #[inline]
+    pub fn is_timed(&self) -> bool {
+        self.flags() & TIMED != 0
+    }
+
+    /// When something has to be done here: the key expires, or an element of its collection does.
+    /// Never later than that, if ever.
+    #[inline]
+    pub fn due(&self) -> Option<UnixMillis> {
+        let deadline = self.deadline();
+        if !self.is_timed() {
+            return deadline;
+        }
+        let soonest = match self.value() {
+            Value::Packed(_, bytes) => structs::hash::packed_soonest(bytes),
+            Value::Object(object) => object.soonest(),
+            Value::Text(_) => None,
+        };
+        match (deadline, soonest) {
+            (Some(deadline), Some(soonest)) => Some(deadline.min(soonest)),
+            (one, other) => one.or(other),
+        }
     }
 
     /// The 24 access bits.
@@ -547,7 +600,7 @@ impl Entry {
     pub fn set_value(&mut self, value: NewValue<'_>) -> Option<Large> {
         Stored::with(value, |stored| {
             let old = self.shape();
-            let flags = stored.flags() | (old.flags & !(KIND_MASK | RAW));
+            let flags = stored.flags() | (old.flags & !(KIND_MASK | RAW | TIMED));
             let new = Shape {
                 flags,
                 key_len: old.key_len,
@@ -587,7 +640,7 @@ impl Entry {
                 Large::Object(word.cast::<Box<Object>>().read())
             };
             word.cast::<i64>().write(0);
-            let flags = (shape.flags & !KIND_MASK) | KIND_INT;
+            let flags = (shape.flags & !(KIND_MASK | TIMED)) | KIND_INT;
             self.set_header(Shape { flags, ..shape });
             Some(large)
         }

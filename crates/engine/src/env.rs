@@ -44,6 +44,8 @@ pub struct Stats {
     pub keyspace_misses: Cell<u64>,
     /// Keys deleted because their deadline had passed.
     pub expired_keys: Cell<u64>,
+    /// Fields of hashes deleted because their deadline had passed.
+    pub expired_fields: Cell<u64>,
     /// Keys deleted to stay below `maxmemory`.
     pub evicted_keys: Cell<u64>,
     /// Changes to the data set (`rdb_changes_since_last_save`).

@@ -14,7 +14,7 @@ use base::time::UnixMillis;
 
 use crate::access;
 use crate::access::Recency;
-use crate::dispatch::{expire_if_due, raise_flags};
+use crate::dispatch::{Expired, expire_if_due, raise_flags};
 use crate::entry::Entry;
 use crate::env::{Env, add};
 use crate::keyspace::{Key, Lease, StripeId};
@@ -238,7 +238,7 @@ impl Pool {
             self.offer(now, db, key.bytes);
             return false;
         }
-        if !expire_if_due(key, db, lease, env) {
+        if expire_if_due(key, db, lease, env) == Expired::Nothing {
             evict(key, db, lease, env);
         }
         true

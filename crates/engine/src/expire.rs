@@ -1,4 +1,5 @@
-//! The active side of expiry: finding and deleting keys that nobody asks for any more.
+//! The active side of expiry: finding and deleting keys, and fields of hashes, that nobody asks for
+//! any more.
 //!
 //! There is no index of deadlines. Each segment of a table knows when it is worth a visit (see
 //! `Table::visit_expired`), and a [`Sweep`] goes round and round over the segments of its stripes,
@@ -7,7 +8,7 @@
 
 use base::ids::DbIndex;
 
-use crate::dispatch::expire_if_due;
+use crate::dispatch::{Expired, expire_if_due};
 use crate::env::Env;
 use crate::keyspace::{Lease, StripeId};
 
@@ -70,7 +71,7 @@ impl Sweep {
             };
             lease.cover_one(stripe);
             let table = lease.stripe_mut(0).table_mut(self.db);
-            if table.volatile() == 0 || self.segment >= table.segment_count() {
+            if table.is_timeless() || self.segment >= table.segment_count() {
                 self.lap.volatile += table.volatile();
                 self.next_table(lease.keyspace().databases());
                 continue;
@@ -80,12 +81,13 @@ impl Sweep {
                 keys.extend_from_slice(key);
                 ends.push(keys.len());
             });
-            self.segment += 1;
             if looked {
                 self.lap.visits += 1;
-                self.delete_found(lease, env);
+                let more = self.delete_found(lease, env);
+                self.segment += usize::from(!more);
                 return Swept::Some;
             }
+            self.segment += 1;
         }
         Swept::Some
     }
@@ -104,15 +106,21 @@ impl Sweep {
         Swept::Lap(std::mem::take(&mut self.lap))
     }
 
-    fn delete_found(&mut self, lease: &mut Lease<'_>, env: &Env) {
-        let mut start = 0;
+    /// Deletes what was found due; whether fields of a hash are left that should go too.
+    fn delete_found(&mut self, lease: &mut Lease<'_>, env: &Env) -> bool {
+        let (mut start, mut left) = (0, false);
         for &end in &self.ends {
             let key = lease.keyspace().key(&self.keys[start..end]);
-            self.lap.expired += usize::from(expire_if_due(key, self.db, lease, env));
+            match expire_if_due(key, self.db, lease, env) {
+                Expired::Key => self.lap.expired += 1,
+                Expired::Fields { more } => left |= more,
+                Expired::Nothing => {}
+            }
             start = end;
         }
         self.keys.clear();
         self.ends.clear();
+        left
     }
 }
 

@@ -3,6 +3,7 @@
 //! A small collection is packed bytes inside its entry (see `entry`); [`Kept`] is what a type needs
 //! so that `tx` can hand either form to a handler as the same thing.
 
+use base::time::UnixMillis;
 use structs::array::Array;
 use structs::hash::Hash;
 use structs::list::List;
@@ -101,6 +102,13 @@ macro_rules! objects {
             pub fn len(&self) -> usize {
                 match self {
                     $(Object::$type(value) => value.len(),)*
+                }
+            }
+
+            /// When the first of its elements that have deadlines of their own is due.
+            pub fn soonest(&self) -> Option<UnixMillis> {
+                match self {
+                    $(Object::$type(value) => value.soonest(),)*
                 }
             }
 

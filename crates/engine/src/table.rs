@@ -176,7 +176,7 @@ impl Segment {
         size_of_val(&*self.buckets) + size_of_val(&*self.soonest)
     }
 
-    /// An entry in this bucket has this deadline: expiry must not come later.
+    /// An entry in this bucket is due then: expiry must not come later.
     fn expect(&mut self, bucket: usize, deadline: UnixMillis) {
         if self.soonest.is_empty() {
             self.soonest = vec![NEVER; self.buckets.len()].into();
@@ -188,16 +188,16 @@ impl Segment {
     /// Puts an entry whose key is not in the segment yet; there is room by `entries_max`.
     fn place(&mut self, home: usize, tag: u8, entry: Entry) -> (usize, usize) {
         self.len += 1;
-        let deadline = entry.deadline();
-        self.volatile += u32::from(deadline.is_some());
+        self.volatile += u32::from(entry.deadline().is_some());
+        let due = entry.due();
         let mut at = home;
         loop {
             let bucket = &mut self.buckets[at];
             if let Some(slot) = bucket.free_slot() {
                 bucket.tags[slot] = tag;
                 bucket.slots[slot] = Some(entry);
-                if let Some(deadline) = deadline {
-                    self.expect(at, deadline);
+                if let Some(due) = due {
+                    self.expect(at, due);
                 }
                 return (at, slot);
             }
@@ -271,6 +271,7 @@ pub struct Table {
     skip_bits: u8,
     len: usize,
     volatile: usize,
+    timed: usize,
 }
 
 impl Table {
@@ -285,6 +286,7 @@ impl Table {
             skip_bits,
             len: 0,
             volatile: 0,
+            timed: 0,
         }
     }
 
@@ -306,6 +308,17 @@ impl Table {
     /// Number of entries with a deadline.
     pub fn volatile(&self) -> usize {
         self.volatile
+    }
+
+    /// Number of entries in which elements have deadlines of their own.
+    pub fn timed(&self) -> usize {
+        self.timed
+    }
+
+    /// Whether nothing here will ever be due.
+    #[inline]
+    pub fn is_timeless(&self) -> bool {
+        self.volatile == 0 && self.timed == 0
     }
 
     /// Bytes of buckets and directory.
@@ -430,22 +443,16 @@ impl Table {
         let entry = bucket.slots[usize::from(place.slot)]
             .as_mut()
             .expect("place is current");
-        let was_volatile = entry.deadline().is_some();
+        let before = (entry.deadline().is_some(), entry.is_timed());
         let result = edit(entry);
-        let deadline = entry.deadline();
-        if let Some(deadline) = deadline {
-            segment.expect(usize::from(place.bucket), deadline);
+        let after = (entry.deadline().is_some(), entry.is_timed());
+        if let Some(due) = entry.due() {
+            segment.expect(usize::from(place.bucket), due);
         }
-        match (was_volatile, deadline.is_some()) {
-            (false, true) => {
-                segment.volatile += 1;
-                self.volatile += 1;
-            }
-            (true, false) => {
-                segment.volatile -= 1;
-                self.volatile -= 1;
-            }
-            _ => {}
+        if before != after {
+            segment.volatile = segment.volatile + u32::from(after.0) - u32::from(before.0);
+            self.volatile = self.volatile + usize::from(after.0) - usize::from(before.0);
+            self.timed = self.timed + usize::from(after.1) - usize::from(before.1);
         }
         result
     }
@@ -465,6 +472,7 @@ impl Table {
         }
         self.len += 1;
         self.volatile += usize::from(entry.deadline().is_some());
+        self.timed += usize::from(entry.is_timed());
         let home = self.home(&self.segments[index as usize], hash);
         self.segments[index as usize].place(home, tag(hash), entry);
     }
@@ -480,6 +488,7 @@ impl Table {
         let shrink = segment.len < entries_min(segment.size());
         self.len -= 1;
         self.volatile -= usize::from(entry.deadline().is_some());
+        self.timed -= usize::from(entry.is_timed());
         if self.len == 0 {
             *self = Table::new(self.skip_bits);
         } else if shrink {

@@ -526,7 +526,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         true
     }
 
-    /// Deletes `key` if its deadline has passed, as `execute` did with the command's keys in its
+    /// Deletes `key`, or fields of it, if due, as `execute` did with the command's keys in its
     /// own database. For keys that a command reaches in another one (MOVE, COPY ... DB).
     pub fn expire_if_due(&mut self, key: Key<'_>) {
         if self.env.expire {
@@ -587,23 +587,13 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 /// Changes the collection in an entry: a packed one by way of the scratch buffer. The second result
 /// says whether the key must go now.
 #[inline]
-fn change_entry<C: Kept, R>(
+pub(crate) fn change_entry<C: Kept, R>(
     entry: &mut Entry,
     env: &Env,
     change: impl FnOnce(&mut C) -> R,
 ) -> Result<(R, bool), Failure> {
-    if let Some(object) = entry.object_mut() {
-        let collection = C::of_mut(object).ok_or(Failure::WRONG_TYPE)?;
-        let result = change(collection);
-        let emptied = collection.is_empty() && !C::MAY_BE_EMPTY;
-        if let Some((_, bytes)) = collection.packed()
-            && bytes.len() <= INLINE_AGAIN_BYTES_MAX
-            && !emptied
-            && let Some((form, buffer)) = collection.take_packed()
-        {
-            entry.set_value(NewValue::Packed(form, &buffer));
-        }
-        return Ok((result, emptied));
+    if entry.is_object() {
+        return change_object(entry, change);
     }
     let Value::Packed(form, bytes) = entry.value() else {
         return Err(Failure::WRONG_TYPE);
@@ -629,6 +619,32 @@ fn change_entry<C: Kept, R>(
         entry.set_value(NewValue::Object(Box::new(collection.into_object())));
     }
     Ok((result, false))
+}
+
+/// Changes the collection in an object, as [`change_entry`] does.
+fn change_object<C: Kept, R>(
+    entry: &mut Entry,
+    change: impl FnOnce(&mut C) -> R,
+) -> Result<(R, bool), Failure> {
+    let changed = entry.change_object(|object| {
+        let collection = C::of_mut(object)?;
+        let result = change(collection);
+        let emptied = collection.is_empty() && !C::MAY_BE_EMPTY;
+        let small = collection
+            .packed()
+            .is_some_and(|(_, bytes)| bytes.len() <= INLINE_AGAIN_BYTES_MAX);
+        let packed = if small && !emptied {
+            collection.take_packed()
+        } else {
+            None
+        };
+        Some((result, emptied, packed))
+    });
+    let (result, emptied, packed) = changed.flatten().ok_or(Failure::WRONG_TYPE)?;
+    if let Some((form, buffer)) = packed {
+        entry.set_value(NewValue::Packed(form, &buffer));
+    }
+    Ok((result, emptied))
 }
 
 /// A packed collection that had grown out of its entry moves back in when it is this short.

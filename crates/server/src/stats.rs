@@ -79,6 +79,7 @@ worker_stats! {
     keyspace_hits: "Reads that found their key.";
     keyspace_misses: "Reads that did not.";
     expired_keys: "Keys deleted because their deadline had passed.";
+    expired_fields: "Fields of hashes deleted because their deadline had passed.";
     evicted_keys: "Keys deleted to stay below maxmemory.";
     changes: "Changes to the data set.";
     lazyfreed_objects: "Values freed in the background.";
@@ -108,6 +109,7 @@ impl WorkerStats {
             (&self.keyspace_hits, &engine.keyspace_hits),
             (&self.keyspace_misses, &engine.keyspace_misses),
             (&self.expired_keys, &engine.expired_keys),
+            (&self.expired_fields, &engine.expired_fields),
             (&self.evicted_keys, &engine.evicted_keys),
             (&self.changes, &engine.changes),
             (&self.lazyfreed_objects, &engine.lazyfreed_objects),

@@ -1,6 +1,7 @@
 //! What the engine needs to know of every collection type.
 
 use base::hash::{Seed, hash_key};
+use base::time::UnixMillis;
 
 /// The packed forms. Their bytes may live inside a key's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,12 @@ pub trait Collection: Default + Send + Sync + 'static {
 
     /// Redis's name of its form, for OBJECT ENCODING.
     fn encoding(&self) -> &'static str;
+
+    /// When the first of its elements that have deadlines of their own is due. No element is due
+    /// before that moment.
+    fn soonest(&self) -> Option<UnixMillis> {
+        None
+    }
 
     /// Bytes on the heap, as size classes; estimated from a sample for what is in many pieces.
     fn allocated(&self) -> usize;

@@ -51,6 +51,11 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
         "two entries of one version are one",
     ),
     ("debug", "doc_flags", "rows have no place for syscmd"),
+    (
+        "hsetex",
+        "arguments",
+        "Valkey's conditions on the key are there",
+    ),
     ("set", "arguments", "the conditions of Redis 8.4 are there"),
     ("set", "history", "the conditions of Redis 8.4 are there"),
     ("xadd", "arguments", "IDMP of Redis 8.6 is there"),

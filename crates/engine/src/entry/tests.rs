@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use base::hash::Seed;
 use base::memory::size_class;
 use base::num::append_i64;
 use base::rng::Rng;
 use base::time::UnixMillis;
 
+use structs::hash::{Hash, Until};
+use structs::packed::{self, Element};
 use structs::set::Set;
-use structs::{Collection, Form};
+use structs::{Collection, Form, Member, Packing};
 
 use super::{Entry, INLINE_BYTES_MAX, Large, NewValue, Text, Value};
 use crate::object::{Object, Type};
@@ -91,6 +94,15 @@ fn deadline(rng: &mut Rng) -> Option<UnixMillis> {
     (rng.below(2) == 0).then(|| UnixMillis(rng.next_u64() as i64))
 }
 
+/// A packed hash of one field, with or without deadline.
+fn timed_hash(value: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut body = Vec::new();
+    packed::push_back(&mut body, Element::of(b"field"));
+    packed::push_back(&mut body, Element::Bytes(value));
+    packed::push_back(&mut body, Element::Int(rng.below(3) as i64));
+    body
+}
+
 /// Calls `put` with a new value in one of its forms; returns its bytes and type.
 fn new_value<R>(rng: &mut Rng, put: impl FnOnce(NewValue<'_>) -> R) -> (Vec<u8>, Type, R) {
     let text = bytes(rng, 1);
@@ -110,10 +122,13 @@ fn new_value<R>(rng: &mut Rng, put: impl FnOnce(NewValue<'_>) -> R) -> (Vec<u8>,
         4 => (text.clone(), string, put(NewValue::Bytes(&text))),
         5 => (long.clone(), string, put(NewValue::Shared(Arc::new(long)))),
         6 => {
-            let short = &long[..long.len().min(INLINE_BYTES_MAX)];
             let form = super::FORMS[rng.below(6) as usize];
-            let result = put(NewValue::Packed(form, short));
-            (short.to_vec(), Type::of_form(form), result)
+            let short = match form {
+                Form::TimedHash => timed_hash(&long[..long.len().min(INLINE_BYTES_MAX - 32)], rng),
+                _ => long[..long.len().min(INLINE_BYTES_MAX)].to_vec(),
+            };
+            let result = put(NewValue::Packed(form, &short));
+            (short, Type::of_form(form), result)
         }
         _ => {
             let set = Set::from_packed(Form::Set, long.clone());
@@ -304,4 +319,59 @@ fn encodings_are_named_as_redis_names_them() {
     entry.set_deadline(None);
     assert_eq!(entry.encoding(), "raw");
     assert_eq!(entry.copied(b"other").encoding(), "raw");
+}
+
+#[test]
+fn an_entry_is_due_with_its_key_or_its_first_field() {
+    let mut packing = Packing::with_seed(Seed::from_u64(1));
+    for limit in [512, 0] {
+        packing.hash_entries_max = limit;
+        let field = |name: &'static str| Member::new(name.as_bytes(), &packing.seed);
+        let mut hash = Hash::default();
+        hash.set(field("a"), b"1", Until::At(UnixMillis(7)), &packing);
+        hash.set(field("b"), b"1", Until::At(UnixMillis(5)), &packing);
+        let new = |hash: &Hash| match hash.packed() {
+            Some((form, body)) => Entry::new(b"k", NewValue::Packed(form, body), None, 0),
+            None => {
+                let object = Box::new(Object::Hash(hash.duplicate()));
+                Entry::new(b"k", NewValue::Object(object), None, 0)
+            }
+        };
+        let mut entry = new(&hash);
+        assert_eq!(entry.is_object(), limit == 0);
+        assert_eq!(entry.due(), Some(UnixMillis(5)));
+        entry.set_deadline(Some(UnixMillis(6)));
+        assert_eq!(entry.due(), Some(UnixMillis(5)));
+        entry.set_deadline(Some(UnixMillis(4)));
+        assert_eq!(entry.due(), Some(UnixMillis(4)));
+        assert_eq!(entry.copied(b"other").renamed(b"third").due(), entry.due());
+        entry.set_value(NewValue::Int(1));
+        assert_eq!(
+            (entry.is_timed(), entry.due()),
+            (false, Some(UnixMillis(4)))
+        );
+        hash.set_deadline(field("a"), None);
+        hash.set_deadline(field("b"), None);
+        assert_eq!((new(&hash).is_timed(), new(&hash).due()), (false, None));
+    }
+}
+
+#[test]
+fn changes_of_an_object_are_noted() {
+    let mut packing = Packing::with_seed(Seed::from_u64(1));
+    packing.hash_entries_max = 0;
+    let field = Member::new(b"a", &packing.seed);
+    let mut hash = Hash::default();
+    hash.set(field, b"1", Until::Forever, &packing);
+    let object = NewValue::Object(Box::new(Object::Hash(hash)));
+    let mut entry = Entry::new(b"k", object, None, 9);
+    assert!(!entry.is_timed());
+    for deadline in [Some(UnixMillis(8)), None] {
+        entry.change_object(|object| match object {
+            Object::Hash(hash) => hash.set_deadline(field, deadline),
+            other => panic!("never put: {other:?}"),
+        });
+        assert_eq!(entry.is_timed(), deadline.is_some());
+        assert_eq!((entry.due(), entry.access()), (deadline, 9));
+    }
 }

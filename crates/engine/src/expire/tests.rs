@@ -2,13 +2,15 @@
 
 use base::hash::Seed;
 use base::time::UnixMillis;
+use structs::Member;
+use structs::hash::{Hash, Until};
 
 use super::*;
 use crate::access::Recency;
 use crate::entry::NewValue;
 use crate::env::{Limits, Packing};
 use crate::keyspace::Keyspace;
-use crate::tx::{Deadline, WriteTx};
+use crate::tx::{Deadline, ReadTx, WriteTx};
 
 const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -105,4 +107,61 @@ fn a_lap_counts_what_it_saw() {
     assert_eq!((found.expired, found.visits, found.volatile), (1, 1, 1));
     let effects = env.take_effects();
     assert_eq!(effects[0].words, [b"DEL".to_vec(), b"1".to_vec()]);
+}
+
+/// Sets fields of a hash, each due so many milliseconds after the start.
+fn set_fields(lease: &mut Lease<'_>, env: &Env, name: &str, fields: std::ops::Range<i64>) {
+    let key = lease.keyspace().key(name.as_bytes());
+    lease.cover(std::iter::once(key.hash));
+    let packing = &env.limits.packing;
+    let set = |hash: &mut Hash| {
+        for number in fields {
+            let field = number.to_string();
+            let field = Member::new(field.as_bytes(), &packing.seed);
+            let at = Until::At(START.saturating_add(number));
+            hash.set(field, b"v", at, packing);
+        }
+    };
+    let mut tx = WriteTx::new(lease, env, DbIndex(0));
+    tx.update(key, set).unwrap();
+}
+
+fn fields(lease: &mut Lease<'_>, env: &Env, name: &str) -> Option<usize> {
+    let key = lease.keyspace().key(name.as_bytes());
+    lease.cover(std::iter::once(key.hash));
+    let tx = ReadTx::new(lease, env, DbIndex(0));
+    tx.read::<Hash>(key).unwrap().map(|hash| hash.len())
+}
+
+#[test]
+fn fields_go_when_they_are_due_and_take_the_key_with_them() {
+    let keyspace = Keyspace::new(1, 1, Seed::random());
+    let mut lease = keyspace.lease();
+    let mut env = env();
+    env.record_effects();
+    set_fields(&mut lease, &env, "small", 10..20);
+    set_fields(&mut lease, &env, "large", 10..5000);
+    let mut sweep = Sweep::new(keyspace.stripes().collect());
+    assert_eq!(lap(&mut sweep, &mut lease, &env).visits, 0);
+    for (passed, small, large) in [
+        (9, Some(10), Some(4990)),
+        (10, Some(9), Some(4989)),
+        (15, Some(4), Some(4984)),
+        (19, None, Some(4980)),
+        // More than go at once.
+        (4000, None, Some(999)),
+        (4999, None, None),
+    ] {
+        env.now = START.saturating_add(passed);
+        lap(&mut sweep, &mut lease, &env);
+        assert_eq!(fields(&mut lease, &env, "small"), small, "{passed}");
+        assert_eq!(fields(&mut lease, &env, "large"), large, "{passed}");
+    }
+    assert_eq!(count(&mut lease, 0), 0);
+    assert_eq!(env.stats.expired_fields.get(), 10 + 4990);
+    assert_eq!(env.stats.expired_keys.get(), 0);
+    let effects = env.take_effects();
+    assert!(effects.iter().all(|effect| effect.words[0] == b"HDEL"));
+    let deleted: usize = effects.iter().map(|effect| effect.words.len() - 2).sum();
+    assert_eq!(deleted, 10 + 4990);
 }

@@ -6,6 +6,7 @@ mod array;
 mod bitmap;
 mod expiry;
 mod geo;
+mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
@@ -29,6 +30,7 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     geo::COMMANDS,
     array::COMMANDS,
     set::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
     stream::COMMANDS,
 ];

@@ -142,7 +142,7 @@ impl Pair {
 impl Table {
     /// Checks what must hold between any two calls.
     fn invariants(&self, hasher: &impl KeyHasher) {
-        let mut counts = (0, 0);
+        let mut counts = (0, 0, 0);
         for (prefix, &index) in self.directory.iter().enumerate() {
             let segment = &self.segments[index as usize];
             let width = 1 << (self.depth - segment.depth);
@@ -152,11 +152,11 @@ impl Table {
                 "directory range"
             );
             if prefix % width == 0 {
-                let (len, volatile) = self.segment_invariants(index, hasher);
-                counts = (counts.0 + len, counts.1 + volatile);
+                let (len, volatile, timed) = self.segment_invariants(index, hasher);
+                counts = (counts.0 + len, counts.1 + volatile, counts.2 + timed);
             }
         }
-        assert_eq!(counts, (self.len, self.volatile));
+        assert_eq!(counts, (self.len, self.volatile, self.timed));
         let directory = if self.len == 0 { 0 } else { 1 << self.depth };
         assert_eq!(self.directory.len(), directory);
         let used = self.segments.len() - self.free_segments.len();
@@ -165,10 +165,10 @@ impl Table {
         assert!(self.depth == 0 || self.at_depth[usize::from(self.depth)] > 0);
     }
 
-    fn segment_invariants(&self, index: u32, hasher: &impl KeyHasher) -> (usize, usize) {
+    fn segment_invariants(&self, index: u32, hasher: &impl KeyHasher) -> (usize, usize, usize) {
         let segment = &self.segments[index as usize];
         let mut passed = vec![0u32; segment.buckets.len()];
-        let (mut len, mut volatile) = (0, 0);
+        let (mut len, mut volatile, mut timed) = (0, 0, 0);
         for (at, bucket) in segment.buckets.iter().enumerate() {
             for (slot, entry) in bucket.slots.iter().enumerate() {
                 assert_eq!(
@@ -187,8 +187,9 @@ impl Table {
                 }
                 len += 1;
                 volatile += usize::from(entry.deadline().is_some());
-                if let Some(deadline) = entry.deadline() {
-                    assert!(segment.soonest[at] <= deadline, "expiry comes in time");
+                timed += usize::from(entry.is_timed());
+                if let Some(due) = entry.due() {
+                    assert!(segment.soonest[at] <= due, "expiry comes in time");
                 }
             }
         }
@@ -200,7 +201,7 @@ impl Table {
             (len, volatile),
             (segment.len as usize, segment.volatile as usize)
         );
-        (len, volatile)
+        (len, volatile, timed)
     }
 }
 

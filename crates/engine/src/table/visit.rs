@@ -90,9 +90,9 @@ impl Table {
         self.segments.len()
     }
 
-    /// If the segment is due, the keys in it whose deadline has passed, handed to `found`, to be
-    /// deleted by the caller; sets the time of its next visit so that about 0.5 % of its volatile
-    /// keys are overdue by then. Looks only into buckets that may hold such a key. Returns whether
+    /// If the segment is due, the keys in it which are due or have elements that are, handed to
+    /// `found`, to be dealt with by the caller; sets the time of its next visit so that about 0.5 %
+    /// of its volatile keys are overdue by then. Looks only into buckets that may hold such a key. Returns whether
     /// it was due.
     pub fn visit_expired(
         &mut self,
@@ -112,9 +112,9 @@ impl Table {
         for at in due {
             let mut soonest = NEVER;
             for entry in segment.buckets[at].slots.iter().flatten() {
-                match entry.deadline() {
-                    Some(deadline) if deadline <= now => found(entry.key()),
-                    Some(deadline) => soonest = soonest.min(deadline),
+                match entry.due() {
+                    Some(due) if due <= now => found(entry.key()),
+                    Some(due) => soonest = soonest.min(due),
                     None => {}
                 }
             }

@@ -106,6 +106,36 @@ const TEMPLATES: &[&str] = &[
     "SDIFFSTORE $k $k $k",
     "GET $k",
     "STRLEN $k",
+    "HSET $h $e $v",
+    "HSET $h $e $v $e $v",
+    "HMSET $h $e $v",
+    "HSETNX $h $e $v",
+    "HINCRBY $h $e $n",
+    "HINCRBYFLOAT $h $e $f",
+    "HDEL $h $e $e",
+    "HGET $h $e",
+    "HGETALL $h",
+    "HLEN $h",
+    "HEXPIRE $h $s FIELDS 1 $e",
+    "HPEXPIRE $h $p FIELDS 2 $e $e",
+    "HPEXPIRE $h $p NX FIELDS 2 $e $e",
+    "HPEXPIRE $h $p XX GT FIELDS 2 $e $e",
+    "HPEXPIREAT $h $pat LT FIELDS 2 $e $e",
+    "HEXPIREAT $h $sat FIELDS 1 $e",
+    "HPERSIST $h FIELDS 2 $e $e",
+    "HGETDEL $h FIELDS 2 $e $e",
+    "HGETEX $h FIELDS 1 $e",
+    "HGETEX $h $ttl FIELDS 2 $e $e",
+    "HGETEX $h PERSIST FIELDS 2 $e $e",
+    "HSETEX $h $ttl FIELDS 2 $e $v $e $v",
+    "HSETEX $h KEEPTTL FIELDS 1 $e $v",
+    "HSETEX $h FNX $ttl FIELDS 1 $e $v",
+    "HSETEX $h FXX FIELDS 2 $e $v $e $v",
+    "HSETEX $h NX $ttl FIELDS 1 $e $v",
+    "HTTL $h FIELDS 1 $e",
+    "DEL $h",
+    "COPY $h $h REPLACE",
+    "RENAME $h $h",
     "RPUSH $k $v $v",
     "LPUSH $k $v $v $v",
     "LPUSH $k $n $n $n",
@@ -131,6 +161,8 @@ const TEMPLATES: &[&str] = &[
 
 const VALUES: &[&str] = &["1", "-7", "41", "3.25", "x", "some words", "", "inf", "9e9"];
 
+const FIELDS: &[&str] = &["a", "b", "7", "", "field"];
+
 /// Keys are few, so that commands meet.
 const KEYS: u64 = 5;
 
@@ -139,6 +171,9 @@ fn fill(template: &str, rng: &mut Rng, now: UnixMillis) -> Vec<Vec<u8>> {
     for word in template.split(' ') {
         match word {
             "$k" => words.push(format!("k{}", rng.below(KEYS))),
+            "$h" if rng.below(20) > 0 => words.push(format!("h{}", rng.below(2))),
+            "$h" => words.push(format!("k{}", rng.below(KEYS))),
+            "$e" => words.push(FIELDS[rng.below(FIELDS.len() as u64) as usize].to_owned()),
             "$v" => words.push(match rng.below(12) {
                 0 => "long ".repeat(rng.below(1200) as usize),
                 1 => "w".repeat(rng.below(120) as usize),

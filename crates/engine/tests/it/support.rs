@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base::hash::Seed;
 use base::ids::DbIndex;
+use base::num::I64_TEXT_MAX;
 use base::time::UnixMillis;
 use engine::access::Recency;
 use engine::args::{Args, KeyWord};
@@ -16,6 +17,7 @@ use engine::object::Object;
 use engine::spec::{DataRun, Run, Spec};
 use engine::tx::{Step, WalkTx, view_of};
 use resp::{Proto, Reply, Span};
+use structs::hash::{Hash, HashRef};
 use structs::list::{End, List, ListRef};
 use structs::set::Set;
 
@@ -91,7 +93,9 @@ impl Engine {
             while let Some(at) = position {
                 position = tx.scan(at, |entry| {
                     let deadline = entry.deadline().map(|at| at.0);
-                    contents.insert((db, entry.key().to_vec()), (text(entry), deadline));
+                    if let Some(text) = text(entry, self.env.now) {
+                        contents.insert((db, entry.key().to_vec()), (text, deadline));
+                    }
                 });
             }
         }
@@ -127,24 +131,39 @@ fn find(
         .expect("a data command")
 }
 
-fn text(entry: &Entry) -> Vec<u8> {
+/// The value, whatever form it has. `None` if it is a hash whose fields are all due.
+fn text(entry: &Entry, now: UnixMillis) -> Option<Vec<u8>> {
+    if let Ok(hash) = view_of::<Hash>(entry) {
+        return hash_text(hash, now);
+    }
     if let Ok(set) = view_of::<Set>(entry) {
         let members = set.iter().map(|item| item.text(&mut [0; 20]).to_vec());
         let mut members: Vec<Vec<u8>> = members.collect();
         members.sort();
-        return members.join(&b' ');
+        return Some(members.join(&b' '));
     }
     if let Value::Object(Object::Stream(stream)) = entry.value() {
-        return crate::stream::text(stream);
+        return Some(crate::stream::text(stream));
     }
     if let Ok(list) = view_of::<List>(entry) {
-        return list_text(list);
+        return Some(list_text(list));
     }
-    match entry.text().expect("a string") {
+    Some(match entry.text().expect("a string") {
         Text::Int(number) => number.to_string().into_bytes(),
         Text::Inline(bytes) => bytes.to_vec(),
         Text::Shared(shared) => shared.to_vec(),
-    }
+    })
+}
+
+fn hash_text(hash: HashRef<'_>, now: UnixMillis) -> Option<Vec<u8>> {
+    let mut fields = BTreeMap::new();
+    hash.each_timed(now, |field, value, deadline| {
+        let field = field.bytes(&mut [0; I64_TEXT_MAX]).to_vec();
+        let value = value.bytes(&mut [0; I64_TEXT_MAX]).to_vec();
+        fields.insert(field, (value, deadline));
+    });
+    let shown = || format!("hash {fields:?}").into_bytes();
+    (!fields.is_empty()).then(shown)
 }
 
 /// The elements, in order.

@@ -71,6 +71,7 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("instantaneous_input_kbps", kib(bytes_in));
     fields.put("instantaneous_output_kbps", kib(bytes_out));
     fields.put("rejected_connections", load(&server.refused));
+    fields.put("expired_subkeys", totals.expired_fields);
     fields.put("expired_keys", totals.expired_keys);
     let stale = totals.expired_stale_ppm as f64 / server.stats.len() as f64 / 10_000.0;
     fields.put("expired_stale_perc", format!("{stale:.2}"));

@@ -66,6 +66,7 @@ pub(super) fn persistence(view: &mut View<'_, '_>, fields: &mut Fields) {
 struct DbCounts {
     keys: usize,
     volatile: usize,
+    timed: usize,
 }
 
 pub(super) fn keyspace(view: &mut View<'_, '_>, fields: &mut Fields) {
@@ -77,13 +78,14 @@ pub(super) fn keyspace(view: &mut View<'_, '_>, fields: &mut Fields) {
             let table = stripe.table(DbIndex(db as u32));
             counts.keys += table.len();
             counts.volatile += table.volatile();
+            counts.timed += table.timed();
         }
     }
     view.lease.release();
     for (db, counts) in counts.iter().enumerate().filter(|(_, db)| db.keys > 0) {
         let value = format!(
-            "keys={},expires={},avg_ttl=0,subexpiry=0",
-            counts.keys, counts.volatile
+            "keys={},expires={},avg_ttl=0,subexpiry={}",
+            counts.keys, counts.volatile, counts.timed
         );
         fields.put(&format!("db{db}"), value);
     }

@@ -37,6 +37,22 @@ const TABLE: &[Accepted] = &[
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "OBJECT ENCODING",
+        reason: "Valkey converts hashes with deadlines of fields otherwise",
+        fits: |ours, theirs| {
+            let names = [&b"listpack"[..], b"listpackex", b"hashtable"];
+            let named = |reply: &Reply| reply.bytes().is_some_and(|name| names.contains(&name));
+            named(ours) && named(theirs)
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "H",
+        reason: "mistakes in commands about the deadlines of fields have other texts in Valkey",
+        fits: |ours, theirs| ours.is_error() && theirs.is_error(),
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "BITCOUNT",
         reason: "BITCOUNT: of several errors Valkey reports another one",
         fits: |ours, theirs| ours.is_error() && theirs.is_error(),

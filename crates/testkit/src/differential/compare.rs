@@ -17,6 +17,9 @@ pub(super) fn agree(mode: Mode, subject: &Reply, peer: &Reply) -> bool {
         (Mode::Shape, ..) => std::mem::discriminant(subject) == std::mem::discriminant(peer),
         // -1 and -2 are no times but words.
         (Mode::Near(by), Reply::Int(a), Reply::Int(b)) => *a >= 0 && *b >= 0 && (a - b).abs() <= by,
+        (Mode::Near(_), Reply::Array(ours), Reply::Array(theirs)) => {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| agree(mode, a, b))
+        }
         (Mode::Near(_), ..) => false,
         (Mode::Times, ..) => agree_but_for_times(subject, peer),
         (Mode::Keys, ..) => {

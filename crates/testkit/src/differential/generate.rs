@@ -186,6 +186,11 @@ fn sources() -> impl Iterator<Item = &'static (&'static str, Source)> {
 
 const SOURCES: &[(&str, Source)] = &[
     ("key", key),
+    ("hkey", hash_key),
+    ("hfield", hash_field),
+    ("numfields", |r| {
+        text(r, &["1", "1", "1", "1", "1", "1", "2", "0", "x"])
+    }),
     ("lkey", lkey),
     ("element", element),
     ("index", index),
@@ -209,6 +214,8 @@ const SOURCES: &[(&str, Source)] = &[
     ("at_ms", |r| deadline(r, 1)),
     ("far_s", |r| far_deadline(r, 1_000)),
     ("far_ms", |r| far_deadline(r, 1)),
+    ("later_s", |r| later(r, 1_000)),
+    ("later_ms", |r| later(r, 1)),
     ("db", |r| {
         text(
             r,
@@ -337,6 +344,25 @@ fn key(random: &mut Random) -> Vec<u8> {
         2 => b"long:".repeat(20),
         3 => b"{tag}a".to_vec(),
         _ => format!("key:{}", random.below(12)).into_bytes(),
+    }
+}
+
+/// Few names, so that hashes grow; now and then any key.
+fn hash_key(random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => key(random),
+        _ => format!("hash:{}", random.below(5)).into_bytes(),
+    }
+}
+
+/// A dozen fields: texts, integers, an empty and a long one.
+fn hash_field(random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0 => Vec::new(),
+        1 => b"\x00\xff\r\n".to_vec(),
+        2 => value(random),
+        3..10 => random.between(-2, 3).to_string().into_bytes(),
+        _ => format!("f{}", random.below(8)).into_bytes(),
     }
 }
 
@@ -594,14 +620,21 @@ fn duration(random: &mut Random, unit_ms: i64) -> Vec<u8> {
 }
 
 /// A moment after the year 2100, sometimes one of two fixed ones so that deadlines can be equal.
-fn far_deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+fn later(random: &mut Random, unit_ms: i64) -> Vec<u8> {
     const FAR_MS: i64 = 4_102_444_800_000;
-    let shift = match random.below(12) {
-        0 => return text(random, &["0", "-1", "9223372036854775807", "x", ""]),
-        1..4 => random.between(0, 1) * 1000,
+    let shift = match random.below(11) {
+        0..3 => random.between(0, 1) * 1000,
         _ => random.between(0, 1_000_000_000_000),
     };
     ((FAR_MS + shift) / unit_ms).to_string().into_bytes()
+}
+
+/// As `later`, or no good time.
+fn far_deadline(random: &mut Random, unit_ms: i64) -> Vec<u8> {
+    match random.below(12) {
+        0 => text(random, &["0", "-1", "9223372036854775807", "x", ""]),
+        _ => later(random, unit_ms),
+    }
 }
 
 /// Any moment: far ahead, or now and then long past.

@@ -13,6 +13,7 @@ use super::{Mode, Plan};
 use crate::peers::Kind;
 
 mod geo;
+mod hash;
 mod set;
 mod stream;
 mod zset;
@@ -65,6 +66,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         ROWS,
         list::ROWS,
         set::ROWS,
+        hash::ROWS,
         stream::ROWS,
         zset::ROWS,
         geo::ROWS,
