@@ -6,6 +6,7 @@ use base::num::I64_TEXT_MAX;
 use structs::list::{End, List};
 use structs::packed::Element;
 use structs::set::{Item as SetItem, Set};
+use structs::zset::Zset;
 
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -71,7 +72,8 @@ impl Sorted {
         match entry.kind() {
             Type::List => sorted.load_list(entry, options)?,
             Type::Set => sorted.load_set(entry, options)?,
-            Type::String | Type::Zset | Type::Hash | Type::Stream => {
+            Type::Zset => sorted.load_zset(entry, options)?,
+            Type::String | Type::Hash | Type::Stream | Type::Array => {
                 return Err(Failure::WRONG_TYPE);
             }
         }
@@ -134,6 +136,28 @@ impl Sorted {
             self.add(match item {
                 SetItem::Int(value) => Element::Int(value),
                 SetItem::Text(text) => Element::of(text),
+            });
+        }
+        Ok(())
+    }
+
+    /// Loads the members of a sorted set; what is not to be sorted is cut out at once.
+    fn load_zset(&mut self, entry: &Entry, options: &Options<'_>) -> Result<(), Failure> {
+        let zset = view_of::<Zset>(entry)?;
+        let len = zset.len();
+        let (start, count) = match options.unsorted {
+            true => options.window(len),
+            false => (0, len),
+        };
+        let entries = match options.unsorted && options.descending {
+            true => zset.range_back(len - start - count..len - start),
+            false => zset.range(start..start + count),
+        };
+        self.elements.reserve(count);
+        for (member, _) in entries {
+            self.add(match member {
+                Element::Int(value) => Element::Int(value),
+                Element::Bytes(text) => Element::of(text),
             });
         }
         Ok(())
