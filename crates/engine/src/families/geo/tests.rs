@@ -48,7 +48,11 @@ proptest! {
     }
 
     #[test]
-    fn cells_cover_small_circles(middle in point(), place in point(), radius in 1.0..100_000.0_f64) {
+    fn cells_cover_small_circles(
+        middle in point(),
+        place in point(),
+        radius in 1.0..100_000.0_f64,
+    ) {
         // Somewhere in the circle: towards another place.
         let share = radius / middle.distance(place).max(radius) * 0.5;
         let place = Point {
