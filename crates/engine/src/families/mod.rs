@@ -24,8 +24,6 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     keys::COMMANDS,
     sort::COMMANDS,
     bitmap::COMMANDS,
-    keys::COMMANDS,
-    bitmap::COMMANDS,
     zset::COMMANDS,
     geo::COMMANDS,
     array::COMMANDS,

@@ -4,3 +4,4 @@ mod replay;
 mod scan;
 mod stream;
 mod support;
+mod zset;

@@ -20,6 +20,7 @@ use resp::{Proto, Reply, Span};
 use structs::hash::{Hash, HashRef};
 use structs::list::{End, List, ListRef};
 use structs::set::Set;
+use structs::zset::Zset;
 
 /// Stripes, so that commands of several keys lease more than one.
 const STRIPES: usize = 4;
@@ -144,6 +145,9 @@ fn text(entry: &Entry, now: UnixMillis) -> Option<Vec<u8>> {
     }
     if let Value::Object(Object::Stream(stream)) = entry.value() {
         return Some(crate::stream::text(stream));
+    }
+    if let Ok(zset) = view_of::<Zset>(entry) {
+        return Some(crate::zset::text(zset));
     }
     if let Ok(list) = view_of::<List>(entry) {
         return Some(list_text(list));

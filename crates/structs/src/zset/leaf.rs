@@ -9,9 +9,9 @@
 //! ```
 //!
 //! All numbers are little endian. A tag is eight bits of the member's hash: to find a member is to
-//! compare eight tags at a time, then the few texts whose tags agree. The block's size is one of the
-//! allocator's classes; it grows from class to class, and where it is divided is chosen anew each
-//! time, from what the members so far need.
+//! compare eight tags at a time, then the few texts whose tags agree. The block's size is one of
+//! the allocator's classes; it grows from class to class, and where it is divided is chosen anew
+//! each time, from what the members so far need.
 //!
 //! Invariants between calls: entries are in ascending order of score, then of bytes; no two have
 //! the same text; `holes` bytes of the blob are those of texts that are gone.

@@ -82,8 +82,8 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
             after_word("STOREDIST", 6),
         ],
         since: "3.2.0",
-        summary: "Finds the places within a distance from coordinates, and stores them if wanted.",
-        complexity: "O(N+log(M)) where N is the number of places in the cells that cover the circle and M that of all",
+        summary: "Finds, and stores if wanted, the places within a distance from coordinates.",
+        complexity: "O(N+log(M)): N the places in the cells that cover the area, M all",
         deprecated: Some(Deprecated {
             since: "6.2.0",
             replaced_by: "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument",
@@ -133,11 +133,12 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
             after_word("STOREDIST", 5),
         ],
         since: "3.2.0",
-        summary: "Finds the places within a distance from a place, and stores them if wanted.",
-        complexity: "O(N+log(M)) where N is the number of places in the cells that cover the circle and M that of all",
+        summary: "Finds, and stores if wanted, the places within a distance from a place.",
+        complexity: "O(N+log(M)): N the places in the cells that cover the area, M all",
         deprecated: Some(Deprecated {
             since: "6.2.0",
-            replaced_by: "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments",
+            replaced_by: "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and \
+                          `FROMMEMBER` arguments",
         }),
         history: &[
             ("6.2.0", "`ANY` after `COUNT`."),
@@ -172,7 +173,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: READ_FIRST,
         since: "3.2.10",
         summary: "Finds the places within a distance from a place.",
-        complexity: "O(N+log(M)) where N is the number of places in the cells that cover the circle and M that of all",
+        complexity: "O(N+log(M)): N the places in the cells that cover the area, M all",
         deprecated: Some(Deprecated {
             since: "6.2.0",
             replaced_by: "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments",
@@ -198,7 +199,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: READ_FIRST,
         since: "3.2.10",
         summary: "Finds the places within a distance from coordinates.",
-        complexity: "O(N+log(M)) where N is the number of places in the cells that cover the circle and M that of all",
+        complexity: "O(N+log(M)): N the places in the cells that cover the area, M all",
         deprecated: Some(Deprecated {
             since: "6.2.0",
             replaced_by: "`GEOSEARCH` with the `BYRADIUS` argument",
@@ -232,7 +233,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: READ_FIRST,
         since: "6.2.0",
         summary: "Finds the places in a circle, a box or a polygon.",
-        complexity: "O(N+log(M)) where N is the number of places in the cells that cover the area and M that of all",
+        complexity: "O(N+log(M)): N the places in the cells that cover the area, M all",
         history: &[("7.0.0", "Units in upper case.")],
         args: &[
             Arg::KEY,
@@ -270,7 +271,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         ],
         since: "6.2.0",
         summary: "Stores the places in a circle, a box or a polygon.",
-        complexity: "O(N+log(M)) where N is the number of places in the cells that cover the area and M that of all",
+        complexity: "O(N+log(M)): N the places in the cells that cover the area, M all",
         history: &[("7.0.0", "Units in upper case.")],
         args: &[
             Arg::new("destination", ArgKind::Key).of_key_spec(0),

@@ -1,6 +1,6 @@
 //! GEORADIUS, GEORADIUSBYMEMBER, GEOSEARCH and their storing forms.
 
-use base::num::parse_f64;
+use base::num::{parse_f64, parse_i64};
 use resp::Reply;
 use structs::Packing;
 use structs::packed::Element;
@@ -23,6 +23,7 @@ const WIDTH: Failure = Failure::fixed("ERR need numeric width");
 const HEIGHT: Failure = Failure::fixed("ERR need numeric height");
 const NEGATIVE_BOX: Failure = Failure::fixed("ERR height or width cannot be negative");
 const CORNERS: Failure = Failure::fixed("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices");
+const NOT_A_COUNT: Failure = Failure::fixed("ERR invalid number of vertices");
 const COUNT: Failure = Failure::fixed("ERR COUNT must be > 0");
 const ANY_ALONE: Failure = Failure::fixed("ERR the ANY argument requires COUNT argument");
 
@@ -226,7 +227,9 @@ impl<'a> Query<'a> {
             {
                 self.read_box(args)?;
             }
-            Word::ByPolygon if search && args.left() >= 1 && self.shape.is_none() => {
+            Word::ByPolygon
+                if search && args.left() >= 1 && no_shape(|s| matches!(s, Shape::Polygon(_))) =>
+            {
                 self.read_polygon(args)?;
             }
             _ => return Err(Failure::SYNTAX),
@@ -263,13 +266,12 @@ impl<'a> Query<'a> {
     }
 
     fn read_polygon(&mut self, args: &mut Args<'_>) -> Result<(), Failure> {
-        let count = args.int();
-        args.check()?;
-        if count < 3 {
-            return Err(CORNERS);
-        }
-        if self.from.is_some() || args.left() < 6 || count > (args.left() / 2) as i64 {
+        if self.from.is_some() {
             return Err(Failure::SYNTAX);
+        }
+        let count = parse_i64(args.bytes()).ok_or(NOT_A_COUNT)?;
+        if count < 3 || count > (args.left() / 2) as i64 {
+            return Err(CORNERS);
         }
         let corners = (0..count).map(|_| point(args));
         let corners = corners.collect::<Result<Vec<Point>, Failure>>()?;

@@ -29,7 +29,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: &[KeySpec::first(&["RW", "update"])],
         member: 3,
         since: "1.2.0",
-        summary: "Adds members with scores to a sorted set, or changes the scores of those that are there.",
+        summary: "Adds members with scores, or changes the scores of those that are there.",
         complexity: "O(log(N)) for each member",
         history: &[
             ("2.4.0", "Several members at once."),
@@ -78,7 +78,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: READ_COUNTED,
         since: "6.2.0",
         summary: "Returns the members of the first sorted set that no other one has.",
-        complexity: "O(L + K*log(K)) where L is the number of members in all sets and K that of the result",
+        complexity: "O(L + K*log(K)): L the members of all sets, K the result",
         args: &[NUMKEYS, Arg::KEY.multiple(), WITHSCORES],
         ..read("zdiff", -3, combine::zdiff)
     },
@@ -90,7 +90,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         ],
         since: "6.2.0",
         summary: "Stores the members of the first sorted set that no other one has.",
-        complexity: "O(L + K*log(K)) where L is the number of members in all sets and K that of the result",
+        complexity: "O(L + K*log(K)): L the members of all sets, K the result",
         args: &[
             Arg::new("destination", ArgKind::Key).of_key_spec(0),
             NUMKEYS,
@@ -112,7 +112,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: READ_COUNTED,
         since: "6.2.0",
         summary: "Returns the members that all of several sorted sets have.",
-        complexity: "O(N*K + M*log(M)) where N is the size of the smallest set, K the number of sets, M the size of the result",
+        complexity: "O(N*K + M*log(M)): N the smallest set, K the number of sets, M the result",
         args: &[NUMKEYS, Arg::KEY.multiple(), WEIGHTS, AGGREGATE, WITHSCORES],
         ..read("zinter", -3, combine::zinter)
     },
@@ -120,7 +120,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: READ_COUNTED,
         since: "7.0.0",
         summary: "Counts the members that all of several sorted sets have.",
-        complexity: "O(N*K) where N is the size of the smallest set and K the number of sets",
+        complexity: "O(N*K): N the smallest set, K the number of sets",
         args: &[
             NUMKEYS,
             Arg::KEY.multiple(),
@@ -138,7 +138,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         ],
         since: "2.0.0",
         summary: "Stores the members that all of several sorted sets have.",
-        complexity: "O(N*K + M*log(M)) where N is the size of the smallest set, K the number of sets, M the size of the result",
+        complexity: "O(N*K + M*log(M)): N the smallest set, K the number of sets, M the result",
         args: &[
             Arg::new("destination", ArgKind::Key).of_key_spec(0),
             NUMKEYS,
@@ -164,8 +164,8 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         keys: &[counted(1, &["RW", "access", "delete"])],
         since: "7.0.0",
-        summary: "Removes and returns the lowest or highest members of the first sorted set that is not empty.",
-        complexity: "O(K + M*log(N)) where K is the number of keys and M that of the members popped",
+        summary: "Pops the lowest or highest members of the first sorted set that has any.",
+        complexity: "O(K + M*log(N)): K the number of keys, M the members popped",
         args: &[
             NUMKEYS,
             Arg::KEY.multiple(),
@@ -386,7 +386,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
     Spec {
         keys: READ_FIRST,
         since: "2.8.9",
-        summary: "Returns the members in a range of members, the last first, in a set of one score.",
+        summary: "Returns a range of members, the last first, in a set of one score.",
         complexity: "O(log(N)+M) where M is the number of members returned",
         deprecated: Some(Deprecated {
             since: "6.2.0",
@@ -465,7 +465,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         keys: READ_COUNTED,
         since: "6.2.0",
         summary: "Returns the members of several sorted sets.",
-        complexity: "O(N + M*log(M)) where N is the number of members in all sets and M that of the result",
+        complexity: "O(N + M*log(M)): N the members of all sets, M the result",
         args: &[NUMKEYS, Arg::KEY.multiple(), WEIGHTS, AGGREGATE, WITHSCORES],
         ..read("zunion", -3, combine::zunion)
     },
@@ -477,7 +477,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         ],
         since: "2.0.0",
         summary: "Stores the members of several sorted sets.",
-        complexity: "O(N + M*log(M)) where N is the number of members in all sets and M that of the result",
+        complexity: "O(N + M*log(M)): N the members of all sets, M the result",
         args: &[
             Arg::new("destination", ArgKind::Key).of_key_spec(0),
             NUMKEYS,

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::inner::CHILDREN_MAX;
 use super::*;
 
 const SEED: Seed = Seed::from_u64(7);

@@ -49,8 +49,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     redis(
         4,
-        "GEOSEARCH geo [FROMMEMBER member | FROMLONLAT lon lat] [BYRADIUS extent unit | BYBOX extent \
-         extent unit] [junk] ASC ASC ASC",
+        "GEOSEARCH geo [FROMMEMBER member | FROMLONLAT lon lat] [BYRADIUS extent unit | BYBOX \
+         extent extent unit] [junk] ASC ASC ASC",
         Exact,
     ),
     redis(
@@ -67,12 +67,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     redis(
         4,
-        "GEORADIUS_RO geo lon lat extent unit [WITHDIST | WITHHASH | ASC | COUNT pops | STORE geo]*",
+        "GEORADIUS_RO geo lon lat extent unit [WITHDIST | WITHHASH | ASC | COUNT pops | STORE \
+         geo]*",
         Exact,
     ),
     redis(
         6,
-        "GEORADIUSBYMEMBER geo member extent unit [WITHDIST | WITHCOORD | ASC | COUNT pops | junk]*",
+        "GEORADIUSBYMEMBER geo member extent unit [WITHDIST | WITHCOORD | ASC | COUNT pops | \
+         junk]*",
         Exact,
     ),
     redis(
@@ -82,7 +84,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     redis(
         4,
-        "GEORADIUS geo lon lat extent unit [ASC | COUNT pops | WITHDIST] [STORE geo | STOREDIST geo]",
+        "GEORADIUS geo lon lat extent unit [ASC | COUNT pops | WITHDIST] [STORE geo | STOREDIST \
+         geo]",
         Exact,
     ),
     row(2, "ZREM geo member", Exact),
