@@ -95,8 +95,8 @@ fn visit_object(entry: &Entry, mut visit: impl FnMut(Part<'_>)) {
             let _ = array.visit(0, u64::MAX, |index, value| {
                 digits.clear();
                 append_i64(index as i64, &mut digits);
-                let value = value.bytes(&mut [0; I64_TEXT_MAX]);
-                visit(Part::Pair(&digits, value, false));
+                let mut text = [0; I64_TEXT_MAX];
+                visit(Part::Pair(&digits, value.bytes(&mut text), false));
                 ControlFlow::Continue(())
             });
         }

@@ -1,6 +1,7 @@
 //! An engine in process: a keyspace, an environment, and commands as words.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use base::hash::Seed;
 use base::ids::DbIndex;
@@ -17,6 +18,7 @@ use engine::object::Object;
 use engine::spec::{DataRun, Run, Spec};
 use engine::tx::{Step, WalkTx, view_of};
 use resp::{Proto, Reply, Span};
+use structs::array::Array;
 use structs::hash::{Hash, HashRef};
 use structs::list::{End, List, ListRef};
 use structs::set::Set;
@@ -148,6 +150,14 @@ fn text(entry: &Entry, now: UnixMillis) -> Option<Vec<u8>> {
     }
     if let Ok(zset) = view_of::<Zset>(entry) {
         return Some(crate::zset::text(zset));
+    }
+    if let Ok(array) = view_of::<Array>(entry) {
+        let mut values = format!("{:?}", array.cursor());
+        let _ = array.visit(0, u64::MAX, |index, value| {
+            values += &format!(" {index}:{value:?}");
+            ControlFlow::Continue(())
+        });
+        return Some(values.into_bytes());
     }
     if let Ok(list) = view_of::<List>(entry) {
         return Some(list_text(list));
