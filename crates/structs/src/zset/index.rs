@@ -77,7 +77,7 @@ impl Segment {
     fn home(&self, hash: u32) -> usize {
         let homes = self.slots.len() - tail(self.slots.len());
         let rest = (u64::from(hash) << self.depth) as u32;
-        (u64::from(rest) * homes as u64 >> 32) as usize
+        ((u64::from(rest) * homes as u64) >> 32) as usize
     }
 
     /// The first place at or after the home whose slot is not before `wanted`.

@@ -439,7 +439,7 @@ impl Tree {
             .take(ALLOCATED_SAMPLE)
             .map(|l| l.len())
             .sum();
-        let sampled = self.longs.len().min(ALLOCATED_SAMPLE).max(1);
+        let sampled = self.longs.len().clamp(1, ALLOCATED_SAMPLE);
         blocks
             + longs * self.longs.len() / sampled
             + self.leaves.allocated()

@@ -57,7 +57,7 @@ pub(super) fn geoadd(
         } = true;
     }
     let count = args.left() / 3;
-    if count == 0 || args.left() % 3 != 0 || options.only_new && options.only_known {
+    if count == 0 || !args.left().is_multiple_of(3) || options.only_new && options.only_known {
         return Err(Failure::SYNTAX);
     }
     let packing = tx.packing();

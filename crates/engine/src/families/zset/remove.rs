@@ -77,7 +77,7 @@ fn remove_range(
     choose: impl FnOnce(ZsetRef<'_>) -> Range<usize>,
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
-    let count = take_ranks(tx, key, |zset| choose(zset))?;
+    let count = take_ranks(tx, key, choose)?;
     out.int(count as i64);
     Ok(Effect::as_sent(count))
 }
