@@ -120,8 +120,9 @@ impl Keyspace {
     pub fn new(stripes: usize, databases: u32, seed: Seed) -> Keyspace {
         let stripes = stripes.next_power_of_two().min(1024);
         let stripe_bits = stripes.trailing_zeros() as u8;
+        let table = |db: u32| Table::new(stripe_bits, hash_key(&seed, &db.to_le_bytes()));
         let stripe = || Stripe {
-            databases: (0..databases).map(|_| Table::new(stripe_bits)).collect(),
+            databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
         };
         Keyspace {

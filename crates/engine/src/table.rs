@@ -2,7 +2,8 @@
 //! buckets.
 //!
 //! ```text
-//!  hash:  | stripe bits | directory bits (depth) | 32 bits -> home bucket |  ...  | 8-bit tag |
+//!  hash (spread over this table, see `Spread`):
+//!         | stripe bits | directory bits (depth) | 32 bits -> home bucket |  ...  | 8-bit tag |
 //!
 //!  directory[prefix] -> segment { buckets: [Bucket; 1..=128] }      Bucket = 64 bytes:
 //!                                                                    7 tags | overflow | 7 entries
@@ -259,6 +260,26 @@ pub trait KeyHasher {
     fn hash(&self, key: &[u8]) -> u64;
 }
 
+/// Where a table puts its hashes. Each table has an order of its own, so that keys which come in the
+/// order of another one (SCAN here, COPY or MOVE there) do not fill one segment after the other from
+/// its lower end: a multiplication by an odd number, which is different for each database, and which
+/// leaves the stripe's bits alone.
+#[derive(Clone, Copy)]
+struct Spread {
+    multiplier: u64,
+    skip_bits: u8,
+}
+
+impl Spread {
+    #[inline]
+    fn of(self, hash: u64) -> u64 {
+        let own = (hash << self.skip_bits).wrapping_mul(self.multiplier) >> self.skip_bits;
+        // Both shifts are by less than 64: a stripe has at most 10 bits (the tests: 36).
+        let stripe = hash & !(u64::MAX >> self.skip_bits);
+        stripe | own
+    }
+}
+
 /// The table. Hashes given to it must be uniform in all bits; the top `skip_bits` are the same for
 /// all its keys (they chose the stripe) and are not used.
 pub struct Table {
@@ -269,14 +290,16 @@ pub struct Table {
     at_depth: [u32; 33],
     depth: u8,
     skip_bits: u8,
+    spread: Spread,
     len: usize,
     volatile: usize,
     timed: usize,
 }
 
 impl Table {
-    /// An empty table; nothing is allocated before the first insert.
-    pub fn new(skip_bits: u8) -> Table {
+    /// An empty table; nothing is allocated before the first insert. `multiplier` is odd, and its
+    /// own for each table of a stripe: see [`Spread`].
+    pub fn new(skip_bits: u8, multiplier: u64) -> Table {
         Table {
             directory: Vec::new(),
             segments: Vec::new(),
@@ -284,6 +307,10 @@ impl Table {
             at_depth: [0; 33],
             depth: 0,
             skip_bits,
+            spread: Spread {
+                multiplier: multiplier | 1,
+                skip_bits,
+            },
             len: 0,
             volatile: 0,
             timed: 0,
@@ -292,7 +319,7 @@ impl Table {
 
     /// An empty table in this one's place.
     pub fn emptied(&self) -> Table {
-        Table::new(self.skip_bits)
+        Table::new(self.skip_bits, self.spread.multiplier)
     }
 
     /// Number of entries.
@@ -353,6 +380,7 @@ impl Table {
     /// Asks for the home bucket's cache line.
     #[inline]
     pub fn prefetch_bucket(&self, hash: u64) {
+        let hash = self.spread.of(hash);
         if let Some(&index) = self.directory.get(self.directory_index(hash)) {
             let segment = &self.segments[index as usize];
             prefetch(&raw const segment.buckets[self.home(segment, hash)]);
@@ -362,6 +390,7 @@ impl Table {
     /// Asks for the first lines of the entries that may be the key's.
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
+        let hash = self.spread.of(hash);
         if let Some(&index) = self.directory.get(self.directory_index(hash)) {
             let segment = &self.segments[index as usize];
             let bucket = &segment.buckets[self.home(segment, hash)];
@@ -379,6 +408,7 @@ impl Table {
     /// The first entry that may be the key's by its tag, for prefetching what is behind it.
     #[inline]
     pub fn likely(&self, hash: u64) -> Option<&Entry> {
+        let hash = self.spread.of(hash);
         let &index = self.directory.get(self.directory_index(hash))?;
         let segment = &self.segments[index as usize];
         let bucket = &segment.buckets[self.home(segment, hash)];
@@ -389,6 +419,7 @@ impl Table {
     /// Where `key` is, if it is here.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        let hash = self.spread.of(hash);
         let &index = self.directory.get(self.directory_index(hash))?;
         let segment = &self.segments[index as usize];
         let home = self.home(segment, hash);
@@ -460,6 +491,7 @@ impl Table {
     /// Adds an entry whose key is not in the table.
     pub fn insert(&mut self, hash: u64, entry: Entry, hasher: &impl KeyHasher) {
         debug_assert!(self.find(hash, entry.key()).is_none());
+        let hash = self.spread.of(hash);
         if self.directory.is_empty() {
             self.add_segment(Segment::new(SIZES[0], 0));
             self.directory.push(0);
@@ -490,9 +522,10 @@ impl Table {
         self.volatile -= usize::from(entry.deadline().is_some());
         self.timed -= usize::from(entry.is_timed());
         if self.len == 0 {
-            *self = Table::new(self.skip_bits);
+            *self = self.emptied();
         } else if shrink {
-            self.shrink(place.segment, hasher.hash(entry.key()), hasher);
+            let hash = self.spread.of(hasher.hash(entry.key()));
+            self.shrink(place.segment, hash, hasher);
         }
         entry
     }
@@ -535,7 +568,7 @@ impl Table {
         let depth = self.segments[index as usize].depth;
         let mut resized = Segment::new(buckets, depth);
         for entry in entries {
-            let hash = hasher.hash(entry.key());
+            let hash = self.spread.of(hasher.hash(entry.key()));
             let home = home_bucket(hash, self.skip_bits + depth, usize::from(buckets));
             resized.place(home, tag(hash), entry);
         }
@@ -548,10 +581,11 @@ impl Table {
         let depth = self.segments[index as usize].depth;
         let entries: Vec<Entry> = self.segments[index as usize].drain().collect();
         let used_bits = u32::from(self.skip_bits + depth);
+        let spread = self.spread;
         let is_upper = |hash: u64| hash << used_bits >> 63 != 0;
         let uppers = entries
             .iter()
-            .filter(|entry| is_upper(hasher.hash(entry.key())))
+            .filter(|entry| is_upper(spread.of(hasher.hash(entry.key()))))
             .count();
         let lowers = entries.len() - uppers;
         if uppers.min(lowers) * SPLIT_SHARE_MIN < entries.len() {
@@ -572,7 +606,7 @@ impl Table {
             Segment::new(size(uppers), depth + 1),
         ];
         for entry in entries {
-            let hash = hasher.hash(entry.key());
+            let hash = spread.of(hasher.hash(entry.key()));
             let half = &mut halves[usize::from(is_upper(hash))];
             let home = home_bucket(hash, self.skip_bits + depth + 1, half.buckets.len());
             half.place(home, tag(hash), entry);
@@ -611,10 +645,11 @@ impl Table {
 
     fn merge(&mut self, index: u32, buddy: u32, hash: u64, hasher: &impl KeyHasher) {
         let depth = self.segments[index as usize].depth - 1;
+        let spread = self.spread;
         let mut merged = Segment::new(MERGED_BUCKETS, depth);
         for from in [index, buddy] {
             for entry in self.segments[from as usize].drain() {
-                let hash = hasher.hash(entry.key());
+                let hash = spread.of(hasher.hash(entry.key()));
                 let home = home_bucket(hash, self.skip_bits + depth, usize::from(MERGED_BUCKETS));
                 merged.place(home, tag(hash), entry);
             }

@@ -63,10 +63,26 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     ("xread", "arguments", "MAXCOUNT of Redis 8.10 is there"),
     ("xreadgroup", "arguments", "CLAIM and MAXCOUNT are there"),
     ("xreadgroup", "history", "CLAIM and MAXCOUNT are there"),
-    ("zinter", "arguments", "the aggregate COUNT of Redis 8.8 is there"),
-    ("zinterstore", "arguments", "the aggregate COUNT of Redis 8.8 is there"),
-    ("zunion", "arguments", "the aggregate COUNT of Redis 8.8 is there"),
-    ("zunionstore", "arguments", "the aggregate COUNT of Redis 8.8 is there"),
+    (
+        "zinter",
+        "arguments",
+        "the aggregate COUNT of Redis 8.8 is there",
+    ),
+    (
+        "zinterstore",
+        "arguments",
+        "the aggregate COUNT of Redis 8.8 is there",
+    ),
+    (
+        "zunion",
+        "arguments",
+        "the aggregate COUNT of Redis 8.8 is there",
+    ),
+    (
+        "zunionstore",
+        "arguments",
+        "the aggregate COUNT of Redis 8.8 is there",
+    ),
 ];
 
 /// Positions of the facts in an element of COMMAND INFO.

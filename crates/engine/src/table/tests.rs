@@ -59,6 +59,9 @@ fn mix(number: u64) -> u64 {
     x ^ x >> 31
 }
 
+/// The tables of these tests keep the order of the hashes.
+const MULTIPLIER: u64 = 1;
+
 fn number(key: &[u8]) -> u64 {
     base::num::parse_u64(key).expect("keys of these tests are numbers")
 }
@@ -76,7 +79,7 @@ struct Pair {
 
 impl Pair {
     fn new(hasher: NumberHasher) -> Pair {
-        let table = Table::new(hasher.skip_bits);
+        let table = Table::new(hasher.skip_bits, MULTIPLIER);
         Pair {
             table,
             model: BTreeMap::new(),
@@ -177,7 +180,7 @@ impl Table {
                     "tag and slot agree"
                 );
                 let Some(entry) = entry else { continue };
-                let hash = hasher.hash(entry.key());
+                let hash = self.spread.of(hasher.hash(entry.key()));
                 assert_eq!(self.directory[self.directory_index(hash)], index);
                 assert_eq!(tag(hash), bucket.tags[slot]);
                 let mut step = self.home(segment, hash);
@@ -352,7 +355,7 @@ fn samples_reach_every_entry_with_similar_odds() {
             "{least:?} {most:?}"
         );
     }
-    assert!(Table::new(0).sample(1).is_none());
+    assert!(Table::new(0, MULTIPLIER).sample(1).is_none());
 }
 
 #[test]
@@ -460,5 +463,43 @@ fn hashes_that_are_all_alike_end_in_long_segments_not_in_an_endless_directory() 
         (0..3_000).for_each(|number| pair.remove(number));
         assert_eq!(pair.table.overhead_bytes(), 0);
     }
-    assert!(usize::from(DEPTH_MAX) < Table::new(0).at_depth.len());
+    assert!(usize::from(DEPTH_MAX) < Table::new(0, MULTIPLIER).at_depth.len());
+}
+
+/// Keys that come in the order of another database's table (SCAN there, COPY here) fill a table as
+/// evenly as any others.
+#[test]
+fn keys_in_another_tables_order_do_no_harm() {
+    for skip_bits in [0, 4] {
+        let hasher = NumberHasher::uniform(skip_bits);
+        let from = Pair::with(hasher, 0..60_000);
+        let mut to = Table::new(skip_bits, 0x9e37_79b9_7f4a_7c15);
+        let mut longest = 0;
+        let mut position = Some(hasher.first_position());
+        while let Some(at) = position {
+            position = from.table.scan(at, &hasher, |entry| {
+                let hash = hasher.hash(entry.key());
+                to.insert(
+                    hash,
+                    Entry::new(entry.key(), NewValue::Int(1), None, 0),
+                    &hasher,
+                );
+                longest = longest.max(
+                    to.segments
+                        .iter()
+                        .map(super::Segment::size)
+                        .max()
+                        .unwrap_or(0),
+                );
+            });
+        }
+        to.invariants(&hasher);
+        assert_eq!(to.len(), 60_000);
+        assert_eq!(
+            longest,
+            super::SIZES[super::SIZES.len() - 1],
+            "no segment had to double"
+        );
+        assert!(to.slots() < 2 * to.len(), "{} slots", to.slots());
+    }
 }

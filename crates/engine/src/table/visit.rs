@@ -34,7 +34,7 @@ impl Table {
         let mut at = home;
         for _ in 0..segment.buckets.len() {
             for entry in segment.buckets[at].slots.iter().flatten() {
-                let hash = hasher.hash(entry.key());
+                let hash = self.spread.of(hasher.hash(entry.key()));
                 if hash >> POSITION_SHIFT >= position && self.home(segment, hash) == home {
                     visit(entry);
                 }
