@@ -117,7 +117,8 @@ pub(crate) struct Options {
     #[arg(long, action = clap::ArgAction::HelpLong)]
     help: (),
 
-    /// A command to send instead of scenarios; in it, __key__, __num__, __same__ and __data__ are replaced.
+    /// A command to send instead of scenarios; in it, __key__, __num__, __same__ and __data__ are
+    /// replaced.
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,

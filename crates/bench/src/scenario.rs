@@ -1,8 +1,8 @@
 //! What to send: the table of named scenarios, and raw commands from the command line.
 //!
 //! A command is written as words separated by spaces. In a word, `__key__` draws a key, `__num__`
-//! draws a number of the key space, `__same__` is the number drawn last, and `__data__` is the value
-//! that belongs to it. To add a scenario: one row.
+//! draws a number of the key space, `__same__` is the number drawn last, and `__data__` is the
+//! value that belongs to it. To add a scenario: one row.
 
 use std::ops::RangeInclusive;
 

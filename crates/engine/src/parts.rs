@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use base::double::append_17_digits;
+use base::double::{DoubleText, format_double};
 use base::num::{I64_TEXT_MAX, append_i64, format_u64};
 use base::time::UnixMillis;
 use structs::hash::Hash;
@@ -23,7 +23,7 @@ pub enum Part<'a> {
     InOrder(&'a [u8]),
     /// A member of a set.
     Member(&'a [u8]),
-    /// Two that belong together: member and score (`%.17g`), field and value, index and value. The
+    /// Two that belong together: member and score, field and value, index and value. The
     /// flag: they go at a time of their own.
     Pair(&'a [u8], &'a [u8], bool),
 }
@@ -52,7 +52,7 @@ pub fn visit(entry: &Entry, now: UnixMillis, mut visit: impl FnMut(Part<'_>)) {
             let mut digits = Vec::new();
             for (member, score) in view_of::<Zset>(entry).iter().flat_map(|zset| zset.iter()) {
                 digits.clear();
-                append_17_digits(score, &mut digits);
+                digits.extend_from_slice(format_double(score, &mut DoubleText::default()));
                 let mut text = [0; I64_TEXT_MAX];
                 visit(Part::Pair(member.text(&mut text), &digits, false));
             }

@@ -260,10 +260,10 @@ pub trait KeyHasher {
     fn hash(&self, key: &[u8]) -> u64;
 }
 
-/// Where a table puts its hashes. Each table has an order of its own, so that keys which come in the
-/// order of another one (SCAN here, COPY or MOVE there) do not fill one segment after the other from
-/// its lower end: a multiplication by an odd number, which is different for each database, and which
-/// leaves the stripe's bits alone.
+/// Where a table puts its hashes. Each table has an order of its own, so that keys which come in
+/// the order of another one (SCAN here, COPY or MOVE there) do not fill one segment after the other
+/// from its lower end: a multiplication by an odd number, which is different for each database, and
+/// which leaves the stripe's bits alone.
 #[derive(Clone, Copy)]
 struct Spread {
     multiplier: u64,

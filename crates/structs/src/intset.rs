@@ -277,7 +277,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_changes_match_the_model(steps in prop::collection::vec((any::<bool>(), any_int()), 0..200)) {
+        fn any_changes_match_the_model(
+            steps in prop::collection::vec((any::<bool>(), any_int()), 0..200),
+        ) {
             let (mut body, mut model) = (Vec::new(), BTreeSet::new());
             for (adding, value) in steps {
                 if adding {

@@ -1,8 +1,8 @@
 //! Streams: a log of entries ([`log`]), and the groups of consumers that read it ([`group`]).
 //!
-//! The log is a queue of packed nodes (`node`), each of which Redis dumps as a listpack. `trim` takes
-//! the oldest entries off, `producers` knows what was sent lately, `validate` reads nodes from
-//! outside.
+//! The log is a queue of packed nodes (`node`), each of which Redis dumps as a listpack. `trim`
+//! takes the oldest entries off, `producers` knows what was sent lately, `validate` reads nodes
+//! from outside.
 //!
 //! A stream may be empty and still be there: its ids go on where they were.
 

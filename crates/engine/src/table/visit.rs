@@ -92,8 +92,8 @@ impl Table {
 
     /// If the segment is due, the keys in it which are due or have elements that are, handed to
     /// `found`, to be dealt with by the caller; sets the time of its next visit so that about 0.5 %
-    /// of its volatile keys are overdue by then. Looks only into buckets that may hold such a key. Returns whether
-    /// it was due.
+    /// of its volatile keys are overdue by then. Looks only into buckets that may hold such a key.
+    /// Returns whether it was due.
     pub fn visit_expired(
         &mut self,
         segment: usize,

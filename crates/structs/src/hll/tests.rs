@@ -134,7 +134,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn registers_hold_their_largest(marks in marks(), limit in prop_oneof![Just(LIMIT), 0..60_usize]) {
+    fn registers_hold_their_largest(
+        marks in marks(),
+        limit in prop_oneof![Just(LIMIT), 0..60_usize],
+    ) {
         let (mut bytes, mut model) = (empty().to_vec(), [0; REGISTERS]);
         for mark in marks {
             let raised = model[mark.register] < mark.rank;

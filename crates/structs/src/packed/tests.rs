@@ -97,7 +97,8 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => vec(prop::sample::select(&b"ab01"[..]), 0..4),
         2 => any::<i64>().prop_map(|value| value.to_string().into_bytes()),
-        2 => (any::<i64>(), 0..63_u32).prop_map(|(value, by)| (value >> by).to_string().into_bytes()),
+        2 => (any::<i64>(), 0..63_u32)
+            .prop_map(|(value, by)| (value >> by).to_string().into_bytes()),
         1 => vec(any::<u8>(), 0..140),
         1 => vec(any::<u8>(), 4000..4200),
     ]

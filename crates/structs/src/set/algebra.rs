@@ -168,7 +168,8 @@ fn insert(table: &mut Table, item: Item<'_>, packing: &Packing) -> bool {
 
 /// The union as a set: all members added in the order of the sets, to integers at first.
 pub fn union_set(sets: &[SetRef<'_>], packing: &Packing) -> Set {
-    // With so many members it will be a table, whatever the order: begin with a copy of the largest.
+    // With so many members it will be a table, whatever the order: begin with a copy of the
+    // largest.
     let packed_max = packing.set_ints_max.max(packing.set_entries_max);
     let tables = sets
         .iter()

@@ -158,12 +158,14 @@ proptest! {
         let common = all.iter().filter(in_all).cloned().collect::<BTreeSet<_>>();
         let in_others = |text: &&Vec<u8>| !models[1..].iter().any(|model| model.contains(*text));
         let rest = models[0].iter().filter(in_others).cloned().collect::<BTreeSet<_>>();
-        let found = gathered(|visit| intersect(&mut views.clone(), &limits, |item| visit.push(item)));
+        let found =
+            gathered(|visit| intersect(&mut views.clone(), &limits, |item| visit.push(item)));
         prop_assert_eq!(found, common);
         let found = gathered(|visit| unite(&mut views.clone(), &limits, |item| visit.push(item)));
         prop_assert_eq!(found, all.clone());
         check(&union_set(&views, &limits), &all);
-        let found = gathered(|visit| subtract(views[0], &views[1..], &limits, |item| visit.push(item)));
+        let found =
+            gathered(|visit| subtract(views[0], &views[1..], &limits, |item| visit.push(item)));
         prop_assert_eq!(found, rest);
     }
 

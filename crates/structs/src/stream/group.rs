@@ -277,8 +277,8 @@ impl Group {
             .map(|&(_, entry)| entry)
     }
 
-    /// Goes on after `last_id`; `read` entries of `log` are said to have been read up to there. They
-    /// are not more than there ever were.
+    /// Goes on after `last_id`; `read` entries of `log` are said to have been read up to there.
+    /// They are not more than there ever were.
     pub fn set_progress(&mut self, log: &Log, last_id: StreamId, read: Option<u64>) {
         self.last_id = last_id;
         self.entries_read = read.map(|read| read.min(log.entries_added()));

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `ms` and `seq` are differences from the node's first id (a sequence number may be smaller, so
-//! its difference has a sign). Counts and differences are variable-length numbers of 7 bits a byte, low
-//! ones first; fields and values are encoded as in a listpack, without what leads backwards. A
+//! its difference has a sign). Counts and differences are variable-length numbers of 7 bits a byte,
+//! low ones first; fields and values are encoded as in a listpack, without what leads backwards. A
 //! deleted entry stays, with flags & 1.
 //!
 //! Redis keeps (and dumps) the same entries as a listpack; [`Node::listpack`] makes its body and

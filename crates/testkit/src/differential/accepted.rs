@@ -53,6 +53,12 @@ const TABLE: &[Accepted] = &[
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "GEO",
+        reason: "GEOSEARCH and its kin: of several errors Valkey reports another one",
+        fits: |ours, theirs| ours.is_error() && theirs.is_error(),
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "BITCOUNT",
         reason: "BITCOUNT: of several errors Valkey reports another one",
         fits: |ours, theirs| ours.is_error() && theirs.is_error(),

@@ -148,7 +148,8 @@ const ROWS: &[Row] = &[
     ),
     row(
         4,
-        "BITFIELD_RO key [GET field field_at | GET field field_at | SET field field_at int | junk]*",
+        "BITFIELD_RO key \
+         [GET field field_at | GET field field_at | SET field field_at int | junk]*",
         Exact,
     ),
     // HyperLogLogs.

@@ -107,7 +107,8 @@ impl Side {
         self.or_lost(reply)
     }
 
-    /// Iterates a SCAN or SSCAN to its end; the elements as one reply, or whatever else the server answered.
+    /// Iterates a SCAN or SSCAN to its end; the elements as one reply, or whatever else the server
+    /// answered.
     fn scan(&mut self, args: &[Vec<u8>]) -> Reply {
         let mut args = args.to_vec();
         let is_scan = args

@@ -14,8 +14,9 @@ pub(super) fn describe(registry: &Registry, id: RowId, out: &mut Reply) {
     out.int(spec.arity.into());
     let flags = Flags::NAMES
         .iter()
-        // DEBUG alone has it, and it is not told.
-        .filter(|(flag, _)| *flag != Flags::PROTECTED && row.flags.has(*flag));
+        // Compat: these two are not told.
+        .filter(|(flag, _)| ![Flags::PROTECTED, Flags::MAY_REPLICATE].contains(flag))
+        .filter(|(flag, _)| row.flags.has(*flag));
     out.set(flags.clone().count());
     flags.for_each(|(_, name)| out.simple(name.as_bytes()));
     let keys = legacy_keys(spec.keys);

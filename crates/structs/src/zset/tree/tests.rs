@@ -131,7 +131,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn as_a_sorted_vector(ops in ops(300), bulk in prop::collection::vec((any::<u16>(), any::<u16>()), 0..6)) {
+    fn as_a_sorted_vector(
+        ops in ops(300),
+        bulk in prop::collection::vec((any::<u16>(), any::<u16>()), 0..6),
+    ) {
         let (mut tree, mut model) = (Tree::new(SEED), Model::default());
         for op in &ops {
             apply(&mut tree, &mut model, op);
@@ -146,7 +149,10 @@ proptest! {
     }
 
     #[test]
-    fn by_member(mut names in prop::collection::btree_set(any::<u16>().prop_map(name), 1..600), cut: u16) {
+    fn by_member(
+        mut names in prop::collection::btree_set(any::<u16>().prop_map(name), 1..600),
+        cut: u16,
+    ) {
         let mut tree = Tree::new(SEED);
         for bytes in &names {
             tree.insert(Member::new(bytes, &SEED), 1.5);

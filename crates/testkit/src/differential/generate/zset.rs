@@ -15,9 +15,9 @@ pub(super) const SOURCES: &[(&str, Source)] = &[
     ("pops", |r| {
         text(r, &["0", "1", "2", "3", "5", "200", "-1", "-3", "x", ""])
     }),
+    // Never a sorted set of other scores: where a score is no geohash, Redis looks elsewhere.
     ("geo", |r| match r.below(60) {
-        0 => key(r),
-        1 => zset_key(r),
+        0 => format!("list:{}", r.below(4)).into_bytes(),
         _ => format!("geo:{}", r.below(3)).into_bytes(),
     }),
     ("lon", |r| coordinate(r, 13)),

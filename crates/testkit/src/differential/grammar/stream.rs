@@ -8,7 +8,7 @@ use super::{Row, redis, row};
 
 pub(super) const ROWS: &[Row] = &[
     row(60, "XADD stream new_id field value", Exact),
-    row(20, "XADD stream new_id field value other value", Exact),
+    row(20, "XADD stream new_id field value OTHER value", Exact),
     row(10, "XADD stream new_id (value value)+", Exact),
     row(
         12,
