@@ -412,6 +412,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     pub fn put_entry(&mut self, key: Key<'_>, entry: Entry) {
         debug_assert_eq!(entry.key(), key.bytes);
         self.remove(key);
+        changing(self.lease, self.env, self.db, key);
         self.lease.insert(self.db, key.hash, entry);
     }
 
@@ -500,8 +501,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// Takes the entry of `key` out.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
         let hasher = self.lease.keyspace().hasher();
-        let table = changing(self.lease, self.env, self.db, key);
+        let table = self.lease.stripe(key.hash).table(self.db);
         let place = table.find(key.hash, key.bytes)?;
+        // Only now: a missing key is not changed by its removal.
+        let table = changing(self.lease, self.env, self.db, key);
         let live = table
             .at(place)
             .deadline()

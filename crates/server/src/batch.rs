@@ -14,7 +14,7 @@ use std::ops::Range;
 use engine::args::{Args, KeyWord};
 use engine::env::Env;
 use engine::failure::Failure;
-use engine::keyspace::ahead::Ahead;
+use engine::keyspace::ahead::{Ahead, KEYS_MAX};
 use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
@@ -102,7 +102,7 @@ impl Batch {
 
     /// Whether no more commands should be collected before the batch is run.
     pub fn is_full(&self) -> bool {
-        self.commands.len() >= COMMANDS_MAX
+        self.commands.len() >= COMMANDS_MAX || self.keys.len() >= KEYS_MAX
     }
 
     /// Whether nothing was collected.

@@ -465,6 +465,8 @@ impl<'k> Worker<'k> {
             return;
         }
         self.next_tick = now + TICK.as_nanos() as u64;
+        // Buffers of connections that went quiet: half of those that nobody took again.
+        self.spare.truncate(self.spare.len() / 2);
         // One worker is enough to notice that a pause is over and to take samples.
         if self.id == WorkerId(0) {
             self.server.end_pause(self.env.now);

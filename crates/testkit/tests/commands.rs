@@ -34,6 +34,7 @@ const NOT_IN_PEER: &[&str] = &[
     "delifeq",
     "digest",
     "increx",
+    "lmovem",
     "msetex",
     "sdiffcard",
     "sunioncard",

@@ -13,7 +13,7 @@ use crate::object::Object;
 use crate::prefetch::{prefetch, prefetch_for_write};
 
 /// Keys of one batch; beyond that the first lines would be evicted before their use.
-const KEYS_MAX: usize = 256;
+pub const KEYS_MAX: usize = 256;
 /// The end of a chain.
 const NONE: u16 = u16::MAX;
 

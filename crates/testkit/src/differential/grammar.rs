@@ -153,13 +153,13 @@ const ROWS: &[Row] = &[
         Exact,
     ),
     // HyperLogLogs.
-    row(15, "PFADD key [value]*", Exact),
-    row(8, "PFADD key (value)+", Exact),
-    row(10, "PFCOUNT (key)+", Exact),
-    row(8, "PFMERGE key [key]*", Exact),
+    row(15, "PFADD sketch [value]*", Exact),
+    row(8, "PFADD sketch (value)+", Exact),
+    row(10, "PFCOUNT (sketch)+", Exact),
+    row(8, "PFMERGE sketch [sketch]*", Exact),
     row(
         3,
-        "PFDEBUG [ENCODING | DECODE | TODENSE | GETREG | junk] key",
+        "PFDEBUG [ENCODING | DECODE | TODENSE | GETREG | junk] sketch",
         Exact,
     ),
     // Keys.
@@ -178,7 +178,7 @@ const ROWS: &[Row] = &[
     row(3, "RANDOMKEY", Shape),
     row(5, "DBSIZE", Exact),
     row(8, "OBJECT ENCODING key", Exact),
-    row(3, "OBJECT REFCOUNT key", Exact),
+    row(3, "OBJECT REFCOUNT key", Shape),
     row(2, "OBJECT IDLETIME key", SECONDS),
     row(2, "OBJECT FREQ key", Exact),
     row(2, "OBJECT junk key", Exact),

@@ -52,13 +52,19 @@ const AGGREGATES: &[(&str, Aggregate)] = &[
 ];
 
 impl Aggregate {
-    /// What a source adds to a score. Compat: 0 times infinity is 0.
+    /// A source's score. Compat: 0 times infinity is 0.
     fn weigh(self, weight: f64, score: f64) -> f64 {
-        let product = match self {
+        let product = self.product(weight, score);
+        if product.is_nan() { 0.0 } else { product }
+    }
+
+    /// The same for the second source and later ones of an intersection. Compat: there 0 times
+    /// infinity is no number, which is neither less nor more than any.
+    fn product(self, weight: f64, score: f64) -> f64 {
+        match self {
             Aggregate::Count => weight,
             Aggregate::Sum | Aggregate::Min | Aggregate::Max => weight * score,
-        };
-        if product.is_nan() { 0.0 } else { product }
+        }
     }
 
     fn combine(self, score: &mut f64, other: f64) {
@@ -269,7 +275,7 @@ impl<'a> Query<'a> {
                 let Some(found) = other.members.score(member) else {
                     return true;
                 };
-                let found = self.aggregate.weigh(other.weight, found);
+                let found = self.aggregate.product(other.weight, found);
                 self.aggregate.combine(&mut score, found);
             }
             visit(member, score)

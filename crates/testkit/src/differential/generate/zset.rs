@@ -12,12 +12,14 @@ pub(super) const SOURCES: &[(&str, Source)] = &[
     ("score_end", score_end),
     ("member_end", member_end),
     ("rank", rank),
+    // Not negative: Valkey takes that for 0, Redis finds nothing.
+    ("skipped", |r| r.below(12).to_string().into_bytes()),
     ("pops", |r| {
         text(r, &["0", "1", "2", "3", "5", "200", "-1", "-3", "x", ""])
     }),
     // Never a sorted set of other scores: where a score is no geohash, Redis looks elsewhere.
     ("geo", |r| match r.below(60) {
-        0 => format!("list:{}", r.below(4)).into_bytes(),
+        0 => key(r),
         _ => format!("geo:{}", r.below(3)).into_bytes(),
     }),
     ("lon", |r| coordinate(r, 13)),
@@ -51,7 +53,10 @@ fn zset_member(random: &mut Random) -> Vec<u8> {
 
 fn zset_score(random: &mut Random) -> Vec<u8> {
     match random.below(6) {
-        0 => float(random),
+        // Valkey reads no hexadecimal scores.
+        0 => Some(float(random))
+            .filter(|score| !score.starts_with(b"0x"))
+            .unwrap_or_default(),
         1 => int(random),
         2 => text(random, &["inf", "-inf", "1e17", "0.1", "1e-7", "-0"]),
         _ => random.between(-20, 20).to_string().into_bytes(),
