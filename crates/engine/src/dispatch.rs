@@ -110,7 +110,8 @@ pub fn execute_leased(
 pub(crate) fn raise_flags(changed: bool, lease: &Lease<'_>, env: &Env) {
     for touched in env.take_touched() {
         if changed {
-            lease.stripe(touched.hash()).watchers().mark(&touched);
+            let key = touched.key();
+            lease.stripe(key.hash).watchers().mark(touched.db(), key);
         }
     }
 }
@@ -168,10 +169,6 @@ pub enum Expired {
 pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> Expired {
     let hasher = lease.keyspace().hasher();
     let stripe = lease.stripe_mut(key.hash);
-    let touched = match stripe.watchers().is_empty() {
-        true => None,
-        false => stripe.watchers().touched(db, key),
-    };
     let table = stripe.table_mut(db);
     let Some(place) = table.find(key.hash, key.bytes) else {
         return Expired::Nothing;
@@ -186,9 +183,7 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     if let Some(large) = table.remove(place, &hasher).into_large() {
         env.discard(large);
     }
-    if let Some(touched) = touched {
-        stripe.watchers().mark(&touched);
-    }
+    stripe.watchers().mark(db, key);
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);
     env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
@@ -226,10 +221,7 @@ fn expire_fields(
         env.discard(large);
     }
     if count > 0 {
-        let watchers = lease.stripe(key.hash).watchers();
-        if let Some(touched) = watchers.touched(db, key) {
-            watchers.mark(&touched);
-        }
+        lease.stripe(key.hash).watchers().mark(db, key);
         add(&env.stats.expired_fields, count as u64);
         add(&env.stats.changes, count as u64);
         env.record(db, || words);

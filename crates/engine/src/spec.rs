@@ -72,29 +72,29 @@ pub struct Deprecated {
 /// Reads a walk's arguments and makes the walk.
 pub type StartWalk = fn(&Env, &mut Args<'_>) -> Result<Box<dyn Walk>, Failure>;
 
+/// A handler that changes nothing.
+pub type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
+
+/// A handler that may change things.
+pub type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
+
 /// What a data command's handler may do, by its type.
 #[derive(Clone, Copy)]
 pub enum DataRun {
     /// Changes nothing; leases its keys.
-    Read(fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>),
+    Read(ReadRun),
     /// May change its keys.
-    Write(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
+    Write(WriteRun),
     /// Like `Read`, but leases every stripe if the words ask for it (SORT_RO with patterns).
-    ReadWide(
-        fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>,
-        fn(&Args<'_>) -> bool,
-    ),
+    ReadWide(ReadRun, fn(&Args<'_>) -> bool),
     /// Like `Write`, but leases every stripe if the words ask for it (SORT with patterns).
-    WriteWide(
-        fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>,
-        fn(&Args<'_>) -> bool,
-    ),
+    WriteWide(WriteRun, fn(&Args<'_>) -> bool),
     /// Answers a question and may keep the answer beside the value it is about (PFCOUNT).
-    Refresh(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
+    Refresh(WriteRun),
     /// Leases every stripe and changes nothing (RANDOMKEY).
-    ReadAll(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
+    ReadAll(WriteRun),
     /// Leases every stripe (FLUSHALL, SWAPDB).
-    WriteAll(fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>),
+    WriteAll(WriteRun),
     /// Goes through the database in bounded steps, stripe by stripe.
     Walk(StartWalk),
     /// Touches no data (PFSELFTEST).

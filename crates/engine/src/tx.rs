@@ -9,7 +9,7 @@
 use base::ids::DbIndex;
 use base::time::UnixMillis;
 
-use structs::Packing;
+use structs::{Form, Packing};
 
 use crate::entry::{Entry, INLINE_BYTES_MAX, NewValue, Text, Value};
 use crate::env::{Env, add};
@@ -324,26 +324,13 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 
     /// Makes `key` hold this collection, replacing whatever was there; an empty one deletes the
     /// key, unless the type may be empty.
-    pub fn put_collection<C: Kept>(&mut self, key: Key<'_>, mut collection: C, deadline: Deadline) {
+    pub fn put_collection<C: Kept>(&mut self, key: Key<'_>, collection: C, deadline: Deadline) {
         if collection.is_empty() && !C::MAY_BE_EMPTY {
             self.remove(key);
             return;
         }
         let env = self.env;
-        if collection
-            .packed()
-            .is_some_and(|(_, bytes)| bytes.len() <= INLINE_BYTES_MAX)
-            && let Some((form, buffer)) = collection.take_packed()
-        {
-            self.put(key, NewValue::Packed(form, &buffer), deadline);
-            env.return_scratch(buffer);
-        } else {
-            self.put(
-                key,
-                NewValue::Object(Box::new(collection.into_object())),
-                deadline,
-            );
-        }
+        with_value(collection, env, |value| self.put(key, value, deadline));
     }
 
     /// Makes `key` hold `value`, replacing whatever was there.
@@ -611,17 +598,29 @@ pub(crate) fn change_entry<C: Kept, R>(
     if collection.is_empty() && !C::MAY_BE_EMPTY {
         return Ok((result, true));
     }
-    if collection
-        .packed()
-        .is_some_and(|(_, bytes)| bytes.len() <= INLINE_BYTES_MAX)
-        && let Some((form, buffer)) = collection.take_packed()
-    {
-        entry.set_value(NewValue::Packed(form, &buffer));
-        env.return_scratch(buffer);
-    } else {
-        entry.set_value(NewValue::Object(Box::new(collection.into_object())));
-    }
+    with_value(collection, env, |value| entry.set_value(value));
     Ok((result, false))
+}
+
+/// Takes the packed bytes out of a collection if there are at most so many.
+fn take_short<C: Kept>(collection: &mut C, bytes_max: usize) -> Option<(Form, Vec<u8>)> {
+    let (_, bytes) = collection.packed()?;
+    (bytes.len() <= bytes_max).then(|| collection.take_packed())?
+}
+
+/// Gives `store` the value that holds the collection: its bytes, if they fit into an entry, whose
+/// buffer then serves the next command as scratch, else the whole of it as an object.
+fn with_value<C: Kept, R>(
+    mut collection: C,
+    env: &Env,
+    store: impl FnOnce(NewValue<'_>) -> R,
+) -> R {
+    let Some((form, buffer)) = take_short(&mut collection, INLINE_BYTES_MAX) else {
+        return store(NewValue::Object(Box::new(collection.into_object())));
+    };
+    let result = store(NewValue::Packed(form, &buffer));
+    env.return_scratch(buffer);
+    result
 }
 
 /// Changes the collection in an object, as [`change_entry`] does.
@@ -633,13 +632,9 @@ fn change_object<C: Kept, R>(
         let collection = C::of_mut(object)?;
         let result = change(collection);
         let emptied = collection.is_empty() && !C::MAY_BE_EMPTY;
-        let small = collection
-            .packed()
-            .is_some_and(|(_, bytes)| bytes.len() <= INLINE_AGAIN_BYTES_MAX);
-        let packed = if small && !emptied {
-            collection.take_packed()
-        } else {
-            None
+        let packed = match emptied {
+            true => None,
+            false => take_short(collection, INLINE_AGAIN_BYTES_MAX),
         };
         Some((result, emptied, packed))
     });

@@ -59,9 +59,17 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// The key's hash.
-    pub fn hash(&self) -> u64 {
-        self.hash
+    /// The database it is in.
+    pub fn db(&self) -> DbIndex {
+        self.db
+    }
+
+    /// The key.
+    pub fn key(&self) -> Key<'_> {
+        Key {
+            bytes: &self.key,
+            hash: self.hash,
+        }
     }
 }
 
@@ -77,12 +85,12 @@ impl Watchers {
         self.keys.get(&key.hash)?.iter().find(same)
     }
 
-    /// Lets `flag` be raised when `key` changes. Twice is once.
-    pub fn watch(&mut self, db: DbIndex, key: Key<'_>, flag: &Flag) {
+    /// Lets `flag` be raised when `key` changes; whether it was not so before.
+    pub fn watch(&mut self, db: DbIndex, key: Key<'_>, flag: &Flag) -> bool {
         let chain = self.keys.entry(key.hash).or_default();
         let same = |watched: &&mut Watched| watched.db == db && *watched.key == *key.bytes;
         match chain.iter_mut().find(same) {
-            Some(watched) if watched.flags.iter().any(|known| known.is(flag)) => {}
+            Some(watched) if watched.flags.iter().any(|known| known.is(flag)) => return false,
             Some(watched) => watched.flags.push(flag.clone()),
             None => chain.push(Watched {
                 db,
@@ -90,6 +98,7 @@ impl Watchers {
                 flags: vec![flag.clone()],
             }),
         }
+        true
     }
 
     /// Forgets that `flag` is raised when `key` changes.
@@ -118,12 +127,8 @@ impl Watchers {
     }
 
     /// Raises the flags of those who watch a key.
-    pub fn mark(&self, touched: &Touched) {
-        let key = Key {
-            bytes: &touched.key,
-            hash: touched.hash,
-        };
-        if let Some(watched) = self.find(touched.db, key) {
+    pub fn mark(&self, db: DbIndex, key: Key<'_>) {
+        if let Some(watched) = self.find(db, key) {
             watched.flags.iter().for_each(Flag::raise);
         }
     }

@@ -170,14 +170,11 @@ impl Watched {
 
     /// Starts to watch a key. Leaves its stripe leased.
     pub fn watch(&mut self, db: DbIndex, key: Key<'_>, lease: &mut Lease<'_>) {
-        let known = |(watched_db, watched): (DbIndex, Key<'_>)| {
-            watched_db == db && watched.bytes == key.bytes
-        };
-        if self.keys().any(known) {
+        let stripe = lease.keyspace().stripe_of(key.hash);
+        let watchers = lease.only(stripe).watchers_mut();
+        if !watchers.watch(db, key, &self.flag) {
             return;
         }
-        let stripe = lease.keyspace().stripe_of(key.hash);
-        lease.only(stripe).watchers_mut().watch(db, key, &self.flag);
         self.keys.push(WatchedKey {
             db,
             hash: key.hash,

@@ -32,3 +32,8 @@ pub const TABLES: &[&[Spec<DataRun>]] = &[
     hyperloglog::COMMANDS,
     stream::COMMANDS,
 ];
+
+/// A command's words, to be recorded.
+fn words(parts: &[&[u8]]) -> Vec<Vec<u8>> {
+    parts.iter().map(|part| part.to_vec()).collect()
+}

@@ -10,8 +10,7 @@ use structs::array::{INDEX_MAX, Value};
 
 use crate::args::Args;
 use crate::failure::Failure;
-use crate::spec::{Arg, ArgKind, DataRun, Flags, Group, KeySpec, Run, Spec};
-use crate::tx::{Effect, ReadTx, WriteTx};
+use crate::spec::{Arg, ArgKind, DataRun, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun};
 
 mod cursor;
 mod element;
@@ -216,9 +215,6 @@ const GREP_ARGS: &[Arg] = &[
 
 const STRING: Arg = Arg::new("string", ArgKind::String);
 const PATTERN: Arg = Arg::new("pattern", ArgKind::String);
-
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
 
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec {

@@ -6,13 +6,10 @@
 //! to the bytes is in `structs::bits`.
 
 use base::num::parse_i64;
-use resp::Reply;
 
-use crate::args::Args;
 use crate::env::Env;
 use crate::failure::Failure;
-use crate::spec::{Arg, ArgKind, DataRun, Flags, Group, KeySpec, Run, Spec};
-use crate::tx::{Effect, ReadTx, WriteTx};
+use crate::spec::{Arg, ArgKind, DataRun, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun};
 
 mod bit;
 mod bitfield;
@@ -190,9 +187,6 @@ const WRITE_FIELD: Arg = Arg::block(
         ),
     ],
 );
-
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
 
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::Bitmap, Run::Do(DataRun::Read(run)))

@@ -3,14 +3,10 @@
 //! This file has the table; `points` has the commands on single places, `search` those that look
 //! for places; `geohash` computes, `shape` knows the areas.
 
-use resp::Reply;
-
-use crate::args::Args;
-use crate::failure::Failure;
 use crate::spec::{
-    Arg, ArgKind, Begin, DataRun, Deprecated, Find, Flags, Group, KeySpec, Run, Spec,
+    Arg, ArgKind, Begin, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run, Spec,
+    WriteRun,
 };
-use crate::tx::{Effect, ReadTx, WriteTx};
 
 mod geohash;
 mod points;
@@ -355,9 +351,6 @@ const fn after_word(word: &'static str, from: i16) -> KeySpec {
         notes: None,
     }
 }
-
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
 
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::Geo, Run::Do(DataRun::Read(run)))

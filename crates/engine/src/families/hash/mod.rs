@@ -8,12 +8,11 @@
 use resp::Reply;
 use structs::hash::Text;
 
-use crate::args::Args;
-use crate::failure::Failure;
-use crate::spec::{Arg, ArgKind, DataRun, Deprecated, Flags, Group, KeySpec, Run, Spec};
-use crate::tx::{Effect, ReadTx, WriteTx};
+use crate::spec::{
+    Arg, ArgKind, DataRun, Deprecated, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun,
+};
 
-use super::expiry::DUE_ARGS;
+use super::{expiry::DUE_ARGS, words};
 
 mod combined;
 mod due;
@@ -399,9 +398,6 @@ const HSCAN_ARGS: &[Arg] = &[
     Arg::word("novalues", "NOVALUES").optional(),
 ];
 
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
-
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::Hash, Run::Do(DataRun::Read(run)))
 }
@@ -427,9 +423,4 @@ fn reply_text_or_null(text: Option<Text<'_>>, out: &mut Reply) {
         Some(text) => reply_text(text, out),
         None => out.null(),
     }
-}
-
-/// A command's words, to be recorded.
-fn words(parts: &[&[u8]]) -> Vec<Vec<u8>> {
-    parts.iter().map(|part| part.to_vec()).collect()
 }

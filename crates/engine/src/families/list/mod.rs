@@ -11,8 +11,9 @@ use structs::packed::Element;
 
 use crate::args::Args;
 use crate::failure::Failure;
-use crate::spec::{Arg, ArgKind, DataRun, Deprecated, Find, Flags, Group, KeySpec, Run, Spec};
-use crate::tx::{Effect, ReadTx, WriteTx};
+use crate::spec::{
+    Arg, ArgKind, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun,
+};
 
 mod edit;
 mod pop;
@@ -233,9 +234,6 @@ const TRANSFER: &[KeySpec] = &[
 
 const SEVERAL_ELEMENTS: &[(&str, &str)] = &[("2.4.0", "Takes several elements.")];
 const SEVERAL_ELEMENTS_X: &[(&str, &str)] = &[("4.0.0", "Takes several elements.")];
-
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
 
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::List, Run::Do(DataRun::Read(run)))

@@ -13,10 +13,9 @@ use resp::Reply;
 use structs::packed::IntText;
 use structs::set::Item;
 
-use crate::args::Args;
-use crate::failure::Failure;
-use crate::spec::{Arg, ArgKind, Begin, DataRun, Find, Flags, Group, KeySpec, Run, Spec};
-use crate::tx::{Effect, ReadTx, WriteTx};
+use crate::spec::{
+    Arg, ArgKind, Begin, DataRun, Find, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun,
+};
 
 /// The table of this family.
 pub(super) const COMMANDS: &[Spec<DataRun>] = &[
@@ -246,9 +245,6 @@ const INTERSECTION_COMPLEXITY: &str =
 const MEMBERS_HISTORY: &[(&str, &str)] = &[("2.4.0", "Several members in one call.")];
 const UNORDERED: &[&str] = &["nondeterministic_output_order"];
 const NONDETERMINISTIC: &[&str] = &["nondeterministic_output"];
-
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
 
 const fn read_only(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::Set, Run::Do(DataRun::Read(run)))

@@ -7,13 +7,15 @@
 //! commands that do again what happened to a group.
 
 use base::strings::until_nul;
-use resp::Reply;
 
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::keyspace::Key;
-use crate::spec::{Arg, ArgKind, Begin, DataRun, Find, Flags, Group, KeySpec, Run, Spec};
-use crate::tx::{Effect, ReadTx, WriteTx};
+use crate::spec::{
+    Arg, ArgKind, Begin, DataRun, Find, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun,
+};
+
+use super::words;
 
 mod acknowledge;
 mod add;
@@ -547,9 +549,6 @@ const READ_GROUP_ARGS: &[Arg] = &[
     STREAMS,
 ];
 
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
-
 const fn row(name: &'static str, arity: i16, run: DataRun) -> Spec<DataRun> {
     Spec {
         since: "5.0.0",
@@ -570,11 +569,6 @@ const fn help(lines: &'static [&'static str]) -> Spec<DataRun> {
         flags: Flags::LOADING.or(Flags::STALE),
         ..row("help", 2, DataRun::Help(lines))
     }
-}
-
-/// A command's words, to be recorded.
-fn words(parts: &[&[u8]]) -> Vec<Vec<u8>> {
-    parts.iter().map(|part| part.to_vec()).collect()
 }
 
 /// What a client is told that names a group of a stream which is not there.

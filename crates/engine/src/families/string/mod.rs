@@ -8,13 +8,13 @@
 use base::num::parse_i64;
 use resp::Reply;
 
-use crate::args::Args;
 use crate::entry::{NewValue, Text};
-use crate::failure::Failure;
-use crate::spec::{Arg, ArgKind, DataRun, Deprecated, Find, Flags, Group, KeySpec, Run, Spec};
-use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
+use crate::spec::{
+    Arg, ArgKind, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun,
+};
+use crate::tx::Deadline;
 
-use super::expiry::DUE_ARGS;
+use super::{expiry::DUE_ARGS, words};
 
 mod conditional;
 mod increx;
@@ -418,9 +418,6 @@ const fn comparison(name: &'static str, token: &'static str) -> Arg {
     Arg::new(name, ArgKind::String).token(token).since("8.4.0")
 }
 
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
-
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::String, Run::Do(DataRun::Read(run)))
 }
@@ -450,11 +447,6 @@ fn reply_string_or_null(value: Option<Text<'_>>, out: &mut Reply) {
 #[inline]
 fn stored(bytes: &[u8]) -> NewValue<'_> {
     parse_i64(bytes).map_or(NewValue::Bytes(bytes), NewValue::Int)
-}
-
-/// A command's words, to be recorded.
-fn words(parts: &[&[u8]]) -> Vec<Vec<u8>> {
-    parts.iter().map(|part| part.to_vec()).collect()
 }
 
 /// The SET that gives `key` this value and this deadline.

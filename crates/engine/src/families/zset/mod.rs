@@ -4,14 +4,10 @@
 //! ranges, `remove` what takes members out, `combine` unions, intersections and differences,
 //! `sample` random members and scans; `bounds` reads the ends of ranges, `entries` writes replies.
 
-use resp::Reply;
-
-use crate::args::Args;
-use crate::failure::Failure;
 use crate::spec::{
-    Arg, ArgKind, Begin, DataRun, Deprecated, Find, Flags, Group, KeySpec, Run, Spec,
+    Arg, ArgKind, Begin, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run, Spec,
+    WriteRun,
 };
-use crate::tx::{Effect, ReadTx, WriteTx};
 
 pub(in crate::families) mod add;
 pub(in crate::families) mod bounds;
@@ -532,9 +528,6 @@ const fn counted(at: i16, flags: &'static [&'static str]) -> KeySpec {
         notes: None,
     }
 }
-
-type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
-type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
 
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::SortedSet, Run::Do(DataRun::Read(run)))
