@@ -10,6 +10,7 @@ use structs::hash::Hash;
 
 use crate::args::{Args, KeyWord};
 use crate::env::{Env, add};
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::{Key, Lease};
 use crate::spec::DataRun;
@@ -184,6 +185,7 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
         env.discard(large);
     }
     stripe.watchers().mark(db, key);
+    env.note_event(Classes::EXPIRED, "expired", db, key);
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);
     env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
@@ -222,9 +224,13 @@ fn expire_fields(
     }
     if count > 0 {
         lease.stripe(key.hash).watchers().mark(db, key);
+        env.note_event(Classes::HASH, "hexpired", db, key);
         add(&env.stats.expired_fields, count as u64);
         add(&env.stats.changes, count as u64);
         env.record(db, || words);
+    }
+    if emptied {
+        env.note_event(Classes::GENERIC, "del", db, key);
     }
     Expired::Fields { more }
 }

@@ -12,6 +12,8 @@ pub use structs::Packing;
 
 use crate::access::{self, Recency};
 use crate::entry::Large;
+use crate::event::{Classes, Event};
+use crate::keyspace::Key;
 use crate::table::Table;
 use crate::watch::Touched;
 
@@ -33,6 +35,8 @@ pub struct Limits {
     pub recency: Recency,
     /// Up to where collections stay packed.
     pub packing: Packing,
+    /// `notify-keyspace-events`: the events that somebody may listen to.
+    pub events: Classes,
 }
 
 /// Counters of this worker since it started, as INFO names them.
@@ -86,6 +90,7 @@ pub struct Env {
     rng: RefCell<Rng>,
     effects: RefCell<Option<Vec<Record>>>,
     garbage: RefCell<Vec<Garbage>>,
+    events: RefCell<Vec<Event>>,
     touched: RefCell<Vec<Touched>>,
     scratch: Cell<Vec<u8>>,
 }
@@ -102,6 +107,7 @@ impl Env {
             rng: RefCell::new(Rng::from_seed(seed)),
             effects: RefCell::new(None),
             garbage: RefCell::new(Vec::new()),
+            events: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
             scratch: Cell::default(),
         }
@@ -194,6 +200,23 @@ impl Env {
                 .borrow_mut()
                 .push(Garbage::Table(Box::new(table)));
         }
+    }
+
+    /// Notes an event, if its class is published.
+    #[inline]
+    pub(crate) fn note_event(&self, class: Classes, name: &'static str, db: DbIndex, key: Key<'_>) {
+        if self.limits.events.wants(class) {
+            let key = key.bytes.into();
+            self.events.borrow_mut().push(Event { name, db, key });
+        }
+    }
+
+    /// The events since the last call, in order.
+    pub fn take_events(&self) -> Vec<Event> {
+        if self.events.borrow().is_empty() {
+            return Vec::new();
+        }
+        self.events.take()
     }
 
     /// Notes that the command under way has changed a watched key.

@@ -17,6 +17,7 @@ use crate::access::Recency;
 use crate::dispatch::{Expired, expire_if_due, raise_flags};
 use crate::entry::Entry;
 use crate::env::{Env, add};
+use crate::event::Classes;
 use crate::keyspace::{Key, Lease, StripeId};
 use crate::table::{Sampled, Table};
 use crate::tx::WriteTx;
@@ -249,6 +250,7 @@ impl Pool {
 fn evict(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) {
     WriteTx::new(lease, env, db).remove(key);
     raise_flags(true, lease, env);
+    env.note_event(Classes::EVICTED, "evicted", db, key);
     add(&env.stats.evicted_keys, 1);
     env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
 }

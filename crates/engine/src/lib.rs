@@ -11,6 +11,7 @@ pub mod args;
 pub mod dispatch;
 pub mod entry;
 pub mod env;
+pub mod event;
 pub mod evict;
 pub mod expire;
 pub mod failure;

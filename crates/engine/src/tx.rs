@@ -13,6 +13,7 @@ use structs::{Form, Packing};
 
 use crate::entry::{Entry, INLINE_BYTES_MAX, NewValue, Text, Value};
 use crate::env::{Env, add};
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::{Key, Keyspace, Lease, StripeId};
 use crate::object::Kept;
@@ -566,6 +567,12 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             }
         }
         None
+    }
+
+    /// Notes what has happened to `key` in this view's database, if anybody wants to know.
+    #[inline]
+    pub fn event(&self, class: Classes, name: &'static str, key: Key<'_>) {
+        self.env.note_event(class, name, self.db, key);
     }
 
     /// Records the words that reproduce this command's change, if anybody wants them.

@@ -11,6 +11,7 @@ use base::ids::DbIndex;
 use engine::access::Recency;
 use engine::entry::NewValue;
 use engine::env::{Env, Limits, Packing};
+use engine::event::Classes;
 use engine::keyspace::Keyspace;
 use engine::tx::{Deadline, WriteTx};
 use nix::sys::time::TimeValLike;
@@ -33,6 +34,7 @@ fn main() {
         string_bytes_max: 1 << 29,
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
+        events: Classes::NONE,
     };
     let env = Env::new(limits, 1);
     let mut lease = keyspace.lease();

@@ -19,6 +19,7 @@ use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
 
+use crate::aftermath;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
@@ -26,7 +27,7 @@ use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::{is_above_hard, output_limit};
 use crate::pubsub::Desk;
-use crate::registry::{KeyShape, Missing, RowId};
+use crate::registry::{InMulti, KeyShape, Missing, RowId};
 use crate::server::Server;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -348,11 +349,7 @@ fn within_memory(verdict: Verdict, client: &Client, around: &mut Surroundings<'_
         return verdict;
     };
     let server = around.server;
-    let row = server.registry.row(id);
-    let flags = match &client.transaction {
-        Some(transaction) if row.name == "exec" => transaction.flags(&server.registry),
-        _ => row.flags,
-    };
+    let flags = gate::effective_flags(server.registry.row(id), client, &server.registry);
     let admitted = around
         .evictor
         .admit(flags, server, around.settings, around.lease, around.env);
@@ -386,6 +383,7 @@ fn handle(
                 mark: &mut around.mark,
             };
             waiting = call::run(id, args, &mut session, out);
+            aftermath::settle(around.server, client.card.worker, around.env);
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),
@@ -415,7 +413,7 @@ fn queue(row: RowId, args: &Args<'_>, client: &mut Client, server: &Server) -> b
     let Some(transaction) = &mut client.transaction else {
         return false;
     };
-    if server.registry.row(row).immediate {
+    if server.registry.row(row).in_multi != InMulti::Queued {
         return false;
     }
     args.with_parts(|buffer, words, keys| transaction.push(row, buffer, words, keys));
@@ -434,7 +432,7 @@ fn refuse(
     if let Some(RowId(id)) = id {
         bump(&around.stats.commands[usize::from(id)].rejected, 1);
     }
-    if id.is_some_and(|id| server.registry.row(id).name == "exec") {
+    if id.is_some_and(|id| server.registry.row(id).in_multi == InMulti::Exec) {
         around.lease.release();
         transaction::discard(client, around.lease);
         let failure = transaction::aborted(failure);

@@ -16,6 +16,7 @@ use engine::env::Env;
 use engine::expire::{Lap, Sweep, Swept};
 use engine::keyspace::{Keyspace, Lease};
 
+use crate::aftermath;
 use crate::mailbox::WorkerId;
 use crate::server::Server;
 use crate::stats::{WorkerStats, bump};
@@ -32,6 +33,7 @@ const SHARE_PERCENT_PER_EFFORT: u64 = 2;
 
 /// See the module's head.
 pub struct Cycle {
+    own: WorkerId,
     sweep: Sweep,
     /// When the next slice is due, in `Server::ticks_nanos`.
     next_nanos: u64,
@@ -50,6 +52,7 @@ impl Cycle {
             .stripes()
             .filter(|stripe| stripe.0 as usize % workers == usize::from(id.0));
         Cycle {
+            own: id,
             sweep: Sweep::new(mine.collect()),
             next_nanos: 0,
             pause_nanos: PAUSE_MAX_NANOS,
@@ -84,6 +87,7 @@ impl Cycle {
         let mut spent;
         let lap = loop {
             let swept = self.sweep.step(lease, env);
+            aftermath::settle(server, self.own, env);
             lease.release();
             let now = server.ticks_nanos();
             spent = now - now_nanos;

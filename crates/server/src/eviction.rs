@@ -22,7 +22,9 @@ use engine::failure::Failure;
 use engine::keyspace::Lease;
 use engine::spec::Flags;
 
+use crate::aftermath;
 use crate::allocator;
+use crate::mailbox::WorkerId;
 use crate::server::Server;
 use crate::settings::{Settings, eviction};
 
@@ -45,8 +47,8 @@ pub enum Room {
 }
 
 /// One worker's eviction: its candidates and its view of the memory in use.
-#[derive(Default)]
 pub struct Evictor {
+    own: WorkerId,
     pool: Pool,
     policy: Option<Policy>,
     /// Bytes in use beyond this thread's own balance, as of the last look.
@@ -56,6 +58,17 @@ pub struct Evictor {
 }
 
 impl Evictor {
+    /// The evictor of the worker `own`.
+    pub fn new(own: WorkerId) -> Evictor {
+        Evictor {
+            own,
+            pool: Pool::default(),
+            policy: None,
+            others: 0,
+            behind: false,
+        }
+    }
+
     /// Looks at the memory of all threads: once per batch, when `maxmemory` is set.
     pub fn look(&mut self, server: &Server) {
         let used = allocator::used_bytes();
@@ -138,6 +151,7 @@ impl Evictor {
                 if !self.pool.evict_one(policy, samples, lease, env) {
                     return without_candidates(server);
                 }
+                aftermath::settle(server, self.own, env);
                 let garbage = env.take_garbage();
                 let large = !garbage.is_empty();
                 server.free_later(garbage);

@@ -7,7 +7,7 @@ use engine::spec::Flags;
 use resp::Proto;
 
 use crate::client::Client;
-use crate::registry::{Handler, Missing, Registry, Row, RowId};
+use crate::registry::{Handler, InMulti, Missing, Registry, Row, RowId};
 use crate::server::{PauseKind, Server};
 use crate::settings::Settings;
 
@@ -54,7 +54,7 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
     }
-    if server.is_pausing() && postponed(row, server) {
+    if server.is_pausing() && postponed(effective_flags(row, client, registry), server) {
         return Verdict::Postpone;
     }
     Verdict::Run(id)
@@ -117,13 +117,21 @@ fn queueable(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
     ))
 }
 
-fn postponed(row: &Row, server: &Server) -> bool {
+/// What a command may do: EXEC, whatever one of the queued commands may.
+pub fn effective_flags(row: &Row, client: &Client, registry: &Registry) -> Flags {
+    match &client.transaction {
+        Some(transaction) if row.in_multi == InMulti::Exec => {
+            row.flags.or(transaction.flags(registry))
+        }
+        _ => row.flags,
+    }
+}
+
+fn postponed(flags: Flags, server: &Server) -> bool {
     match server.pause_kind() {
         // As in Redis, nothing at all: not even the end of the pause can be ordered.
         Some(PauseKind::All) => true,
-        Some(PauseKind::Write) => {
-            row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE)
-        }
+        Some(PauseKind::Write) => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
         None => false,
     }
 }

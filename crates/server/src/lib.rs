@@ -5,6 +5,7 @@
 //! `batch` (bytes to commands to replies), `gate` (what is admitted), `registry` (all commands),
 //! `server` (what the workers share), `families` (the control commands).
 
+pub mod aftermath;
 pub mod allocator;
 pub mod background;
 pub mod batch;

@@ -4,6 +4,8 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
@@ -32,9 +34,13 @@ pub enum Message {
 
 /// Sending end; cheap to clone.
 #[derive(Clone)]
-pub struct Mailbox {
-    queue: Arc<Mutex<Vec<Message>>>,
-    waker: Arc<Waker>,
+pub struct Mailbox(Arc<Inner>);
+
+struct Inner {
+    queue: Mutex<Vec<Message>>,
+    waker: Waker,
+    /// The worker has left itself something.
+    left: AtomicBool,
 }
 
 impl Mailbox {
@@ -43,31 +49,39 @@ impl Mailbox {
     /// # Errors
     /// The operating system has no event descriptor left.
     pub fn new(registry: &Registry, token: Token) -> io::Result<Mailbox> {
-        let waker = Arc::new(Waker::new(registry, token)?);
-        Ok(Mailbox {
-            queue: Arc::default(),
-            waker,
-        })
+        Ok(Mailbox(Arc::new(Inner {
+            queue: Mutex::default(),
+            waker: Waker::new(registry, token)?,
+            left: AtomicBool::new(false),
+        })))
     }
 
     /// Puts a message in and wakes the worker, unless older messages have it woken already.
     pub fn send(&self, message: Message) {
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.queue.lock();
         queue.push(message);
         if queue.len() == 1 {
             // A wake-up that fails means a full counter: the worker is being woken already.
-            let _ = self.waker.wake();
+            let _ = self.0.waker.wake();
         }
     }
 
     /// Puts a message in without waking the worker: for the worker itself, which looks into its
     /// mailbox before it sleeps.
     pub fn leave(&self, message: Message) {
-        self.queue.lock().push(message);
+        self.0.queue.lock().push(message);
+        self.0.left.store(true, Relaxed);
+    }
+
+    /// Whether the worker has left itself something since the last `drain`. For that worker only.
+    #[inline]
+    pub fn has_left(&self) -> bool {
+        self.0.left.load(Relaxed)
     }
 
     /// Takes everything out, oldest first.
     pub fn drain(&self) -> Vec<Message> {
-        std::mem::take(&mut *self.queue.lock())
+        self.0.left.store(false, Relaxed);
+        std::mem::take(&mut *self.0.queue.lock())
     }
 }

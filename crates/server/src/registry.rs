@@ -50,8 +50,8 @@ pub struct Row {
     pub flags: Flags,
     /// Where its keys are.
     pub shape: KeyShape,
-    /// Runs at once inside a transaction too: it is about the transaction, or the connection's end.
-    pub immediate: bool,
+    /// What it does inside a transaction.
+    pub in_multi: InMulti,
     /// Rows of its subcommands, in table order.
     pub subcommands: Vec<RowId>,
     /// The container it belongs to.
@@ -74,8 +74,24 @@ pub struct Registry {
     buckets: Vec<u16>,
 }
 
-/// What is not queued after MULTI.
-const IMMEDIATE: &[&str] = &["multi", "exec", "discard", "watch", "quit", "reset"];
+/// What becomes of a command after MULTI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InMulti {
+    /// It is queued.
+    Queued,
+    /// It runs at once: it is about the transaction, or the connection's end.
+    AtOnce,
+    /// It runs what is queued, and is admitted as all of that together.
+    Exec,
+}
+
+fn in_multi(name: &str) -> InMulti {
+    match name {
+        "exec" => InMulti::Exec,
+        "multi" | "discard" | "watch" | "quit" | "reset" => InMulti::AtOnce,
+        _ => InMulti::Queued,
+    }
+}
 
 const BUCKETS: usize = 2048;
 const EMPTY: u16 = u16::MAX;
@@ -118,7 +134,7 @@ impl Registry {
             handler: run,
             flags: all_flags(spec.flags, run, spec.keys),
             shape: shape_of(spec.keys),
-            immediate: IMMEDIATE.contains(&spec.name),
+            in_multi: in_multi(spec.name),
             subcommands: Vec::new(),
             parent,
         });

@@ -30,6 +30,7 @@ pub fn engine_limits(settings: &Settings, keyspace: &Keyspace) -> Limits {
             seed: keyspace.seed(),
             ..settings.packing
         },
+        events: settings.events,
     }
 }
 

@@ -114,7 +114,7 @@ impl<'k> Worker<'k> {
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
-            evictor: Evictor::default(),
+            evictor: Evictor::new(id),
             desk: Desk::default(),
             next_tick: 0,
             next_inspection: 0,
@@ -171,7 +171,8 @@ impl<'k> Worker<'k> {
 
     /// How long the poll may sleep.
     fn patience(&self) -> Duration {
-        if !self.ready.is_empty() || !self.walking.is_empty() || self.evictor.is_behind() {
+        let busy = !self.ready.is_empty() || !self.walking.is_empty();
+        if busy || self.evictor.is_behind() || self.seat.mailbox.has_left() {
             return Duration::ZERO;
         }
         let next = self.next_tick.min(self.cycle.next_nanos());
@@ -283,7 +284,9 @@ impl<'k> Worker<'k> {
             self.run_batch(batch);
         }
         // What its own clients published reaches its own subscribers before the worker sleeps.
-        self.read_mail();
+        if self.seat.mailbox.has_left() {
+            self.read_mail();
+        }
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
         for &id in &ready {

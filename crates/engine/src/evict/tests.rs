@@ -5,6 +5,7 @@ use base::hash::Seed;
 use super::*;
 use crate::entry::NewValue;
 use crate::env::{Limits, Packing};
+use crate::event::Classes;
 use crate::keyspace::Keyspace;
 use crate::tx::{Deadline, ReadTx};
 
@@ -24,6 +25,7 @@ fn env(recency: Recency) -> Env {
             string_bytes_max: 1 << 20,
             recency,
             packing: Packing::with_seed(Seed::from_u64(1)),
+            events: Classes::NONE,
         },
         7,
     );

@@ -9,6 +9,7 @@ use super::*;
 use crate::access::Recency;
 use crate::entry::NewValue;
 use crate::env::{Limits, Packing};
+use crate::event::Classes;
 use crate::keyspace::Keyspace;
 use crate::tx::{Deadline, ReadTx, WriteTx};
 
@@ -19,6 +20,7 @@ fn env() -> Env {
         string_bytes_max: 1 << 20,
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
+        events: Classes::NONE,
     };
     let mut env = Env::new(limits, 7);
     env.now = START;

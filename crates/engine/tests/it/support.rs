@@ -12,6 +12,7 @@ use engine::args::{Args, KeyWord};
 use engine::dispatch::{Call, Outcome, execute};
 use engine::entry::{Entry, Text, Value};
 use engine::env::{Env, Limits, Packing};
+use engine::event::Classes;
 use engine::families::TABLES;
 use engine::keyspace::Keyspace;
 use engine::object::Object;
@@ -44,6 +45,7 @@ impl Engine {
             string_bytes_max: 512 * 1024 * 1024,
             recency: Recency::Lru,
             packing: Packing::with_seed(Seed::from_u64(1)),
+            events: Classes::NONE,
         };
         let mut env = Env::new(limits, 1);
         env.now = now;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use base::hash::Seed;
 use engine::env::Packing;
+use engine::event::Classes;
 
 /// Declares an enum whose variants have a name in the configuration.
 macro_rules! named {
@@ -198,6 +199,8 @@ pub struct Settings {
     /// Up to where collections stay packed: `*-max-listpack-*` and their like. The seed in it means
     /// nothing here; the keyspace has the true one.
     pub packing: Packing,
+    /// `notify-keyspace-events`.
+    pub events: Classes,
     pub lfu_decay_time_minutes: u32,
     pub client_output_buffer_limit: OutputLimits,
     pub client_query_buffer_limit_bytes: u64,
@@ -245,6 +248,7 @@ impl Settings {
             maxmemory_eviction_tenacity: 0,
             lfu_log_factor: 0,
             packing: Packing::with_seed(Seed::from_u64(0)),
+            events: Classes::NONE,
             lfu_decay_time_minutes: 0,
             client_output_buffer_limit: OutputLimits::default(),
             client_query_buffer_limit_bytes: 0,

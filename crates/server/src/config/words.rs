@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base::num::{parse_f64, parse_i64};
 use base::units::parse_memory;
+use engine::event::Classes;
 
 use super::kinds::{Fault, WRONG_WORD_COUNT, find_name, not_one_of};
 use super::settings::{BindAddress, BindHost, OutputLimit, OutputLimits, Settings};
@@ -265,7 +266,7 @@ pub(super) fn percentiles(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>
 }
 
 /// `notify-keyspace-events`: letters, printed in a fixed order; `A` stands for the common ones.
-pub(super) fn event_letters(_: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(super) fn event_letters(settings: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
     /// What `A` stands for, in the order in which they are printed.
     const COMMON: &[u8] = b"g$lshzxetd";
     /// Printed after the common ones. Compat: left out when `A` is printed.
@@ -285,6 +286,7 @@ pub(super) fn event_letters(_: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fa
         shown.extend(COMMON.iter().chain(OTHER_KINDS).copied().filter(given));
     }
     shown.extend(CHANNELS.iter().copied().filter(given));
+    settings.events = Classes::from_letters(text);
     Ok(shown)
 }
 

@@ -11,6 +11,7 @@ use crate::access::Recency;
 use crate::args::{Args, KeyWord};
 use crate::dispatch::{Call, Outcome, execute};
 use crate::env::{Env, Limits, Packing};
+use crate::event::Classes;
 use crate::keyspace::Keyspace;
 use crate::spec::{DataRun, KeySpec, Run, Spec};
 use crate::tx::{Deadline, Step, WalkTx, WriteTx};
@@ -22,6 +23,7 @@ fn env(now: i64) -> Env {
         string_bytes_max: 1 << 20,
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
+        events: Classes::NONE,
     };
     let mut env = Env::new(limits, 1);
     env.now = UnixMillis(now);

@@ -1,0 +1,41 @@
+//! What a command leaves behind for others, passed on once it is over.
+//!
+//! Called after each command that came from outside (a transaction or a script counts as one), and
+//! after steps of expiry and eviction, while the lease they ran under is still held: so what others
+//! are told about a key is in the order of its changes.
+
+use engine::env::Env;
+use engine::event::{Classes, Event};
+
+use crate::mailbox::WorkerId;
+use crate::pubsub::Kind;
+use crate::server::Server;
+
+/// Passes on what has gathered in `env`, on the worker `own`.
+#[inline]
+pub fn settle(server: &Server, own: WorkerId, env: &Env) {
+    if env.limits.events != Classes::NONE {
+        for event in env.take_events() {
+            publish(&event, env.limits.events, server, own);
+        }
+    }
+}
+
+/// Publishes a keyspace event on the channels that have been asked for.
+fn publish(event: &Event, classes: Classes, server: &Server, own: WorkerId) {
+    let (name, key) = (event.name.as_bytes(), &*event.key);
+    let ways = [
+        (Classes::BY_KEY, "keyspace", key, name),
+        (Classes::BY_EVENT, "keyevent", name, key),
+    ];
+    for (class, space, subject, message) in ways {
+        if classes.has(class) {
+            let mut channel = format!("__{space}@{}__:", event.db.0).into_bytes();
+            channel.extend_from_slice(subject);
+            let (kind, mailboxes) = (Kind::Channel, &server.mailboxes);
+            server
+                .exchange
+                .publish(kind, &channel, message, mailboxes, own);
+        }
+    }
+}
