@@ -8,13 +8,17 @@
 //! With one worker there is one stripe; a lease on it is kept across a batch and then costs
 //! nothing.
 
+use std::sync::Arc;
+
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
+use crate::env::Env;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
-use crate::watch::Watchers;
+use crate::track::{Invalidation, Name, Totals, Trackers};
+use crate::watch::{Touched, Watchers};
 
 pub mod ahead;
 
@@ -35,6 +39,7 @@ pub struct StripeId(pub u32);
 pub struct Stripe {
     databases: Box<[Table]>,
     watchers: Watchers,
+    trackers: Trackers,
 }
 
 impl Stripe {
@@ -61,7 +66,36 @@ impl Stripe {
         &mut self.watchers
     }
 
-    /// Exchanges two databases' parts.
+    /// Who caches keys of this stripe.
+    pub fn trackers_mut(&mut self) -> &mut Trackers {
+        &mut self.trackers
+    }
+
+    /// Whether anybody at all wants to hear of changes in this stripe.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        !(self.watchers.is_empty() & self.trackers.is_empty())
+    }
+
+    /// A note that `key` is being changed, if anybody wants to hear of it.
+    pub fn touched(&self, db: DbIndex, key: Key<'_>, env: &Env) -> Option<Touched> {
+        let wanted = env.broadcast || self.trackers.has(key) || self.watchers.has(db, key);
+        wanted.then(|| Touched::new(db, key))
+    }
+
+    /// `key` was changed: tells those who want to hear of it.
+    pub fn tell(&mut self, db: DbIndex, key: Key<'_>, by_command: bool, env: &Env) {
+        self.watchers.mark(db, key);
+        if let Some(news) = self.trackers.invalidate(key) {
+            env.note_invalidation(news);
+        }
+        if env.broadcast {
+            let key: Name = key.bytes.into();
+            env.note_invalidation(Invalidation::Changed { key, by_command });
+        }
+    }
+
+    /// Exchanges two databases' parts. Those who cache keys do not hear of it, as in Redis.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         let tables = [self.table(a), self.table(b)];
         self.watchers.mark_all(&[a, b], |key| {
@@ -72,11 +106,12 @@ impl Stripe {
         self.databases.swap(a.as_usize(), b.as_usize());
     }
 
-    /// Empties a database's part; the caller frees what it held.
+    /// Empties a database's part; the caller frees what it held, and tells those who cache keys.
     pub fn take(&mut self, db: DbIndex) -> Table {
         let table = self.table(db);
         self.watchers
             .mark_all(&[db], |key| table.find(key.hash, key.bytes).is_some());
+        self.trackers.clear();
         let table = self.table_mut(db);
         let empty = table.emptied();
         std::mem::replace(table, empty)
@@ -93,6 +128,7 @@ pub struct Keyspace {
     stripe_bits: u8,
     databases: u32,
     seed: Seed,
+    tracked: Arc<Totals>,
 }
 
 /// `KeyHasher` over the keyspace's seed.
@@ -121,21 +157,30 @@ impl Keyspace {
         let stripes = stripes.next_power_of_two().min(1024);
         let stripe_bits = stripes.trailing_zeros() as u8;
         let table = |db: u32| Table::new(stripe_bits, hash_key(&seed, &db.to_le_bytes()));
+        let tracked = Arc::<Totals>::default();
         let stripe = || Stripe {
             databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
+            trackers: Trackers::new(Arc::clone(&tracked)),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
             stripe_bits,
             databases,
             seed,
+            tracked,
         }
     }
 
     /// Number of stripes.
     pub fn stripe_count(&self) -> u32 {
         self.stripes.len() as u32
+    }
+
+    /// How many keys are tracked for those who cache them.
+    #[inline]
+    pub fn tracked(&self) -> &Totals {
+        &self.tracked
     }
 
     /// Number of logical databases.

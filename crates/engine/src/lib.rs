@@ -23,5 +23,6 @@ mod popcount;
 mod prefetch;
 pub mod spec;
 pub mod table;
+pub mod track;
 pub mod tx;
 pub mod watch;

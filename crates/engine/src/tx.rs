@@ -202,8 +202,8 @@ pub fn view_of<C: Kept>(entry: &Entry) -> Result<C::Ref<'_>, Failure> {
 #[inline]
 fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> &'l mut Table {
     let stripe = lease.stripe_mut(key.hash);
-    if !stripe.watchers().is_empty()
-        && let Some(touched) = stripe.watchers().touched(db, key)
+    if (env.broadcast || stripe.is_observed())
+        && let Some(touched) = stripe.touched(db, key, env)
     {
         env.note_touched(touched);
     }
@@ -533,6 +533,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             count += table.len();
             self.env.discard_table(table);
         }
+        self.env.note_emptied();
         count
     }
 
