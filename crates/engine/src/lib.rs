@@ -21,6 +21,7 @@ pub mod object;
 pub mod parts;
 mod popcount;
 mod prefetch;
+pub mod snapshot;
 pub mod spec;
 pub mod table;
 pub mod track;
