@@ -394,6 +394,11 @@ impl<'k> Lease<'k> {
         self.pinned = true;
     }
 
+    /// Whether `pin` is in force: a transaction is running.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
     /// Ends what `pin` began, and gives every lock back.
     pub fn unpin(&mut self) {
         self.pinned = false;

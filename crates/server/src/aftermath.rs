@@ -7,13 +7,19 @@
 use engine::env::Env;
 use engine::event::{Classes, Event};
 
+use crate::client::Client;
 use crate::mailbox::WorkerId;
 use crate::pubsub::Kind;
 use crate::server::Server;
+use crate::tracking;
 
-/// Passes on what has gathered in `env`, on the worker `own`.
+/// Passes on what has gathered in `env`, on the worker `own`; `by` is the client whose command it
+/// was, if one did it.
 #[inline]
-pub fn settle(server: &Server, own: WorkerId, env: &Env) {
+pub fn settle(server: &Server, own: WorkerId, env: &Env, by: Option<&mut Client>) {
+    if env.has_invalidations() {
+        tracking::tell(server, own, env, by);
+    }
     if env.limits.events != Classes::NONE {
         for event in env.take_events() {
             publish(&event, env.limits.events, server, own);

@@ -383,7 +383,8 @@ fn handle(
                 mark: &mut around.mark,
             };
             waiting = call::run(id, args, &mut session, out);
-            aftermath::settle(around.server, client.card.worker, around.env);
+            let own = client.card.worker;
+            aftermath::settle(around.server, own, around.env, Some(client));
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),
@@ -404,7 +405,23 @@ fn handle(
             client.reply_mode = ReplyMode::On;
         }
     }
+    if client.caching.is_some() {
+        end_of_caching(client, out, around.server);
+    }
     waiting
+}
+
+/// The command of a client that caches keys is over and answered.
+#[cold]
+fn end_of_caching(client: &mut Client, out: &mut Reply, server: &Server) {
+    // What CLIENT CACHING said holds for the next command that is none of CLIENT's, or for a whole
+    // transaction.
+    let last = client.last_command.map(|id| server.registry.row(id));
+    let about_client = last.is_some_and(|row| row.name.starts_with("client|"));
+    let keeps_given = about_client || client.transaction.is_some();
+    if let Some(caching) = &mut client.caching {
+        caching.end_command(keeps_given, out);
+    }
 }
 
 /// Takes an admitted command into the client's transaction instead of running it; whether it did.

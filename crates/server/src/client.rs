@@ -5,13 +5,16 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use base::ids::DbIndex;
 use base::time::UnixMillis;
+use engine::track::Reader;
 use resp::{Proto, Reply};
 
 use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::registry::RowId;
+use crate::server::Server;
 use crate::settings::Settings;
+use crate::tracking::Caching;
 use crate::transaction::{Transaction, Watched};
 
 /// Which replies are sent.
@@ -60,6 +63,10 @@ pub struct Client {
     pub transaction: Option<Box<Transaction>>,
     /// What it watches.
     pub watched: Option<Box<Watched>>,
+    /// Its client-side caching.
+    pub caching: Option<Box<Caching>>,
+    /// MONITOR: it is shown all commands.
+    pub monitors: bool,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// What becomes of the connection.
@@ -80,6 +87,8 @@ impl Client {
             query: QueryUse::default(),
             transaction: None,
             watched: None,
+            caching: None,
+            monitors: false,
             subscriptions: Subscriptions::default(),
             fate: Fate::Open,
         }
@@ -89,6 +98,12 @@ impl Client {
     #[inline]
     pub fn may_speak(&self, settings: &Settings) -> bool {
         self.authenticated || settings.requirepass.is_none()
+    }
+
+    /// Under what name the reads of the next command are remembered, if they are.
+    #[inline]
+    pub fn reader(&self) -> Option<Reader> {
+        self.caching.as_deref().and_then(Caching::reader)
     }
 
     /// Bytes of arguments that wait for EXEC.
@@ -103,6 +118,18 @@ impl Client {
         if self.subscriptions.any() {
             let place = self.card.place.load(Relaxed);
             desk.leave(exchange, self.card.worker, place, &mut self.subscriptions);
+        }
+    }
+
+    /// Ends its client-side caching and its monitoring.
+    pub fn stop_observing(&mut self, server: &Server, desk: &mut Desk) {
+        server.tracking.stop(self);
+        if self.monitors {
+            let place = self.card.place.load(Relaxed);
+            self.monitors = false;
+            self.card.monitors.store(false, Relaxed);
+            desk.monitors.retain(|&known| known != place);
+            server.monitors.remove(self.card.worker);
         }
     }
 

@@ -22,9 +22,13 @@ use crate::registry::{Registry, RowId};
 /// The client's flags, one letter each; `N` when it has none.
 pub fn flags(card: &Card) -> String {
     let set = [
+        ('O', card.monitors.load(Relaxed)),
         ('P', card.is_subscriber()),
         ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),
+        ('t', card.tracking.is_on()),
+        ('R', card.tracking.is_broken()),
+        ('B', card.tracking.is_broadcast()),
         ('d', card.is_outdated()),
         ('A', card.killed.load(Relaxed)),
         ('U', card.unix),
@@ -98,7 +102,7 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
     field("events", &events);
     field("cmd", &command);
     field("user", &DEFAULT_USER);
-    field("redir", &-1);
+    field("redir", &card.tracking.shown_redirect());
     field("resp", &card.resp.load(Relaxed));
     field("lib-name", &shown(&names.lib_name));
     field("lib-ver", &shown(&names.lib_version));

@@ -16,6 +16,7 @@ use crate::config::settings::ClientPlace;
 use engine::watch::Flag;
 
 use crate::mailbox::WorkerId;
+use crate::tracking::Seen;
 
 /// Rarely changed texts of a client.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +75,10 @@ pub struct Card {
     pub queue_bytes: AtomicU64,
     /// How many keys it watches, and the flag that is raised when one is changed.
     pub watching: Mutex<Option<(usize, Flag)>>,
+    /// Its client-side caching.
+    pub tracking: Seen,
+    /// MONITOR: it is shown all commands.
+    pub monitors: AtomicBool,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.

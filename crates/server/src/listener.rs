@@ -16,6 +16,7 @@ use crate::clients::{Card, Names};
 use crate::connection::{Accepted, Stream};
 use crate::mailbox::{Message, WorkerId};
 use crate::server::Server;
+use crate::tracking::Seen;
 use crate::settings::Settings;
 
 /// A listening socket.
@@ -214,6 +215,8 @@ impl Card {
             queued: (-1).into(),
             queue_bytes: 0.into(),
             watching: parking_lot::Mutex::default(),
+            tracking: Seen::default(),
+            monitors: false.into(),
             no_evict: false.into(),
             no_touch: false.into(),
             blocked: false.into(),

@@ -5,14 +5,16 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use base::ids::ClientId;
 use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
 
 use crate::clients::Card;
 use crate::connection::Accepted;
 use crate::pubsub::Publication;
+use crate::tracking::Note;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,12 @@ pub enum Message {
     Resume,
     /// Give a published message to this worker's subscribers.
     Publish(Arc<Publication>),
+    /// Tell those who cache keys what to forget.
+    Forget(Vec<Note>),
+    /// Tell a client at a place that whom its news were to go to is gone.
+    Broken(ClientId, u32),
+    /// Show a command to this worker's monitors.
+    Monitor(Arc<[u8]>),
     /// End the event loop.
     Stop,
 }
@@ -41,6 +49,8 @@ struct Inner {
     waker: Waker,
     /// The worker has left itself something.
     left: AtomicBool,
+    /// Something is in the queue.
+    filled: AtomicBool,
 }
 
 impl Mailbox {
@@ -53,6 +63,7 @@ impl Mailbox {
             queue: Mutex::default(),
             waker: Waker::new(registry, token)?,
             left: AtomicBool::new(false),
+            filled: AtomicBool::new(false),
         })))
     }
 
@@ -60,6 +71,7 @@ impl Mailbox {
     pub fn send(&self, message: Message) {
         let mut queue = self.0.queue.lock();
         queue.push(message);
+        self.0.filled.store(true, Release);
         if queue.len() == 1 {
             // A wake-up that fails means a full counter: the worker is being woken already.
             let _ = self.0.waker.wake();
@@ -69,7 +81,9 @@ impl Mailbox {
     /// Puts a message in without waking the worker: for the worker itself, which looks into its
     /// mailbox before it sleeps.
     pub fn leave(&self, message: Message) {
-        self.0.queue.lock().push(message);
+        let mut queue = self.0.queue.lock();
+        queue.push(message);
+        self.0.filled.store(true, Release);
         self.0.left.store(true, Relaxed);
     }
 
@@ -79,9 +93,17 @@ impl Mailbox {
         self.0.left.load(Relaxed)
     }
 
+    /// Whether there is anything to take out.
+    #[inline]
+    pub fn is_filled(&self) -> bool {
+        self.0.filled.load(Acquire)
+    }
+
     /// Takes everything out, oldest first.
     pub fn drain(&self) -> Vec<Message> {
         self.0.left.store(false, Relaxed);
-        std::mem::take(&mut *self.0.queue.lock())
+        let mut queue = self.0.queue.lock();
+        self.0.filled.store(false, Relaxed);
+        std::mem::take(&mut *queue)
     }
 }

@@ -237,6 +237,8 @@ impl Subscriptions {
 #[derive(Default)]
 pub struct Desk {
     subscribers: HashMap<(Kind, Name), Vec<u32>>,
+    /// Those that are shown all commands (MONITOR).
+    pub monitors: Vec<u32>,
 }
 
 impl Desk {

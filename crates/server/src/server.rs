@@ -18,11 +18,13 @@ use crate::config::Config;
 use crate::doors::Doors;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
+use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::settings::Published;
 use crate::stats::{Totals, WorkerStats, bump};
+use crate::tracking::Tracking;
 
 /// Which commands a pause holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,10 @@ pub struct Server {
     pub doors: Doors,
     /// Who listens to which channel.
     pub exchange: Exchange,
+    /// Who caches keys.
+    pub tracking: Tracking,
+    /// Who is shown all commands.
+    pub monitors: Monitors,
     /// Commands and bytes per second.
     pub rates: Rates,
 }
@@ -132,6 +138,8 @@ impl Server {
             replication_id: RunId::generate(&mut rng),
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
+            tracking: Tracking::new(workers),
+            monitors: Monitors::new(workers),
             rates: Rates::default(),
         };
         server.memory.start(server.started);

@@ -76,6 +76,15 @@ impl Session<'_, '_> {
         );
     }
 
+    /// Lets the client be shown all commands.
+    pub fn monitor(&mut self) {
+        let card = &self.client.card;
+        self.client.monitors = true;
+        card.monitors.store(true, Relaxed);
+        self.desk.monitors.push(card.place.load(Relaxed));
+        self.server.monitors.add(card.worker);
+    }
+
     /// Ends all subscriptions of the client.
     pub fn unsubscribe_all(&mut self) {
         self.client.leave(&self.server.exchange, self.desk);

@@ -13,11 +13,13 @@ use std::time::Duration;
 use base::rng::seed_from_os;
 use engine::env::Env;
 use engine::keyspace::Lease;
+use engine::track::forget_some;
 use engine::tx::{Step, WalkTx};
 use mio::{Events, Poll, Registry, Token};
 use resp::Reply;
 use slab::Slab;
 
+use crate::aftermath;
 use crate::batch::{Batch, Surroundings};
 use crate::client::{Client, Fate};
 use crate::clients::Card;
@@ -32,6 +34,8 @@ use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
+
+mod news;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
@@ -207,6 +211,9 @@ impl<'k> Worker<'k> {
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.resume(),
                 Message::Publish(publication) => self.deliver(&publication),
+                Message::Forget(notes) => self.tell_cachers(notes),
+                Message::Broken(client, place) => self.tell_broken(client, place),
+                Message::Monitor(line) => self.show_command(&line),
                 Message::Stop => self.stopping = true,
             }
         }
@@ -271,6 +278,12 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.read(id);
         }
+        // Whoever sent what was just read may have seen the answer to a change elsewhere: what others
+        // have to hear of that change comes before any reply.
+        if self.seat.mailbox.is_filled() {
+            self.read_mail();
+        }
+        self.env.broadcast = self.server.tracking.is_broadcasting();
         for &id in &ready {
             while let Some(connection) = self.connections.get_mut(id) {
                 let more = batch.collect(id, connection, self.server, &self.settings);
@@ -282,6 +295,10 @@ impl<'k> Worker<'k> {
         }
         if !batch.is_empty() {
             self.run_batch(batch);
+        }
+        self.forget_tracked();
+        if self.env.broadcast {
+            self.server.tracking.flush(&self.server.mailboxes, self.id);
         }
         // What its own clients published reaches its own subscribers before the worker sleeps.
         if self.seat.mailbox.has_left() {
@@ -295,6 +312,21 @@ impl<'k> Worker<'k> {
         if self.ready.is_empty() {
             self.ready = ready;
             self.ready.clear();
+        }
+    }
+
+    /// Ends the tracking of keys beyond `tracking-table-max-keys`.
+    #[inline]
+    fn forget_tracked(&mut self) {
+        let limit = self.settings.tracking_table_max_keys;
+        while limit > 0 && self.server.keyspace.tracked().keys() > limit {
+            let excess = self.server.keyspace.tracked().keys() - limit;
+            let forgotten = forget_some(excess, &mut self.lease, &self.env);
+            aftermath::settle(self.server, self.id, &self.env, None);
+            self.lease.release();
+            if forgotten == 0 {
+                break;
+            }
         }
     }
 
@@ -409,6 +441,9 @@ impl<'k> Worker<'k> {
             connection
                 .client
                 .leave(&self.server.exchange, &mut self.desk);
+            connection
+                .client
+                .stop_observing(self.server, &mut self.desk);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }
@@ -456,6 +491,7 @@ impl<'k> Worker<'k> {
         let now = self.server.ticks_nanos();
         let effort = self.settings.active_expire_effort;
         let (server, stats) = (self.server, self.stats);
+        self.env.broadcast = server.tracking.is_broadcasting();
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
         if now >= self.next_tick || self.evictor.is_behind() {
@@ -463,6 +499,9 @@ impl<'k> Worker<'k> {
             self.evictor
                 .make_room(server, &self.settings, &mut self.lease, &self.env);
             self.lease.release();
+        }
+        if self.env.broadcast {
+            server.tracking.flush(&server.mailboxes, self.id);
         }
         if now < self.next_tick {
             return;

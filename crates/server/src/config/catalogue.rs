@@ -95,7 +95,6 @@ const SLOW_LOG: &str = "the slow log";
 const SUPERVISION: &str = "reporting to an init system";
 const SYSLOG: &str = "syslog";
 const TLS: &str = "TLS";
-const TRACKING: &str = "client-side caching";
 
 // What happens instead.
 const NO_DEFRAG: &str = "values are allocated compactly and never defragmented";
@@ -1629,11 +1628,10 @@ pub const PARAMS: &[Param] = &[
     .ahead(TLS),
     p(
         "tracking-table-max-keys",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.tracking_table_max_keys = v),
         "1000000",
         "Keys remembered for client-side caches.",
-    )
-    .ahead(TRACKING),
+    ),
     p(
         "unixsocket",
         Kind::Text(|s, v| {

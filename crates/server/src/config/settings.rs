@@ -195,6 +195,8 @@ pub struct Settings {
     pub maxmemory_policy: EvictionPolicy,
     pub maxmemory_samples: u32,
     pub maxmemory_eviction_tenacity: u32,
+    /// Zero: no limit.
+    pub tracking_table_max_keys: u64,
     pub lfu_log_factor: u32,
     /// Up to where collections stay packed: `*-max-listpack-*` and their like. The seed in it means
     /// nothing here; the keyspace has the true one.
@@ -246,6 +248,7 @@ impl Settings {
             maxmemory_policy: EvictionPolicy::NoEviction,
             maxmemory_samples: 0,
             maxmemory_eviction_tenacity: 0,
+            tracking_table_max_keys: 0,
             lfu_log_factor: 0,
             packing: Packing::with_seed(Seed::from_u64(0)),
             events: Classes::NONE,

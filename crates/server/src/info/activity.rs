@@ -35,6 +35,7 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
         largest(|card| load(&card.reply_bytes)),
     );
     fields.put("blocked_clients", blocked);
+    fields.put("tracking_clients", server.tracking.client_count());
     let subscribers = cards.iter().filter(|card| card.is_subscriber()).count();
     fields.put("pubsub_clients", subscribers);
     let watched = cards.iter().map(|card| card.watched_keys());
@@ -110,6 +111,10 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("pubsub_channels", exchange.channel_count(Kind::Channel));
     fields.put("pubsub_patterns", exchange.pattern_count());
     fields.put("pubsubshard_channels", exchange.channel_count(Kind::Shard));
+    let tracked = server.keyspace.tracked();
+    fields.put("tracking_total_keys", tracked.keys());
+    fields.put("tracking_total_items", tracked.items());
+    fields.put("tracking_total_prefixes", server.tracking.prefix_count());
     fields.put_all(constants::NO_EVENTS);
 }
 

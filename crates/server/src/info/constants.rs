@@ -17,10 +17,9 @@ pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
     ("aof_last_write_status", "ok"),
 ];
 
-/// No publish/subscribe, blocking commands, tracking or cluster links.
+/// No blocking commands or cluster links.
 pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[
     ("cluster_connections", "0"),
-    ("tracking_clients", "0"),
     ("total_blocking_keys", "0"),
 ];
 
@@ -33,9 +32,6 @@ pub(super) const NO_EVENTS: &[(&str, &str)] = &[
     ("evicted_scripts", "0"),
     ("latest_fork_usec", "0"),
     ("total_forks", "0"),
-    ("tracking_total_keys", "0"),
-    ("tracking_total_items", "0"),
-    ("tracking_total_prefixes", "0"),
     ("unexpected_error_replies", "0"),
 ];
 

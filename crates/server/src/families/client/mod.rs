@@ -18,6 +18,7 @@ mod help;
 mod kill;
 mod list;
 mod table;
+mod tracking;
 
 pub(super) use table::COMMANDS;
 
@@ -128,12 +129,6 @@ fn capa(
         }
     }
     out.ok();
-    Ok(())
-}
-
-/// There is no tracking yet, so nothing is redirected.
-fn getredir(_: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
-    out.int(-1);
     Ok(())
 }
 
