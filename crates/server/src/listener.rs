@@ -16,8 +16,8 @@ use crate::clients::{Card, Names};
 use crate::connection::{Accepted, Stream};
 use crate::mailbox::{Message, WorkerId};
 use crate::server::Server;
-use crate::tracking::Seen;
 use crate::settings::Settings;
+use crate::tracking::Seen;
 
 /// A listening socket.
 pub enum Listener {

@@ -185,7 +185,13 @@ mod tests {
         let registry = Registry::new();
         let row = registry.command(words[0]).expect("a command");
         let words = words.iter().copied();
-        let line = line(1_339_518_083_000_412, db, Source::Script, registry.row(row), words);
+        let line = line(
+            1_339_518_083_000_412,
+            db,
+            Source::Script,
+            registry.row(row),
+            words,
+        );
         String::from_utf8(line).expect("ASCII")
     }
 
@@ -204,7 +210,10 @@ mod tests {
             let line = shown(0, words);
             line.split_once("] ").expect("an address").1.to_owned()
         };
-        assert_eq!(end(&[b"auth", b"u", b"p"]), r#""auth" "(redacted)" "(redacted)""#);
+        assert_eq!(
+            end(&[b"auth", b"u", b"p"]),
+            r#""auth" "(redacted)" "(redacted)""#
+        );
         assert_eq!(
             end(&[b"HELLO", b"3", b"auth", b"auth", b"p", b"SETNAME", b"n"]),
             r#""HELLO" "3" "auth" "(redacted)" "(redacted)" "SETNAME" "n""#

@@ -30,6 +30,7 @@ const NOT_IN_PEER: &[&str] = &[
     "arseek",
     "arset",
     "client|capa",
+    "client|import-source",
     "delex",
     "delifeq",
     "digest",

@@ -115,7 +115,11 @@ fn time(
     Ok(())
 }
 
-fn monitor(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+fn monitor(
+    session: &mut Session<'_, '_>,
+    _: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
     if session.lease.is_pinned() {
         let text = "ERR MONITOR isn't allowed for DENY BLOCKING client";
         return Err(Failure::fixed(text));

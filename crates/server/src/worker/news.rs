@@ -64,8 +64,7 @@ impl Worker<'_> {
                     place,
                     news,
                 };
-                self.server.mailboxes[usize::from(post.worker.0)]
-                    .send(Message::Forget(vec![note]));
+                self.server.mailboxes[usize::from(post.worker.0)].send(Message::Forget(vec![note]));
             }
             Way::To {
                 recipient,

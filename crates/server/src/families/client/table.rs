@@ -50,7 +50,12 @@ const SUBCOMMANDS: &[Spec<ControlRun>] = &[
         flags: NORMAL,
         since: "6.0.0",
         summary: "Tells which connection gets this one's invalidation messages.",
-        ..Spec::new("getredir", 2, Group::Connection, Run::Do(super::tracking::getredir))
+        ..Spec::new(
+            "getredir",
+            2,
+            Group::Connection,
+            Run::Do(super::tracking::getredir),
+        )
     },
     Spec {
         flags: HELP_FLAGS,
@@ -221,10 +226,7 @@ const CACHING_ARGS: &[Arg] = &[Arg::one_of(
 )];
 
 const TRACKING_ARGS: &[Arg] = &[
-    Arg::one_of(
-        "status",
-        &[Arg::word("on", "ON"), Arg::word("off", "OFF")],
-    ),
+    Arg::one_of("status", &[Arg::word("on", "ON"), Arg::word("off", "OFF")]),
     Arg::new("client-id", ArgKind::Integer)
         .token("REDIRECT")
         .optional(),

@@ -23,8 +23,7 @@ const SWITCHES_BCAST: Failure = Failure::fixed(
 );
 const BCAST_WITH_OPT: Failure =
     Failure::fixed("ERR OPTIN and OPTOUT are not compatible with BCAST");
-const BOTH_OPT: Failure =
-    Failure::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode");
+const BOTH_OPT: Failure = Failure::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode");
 const SWITCHES_OPT: Failure = Failure::fixed(
     "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then \
      re-enabling it with a different mode.",
@@ -33,12 +32,10 @@ const NOT_CACHING: Failure = Failure::fixed(
     "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
      OPTOUT mode enabled",
 );
-const NOT_OPTIN: Failure = Failure::fixed(
-    "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.",
-);
-const NOT_OPTOUT: Failure = Failure::fixed(
-    "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.",
-);
+const NOT_OPTIN: Failure =
+    Failure::fixed("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
+const NOT_OPTOUT: Failure =
+    Failure::fixed("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
 
 /// The words behind ON or OFF.
 #[derive(Default)]
@@ -80,7 +77,10 @@ pub(super) fn tracking(
     Ok(())
 }
 
-fn read_options<'a>(session: &Session<'_, '_>, args: &mut Args<'a>) -> Result<Options<'a>, Failure> {
+fn read_options<'a>(
+    session: &Session<'_, '_>,
+    args: &mut Args<'a>,
+) -> Result<Options<'a>, Failure> {
     let mut options = Options::default();
     while args.left() > 0 {
         let more = args.left() > 1;
@@ -138,7 +138,9 @@ fn check(options: &Options<'_>, current: Option<&Caching>) -> Result<Mode, Failu
     }
     check_prefixes(&options.prefixes, current)?;
     Ok(match options {
-        Options { broadcast: true, .. } => Mode::Broadcast,
+        Options {
+            broadcast: true, ..
+        } => Mode::Broadcast,
         Options { opt_in: true, .. } => Mode::OptIn,
         Options { opt_out: true, .. } => Mode::OptOut,
         _ => Mode::Reads,
@@ -232,7 +234,11 @@ fn flags_of(caching: Option<&Caching>, broken: bool) -> Vec<&'static str> {
         ("noloop", caching.wish.no_loop),
         ("broken_redirect", broken),
     ];
-    flags.extend(more.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| *flag));
+    flags.extend(
+        more.iter()
+            .filter(|(_, is_set)| *is_set)
+            .map(|(flag, _)| *flag),
+    );
     flags
 }
 
