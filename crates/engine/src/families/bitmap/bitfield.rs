@@ -10,6 +10,7 @@ use structs::bits;
 
 use crate::args::Args;
 use crate::env::Env;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -293,6 +294,9 @@ pub(super) fn bitfield(
         changes
     };
     let changes = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
+    if changes > 0 {
+        tx.event(Classes::STRING, "setbit", key);
+    }
     Ok(Effect::as_sent(changes))
 }
 
