@@ -136,15 +136,28 @@ impl<'t, 'k> ReadTx<'t, 'k> {
     /// The entry, counted as a hit or miss, but not as an access (TTL, EXISTS, TYPE).
     #[inline]
     pub fn find_untouched(&self, key: Key<'_>) -> Option<&'t Entry> {
+        let found = self.find_unnoticed(key);
+        if found.is_none() {
+            let env = self.env;
+            env.note_event(Classes::KEY_MISS, "keymiss", self.db, key);
+        }
+        found
+    }
+
+    /// The entry, counted as a hit or miss, but not as an access, and no event tells that it is
+    /// missing (OBJECT).
+    #[inline]
+    pub fn find_unnoticed(&self, key: Key<'_>) -> Option<&'t Entry> {
         let found = self.peek(key);
         let stats = &self.env.stats;
-        if found.is_some() {
-            add(&stats.keyspace_hits, 1);
-        } else {
-            add(&stats.keyspace_misses, 1);
-            self.env
-                .note_event(Classes::KEY_MISS, "keymiss", self.db, key);
-        }
+        add(
+            if found.is_some() {
+                &stats.keyspace_hits
+            } else {
+                &stats.keyspace_misses
+            },
+            1,
+        );
         found
     }
 

@@ -229,7 +229,7 @@ pub(super) fn zmpop(
             bytes: args.word(first + at),
             hash: word.hash,
         };
-        if tx.reading().read::<Zset>(key)?.is_some() {
+        if tx.read::<Zset>(key)?.is_some() {
             return pop_from(tx, key, end, count.unwrap_or(1), out);
         }
     }
