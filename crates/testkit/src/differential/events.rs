@@ -56,3 +56,16 @@ impl Listener {
         Ok(Reply::Array(heard))
     }
 }
+
+/// The events, without those that tell of missing keys.
+pub(super) fn without_misses(events: Reply) -> Reply {
+    let Reply::Array(heard) = events else {
+        return events;
+    };
+    let is_miss = |part: &Reply| {
+        let text = part.bytes().unwrap_or_default();
+        text == b"keymiss" || text.starts_with(b"__keyevent@") && text.ends_with(b"__:keymiss")
+    };
+    let pairs = heard.chunks(2).filter(|pair| !pair.iter().any(is_miss));
+    Reply::Array(pairs.flatten().cloned().collect())
+}

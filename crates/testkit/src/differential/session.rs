@@ -150,6 +150,11 @@ impl Side {
     }
 }
 
+/// Whether a command failed, or one of a transaction's.
+fn has_error(reply: &Reply) -> bool {
+    reply.is_error() || reply.items().is_some_and(|items| items.iter().any(has_error))
+}
+
 impl Pair {
     pub(super) fn start(plan: &Plan) -> Result<Pair, String> {
         Ok(Pair {
@@ -207,8 +212,10 @@ impl Pair {
             };
             for (step, (ours, theirs)) in batch.iter().zip(replies) {
                 done += 1;
+                let failed = has_error(&ours);
                 let difference = self.judge(step, ours, theirs);
-                if let Some(mut difference) = difference.or_else(|| self.judge_events(step)) {
+                let difference = difference.or_else(|| self.judge_events(step, failed));
+                if let Some(mut difference) = difference {
                     difference.steps = steps[..done - 1].to_vec();
                     return Some(difference);
                 }
@@ -253,10 +260,15 @@ impl Pair {
         self.unless_accepted(step.line(), ours, theirs)
     }
 
-    /// Compares what the two servers told of a step.
-    fn judge_events(&mut self, step: &Step) -> Option<Difference> {
+    /// Compares what the two servers told of a step. Of a command that `failed` it is their own
+    /// business which missing keys they had looked at before.
+    fn judge_events(&mut self, step: &Step, failed: bool) -> Option<Difference> {
         self.events?;
-        let (ours, theirs) = (self.subject.events(), self.peer.events());
+        let told = |side: &mut Side| match failed {
+            true => events::without_misses(side.events()),
+            false => side.events(),
+        };
+        let (ours, theirs) = (told(&mut self.subject), told(&mut self.peer));
         if ours == theirs {
             return None;
         }
