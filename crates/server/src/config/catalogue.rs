@@ -84,7 +84,6 @@ const fn bytes_to(store: fn(&mut Settings, u64)) -> Kind {
 const ACL: &str = "access control lists";
 const CLIENT_EVICTION: &str = "the memory limit for all clients";
 const CLUSTER: &str = "cluster mode";
-const EVENTS: &str = "keyspace events";
 const LATENCY: &str = "latency monitoring";
 const LOG_FORMATS: &str = "another log format";
 const MODULES: &str = "modules";
@@ -1049,8 +1048,7 @@ pub const PARAMS: &[Param] = &[
         Kind::Text(words::event_letters),
         "",
         "Which keyspace events are published.",
-    )
-    .ahead(EVENTS),
+    ),
     p(
         "oom-score-adj",
         choice(&["no", "yes", "relative", "absolute"]),
