@@ -148,10 +148,7 @@ impl Encoder {
     pub fn new(target: Target) -> Encoder {
         Encoder {
             target,
-            strings: Strings {
-                compress: target.compress,
-                ..Strings::default()
-            },
+            strings: Strings::new(target.compress),
             listpack: Vec::new(),
             piece: Vec::new(),
         }

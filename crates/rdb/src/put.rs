@@ -59,12 +59,19 @@ pub(crate) fn raw_id(id: StreamId) -> [u8; 16] {
 /// Writes strings; keeps what compressing needs from one to the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
-    pub(crate) compress: bool,
+    compress: bool,
     compressor: Compressor,
     compressed: Vec<u8>,
 }
 
 impl Strings {
+    pub(crate) fn new(compress: bool) -> Strings {
+        Strings {
+            compress,
+            ..Strings::default()
+        }
+    }
+
     /// Writes a text as whatever is shortest.
     pub(crate) fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if bytes.len() <= INT_TEXT_MAX

@@ -270,7 +270,7 @@ fn pieces_are_bounded() {
         loop {
             let mut piece = Vec::new();
             let progress = encoder.value(view(&value), &mut cursor, &mut piece, 1000);
-            assert!(piece.len() < 1200, "{}", piece.len());
+            assert!(piece.len() < 1600, "{}", piece.len());
             if progress == Progress::Done {
                 break;
             }
@@ -392,6 +392,8 @@ fn a_file_that_is_cut_off_or_damaged_is_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
     #[test]
     fn no_bytes_do_harm(
         which in any::<prop::sample::Index>(),
@@ -403,7 +405,7 @@ proptest! {
             let kind = view(value).kind(target.dialect);
             let mut bytes = Vec::new();
             Encoder::new(target).whole(view(value), &mut bytes);
-            bytes.truncate(5000);
+            bytes.truncate(2000);
             for (at, byte) in &changes {
                 let at = at.index(bytes.len());
                 bytes[at] = *byte;
