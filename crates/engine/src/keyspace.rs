@@ -394,7 +394,7 @@ impl<'k> Lease<'k> {
         self.pinned = true;
     }
 
-    /// Whether `pin` is in force: a transaction is running.
+    /// Whether a transaction holds it.
     pub fn is_pinned(&self) -> bool {
         self.pinned
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::mpsc::Sender;
 
 use base::ids::ClientId;
 use mio::{Registry, Token, Waker};
@@ -36,6 +37,12 @@ pub enum Message {
     Broken(ClientId, u32),
     /// Show a command to this worker's monitors.
     Monitor(Arc<[u8]>),
+    /// A snapshot is on disk, or could not be written.
+    Saved(bool),
+    /// SHUTDOWN has failed: its clients go on.
+    NotEnding,
+    /// Say that all that was admitted before is done.
+    Barrier(Sender<()>),
     /// End the event loop.
     Stop,
 }

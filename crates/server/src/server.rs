@@ -22,7 +22,9 @@ use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
+use crate::saving::Saving;
 use crate::settings::Published;
+use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
 use crate::tracking::Tracking;
 
@@ -97,6 +99,10 @@ pub struct Server {
     pub monitors: Monitors,
     /// Commands and bytes per second.
     pub rates: Rates,
+    /// Snapshots on disk.
+    pub saving: Saving,
+    /// What SHUTDOWN was told.
+    pub shutdown: Mutex<Option<Wish>>,
 }
 
 impl Server {
@@ -141,6 +147,8 @@ impl Server {
             tracking: Tracking::new(workers),
             monitors: Monitors::new(workers),
             rates: Rates::default(),
+            saving: Saving::new(clock.now()),
+            shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);
         Ok(server)

@@ -6,7 +6,7 @@
 //!         u8    u32     u32         u32           i64
 //! ```
 //!
-//! In the machine's own byte order. The bits of `kind`: what the value is (`KINDS`), and whether
+//! Little endian. The bits of `kind`: what the value is (`KINDS`), and whether
 //! there is a deadline.
 
 use base::ids::DbIndex;
@@ -30,7 +30,7 @@ pub struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// An entry of a chunk.
+/// An entry of a chunk, or one seen like that.
 #[derive(Clone, Copy, Debug)]
 pub struct Copied<'a> {
     /// The key.
@@ -39,8 +39,20 @@ pub struct Copied<'a> {
     pub deadline: Option<UnixMillis>,
     /// Its access bits.
     pub access: u32,
-    /// The value: an integer, a short string or a packed collection.
+    /// The value; in a chunk an integer, a short string or a packed collection.
     pub value: Value<'a>,
+}
+
+impl<'a> Copied<'a> {
+    /// An entry of any kind, seen as one of a chunk.
+    pub fn of(entry: &'a Entry) -> Copied<'a> {
+        Copied {
+            key: entry.key(),
+            deadline: entry.deadline(),
+            access: entry.access(),
+            value: entry.value(),
+        }
+    }
 }
 
 impl Chunk {
@@ -60,7 +72,7 @@ impl Chunk {
         let int;
         let (kind, value): (u8, &[u8]) = match entry.value() {
             Value::Text(Text::Int(number)) => {
-                int = number.to_ne_bytes();
+                int = number.to_le_bytes();
                 (INT, &int)
             }
             Value::Text(Text::Inline(bytes)) => (TEXT, bytes),
@@ -71,10 +83,10 @@ impl Chunk {
         let timed = if deadline.is_some() { TIMED } else { 0 };
         self.bytes.push(kind | timed);
         for number in [entry.access(), key.len() as u32, value.len() as u32] {
-            self.bytes.extend_from_slice(&number.to_ne_bytes());
+            self.bytes.extend_from_slice(&number.to_le_bytes());
         }
         if let Some(UnixMillis(at)) = deadline {
-            self.bytes.extend_from_slice(&at.to_ne_bytes());
+            self.bytes.extend_from_slice(&at.to_le_bytes());
         }
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
@@ -95,20 +107,20 @@ fn take_entry<'a>(rest: &mut &'a [u8]) -> Option<Copied<'a>> {
     let mut number = || {
         let (bytes, after) = left.split_first_chunk()?;
         left = after;
-        Some(u32::from_ne_bytes(*bytes))
+        Some(u32::from_le_bytes(*bytes))
     };
     let (access, key_len, value_len) = (number()?, number()? as usize, number()? as usize);
     let deadline = if kind & TIMED != 0 {
         let (at, after) = left.split_first_chunk()?;
         left = after;
-        Some(UnixMillis(i64::from_ne_bytes(*at)))
+        Some(UnixMillis(i64::from_le_bytes(*at)))
     } else {
         None
     };
     let (key, left) = left.split_at_checked(key_len)?;
     let (bytes, left) = left.split_at_checked(value_len)?;
     let value = match kind & !TIMED {
-        INT => Value::Text(Text::Int(i64::from_ne_bytes(bytes.try_into().ok()?))),
+        INT => Value::Text(Text::Int(i64::from_le_bytes(bytes.try_into().ok()?))),
         TEXT => Value::Text(Text::Inline(bytes)),
         packed => Value::Packed(*FORMS.get(usize::from(packed - PACKED))?, bytes),
     };
