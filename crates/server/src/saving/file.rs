@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions, remove_file, rename};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use base::ids::DbIndex;
@@ -12,7 +12,7 @@ use engine::access;
 use engine::entry::{Text, Value};
 use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
 use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_sum};
-use rdb::format::COMMON_VERSION;
+use rdb::format::{COMMON_VERSION, Kind};
 use rdb::{Crc64, Cursor, Encoder, Progress, Target};
 
 use super::pieces::Pieces;
@@ -27,11 +27,12 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// sync will be short.
 const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
-/// Entries of a database, and those of them that expire.
+/// Entries of a database, those of them that expire, and those with elements that do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) keys: u64,
     pub(super) volatile: u64,
+    pub(super) timed: u64,
 }
 
 /// What the file says about itself, and how it is written.
@@ -64,12 +65,7 @@ pub(super) fn write(
     written
 }
 
-fn write_new(
-    path: &Path,
-    pieces: &Pieces,
-    control: &Control,
-    about: &About<'_>,
-) -> io::Result<()> {
+fn write_new(path: &Path, pieces: &Pieces, control: &Control, about: &About<'_>) -> io::Result<()> {
     let mut writer = Writer::create(path, about)?;
     writer.head()?;
     while let Some(piece) = pieces.take() {
@@ -83,7 +79,9 @@ fn write_new(
 
 /// Makes the renaming itself last.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -118,7 +116,13 @@ impl<'a> Writer<'a> {
 
     fn head(&mut self) -> io::Result<()> {
         let (seconds, used) = (self.about.now.as_secs(), self.about.used_bytes);
-        put_head(COMMON_VERSION, &mut self.buffer);
+        // Compat: the head comes before the values that decide; arrays, which both families but the
+        // newest of Redis refuse in any file, do not count.
+        let version = match self.about.counts.iter().any(|db| db.timed > 0) {
+            true => Kind::HashTimed.version(),
+            false => COMMON_VERSION,
+        };
+        put_head(version, &mut self.buffer);
         let facts = [
             ("redis-ver", REDIS_VERSION.to_owned()),
             ("redis-bits", usize::BITS.to_string()),
@@ -173,7 +177,7 @@ impl<'a> Writer<'a> {
         if self.db != Some(db) {
             self.db = Some(db);
             let counts = self.about.counts.get(db.as_usize());
-            let Counts { keys, volatile } = counts.copied().unwrap_or_default();
+            let Counts { keys, volatile, .. } = counts.copied().unwrap_or_default();
             put_database(db.0, keys, volatile, &mut self.buffer);
         }
     }
@@ -231,7 +235,7 @@ impl<'a> Writer<'a> {
         put_end(&mut self.buffer);
         self.flush()?;
         let sum = match self.about.settings.rdbchecksum {
-            true => self.sum.value(),
+            true => self.sum.sum(),
             false => 0,
         };
         put_sum(sum, &mut self.buffer);

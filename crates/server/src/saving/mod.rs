@@ -301,6 +301,7 @@ fn count(lease: &mut Lease<'_>) -> Vec<Counts> {
             let table = stripe.table(db);
             count.keys += table.len() as u64;
             count.volatile += table.volatile() as u64;
+            count.timed += table.timed() as u64;
         }
     }
     counts
