@@ -324,7 +324,7 @@ impl Batch {
                 let verdict = if around.settings.maxmemory_bytes == 0 {
                     verdict
                 } else {
-                    within_memory(verdict, client, around)
+                    within_memory(verdict, client, out, around)
                 };
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
@@ -344,15 +344,28 @@ impl Batch {
 
 /// Makes room in memory for a command that is about to run; refuses it if it needs room and there
 /// is none.
-fn within_memory(verdict: Verdict, client: &Client, around: &mut Surroundings<'_, '_>) -> Verdict {
+fn within_memory(
+    verdict: Verdict,
+    client: &mut Client,
+    out: &mut Reply,
+    around: &mut Surroundings<'_, '_>,
+) -> Verdict {
     let Verdict::Run(id) = verdict else {
         return verdict;
     };
     let server = around.server;
     let flags = gate::effective_flags(server.registry.row(id), client, &server.registry);
-    let admitted = around
-        .evictor
-        .admit(flags, server, around.settings, around.lease, around.env);
+    let admitted = around.evictor.admit(
+        flags,
+        server,
+        around.settings,
+        around.lease,
+        around.env,
+        client,
+    );
+    if let Some(caching) = &mut client.caching {
+        caching.tell(out);
+    }
     match admitted {
         Ok(()) => Verdict::Run(id),
         Err(failure) => Verdict::Refuse(Some(id), failure),

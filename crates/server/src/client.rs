@@ -144,6 +144,13 @@ impl Client {
         self.card.names.lock().name.clear();
     }
 
+    /// Bytes of what it has asked to be remembered.
+    fn interest_bytes(&self) -> usize {
+        let watched = self.watched.as_deref().map_or(0, Watched::bytes);
+        let caching = self.caching.as_deref().map_or(0, Caching::bytes);
+        watched + caching + self.subscriptions.bytes()
+    }
+
     /// Tells others how it stands: at the end of a round, and before it looks at itself.
     pub fn publish(&self, out: &Reply, now: UnixMillis) {
         let card = &self.card;
@@ -169,6 +176,8 @@ impl Client {
         let transaction = self.transaction.as_deref();
         let queued = transaction.map_or(-1, |queued| queued.command_count() as i64);
         card.queued.store(queued, Relaxed);
+        card.interest_bytes
+            .store(self.interest_bytes() as u64, Relaxed);
         let queue_bytes = transaction.map_or(0, Transaction::bytes);
         card.queue_bytes.store(queue_bytes as u64, Relaxed);
         card.reply_capacity_bytes

@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use base::time::UnixMillis;
 
 use crate::clients::Card;
-use crate::connection::Connection;
 use crate::limits::REPLY_BLOCK_BYTES;
 use crate::login::DEFAULT_USER;
 use crate::registry::{Registry, RowId};
@@ -63,12 +62,7 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
         card.query_bytes.load(Relaxed),
         card.query_free_bytes.load(Relaxed),
     );
-    let fixed = size_of::<Connection>() + size_of::<Card>() + argv_bytes;
-    let total = fixed as u64
-        + card.queue_bytes.load(Relaxed)
-        + query
-        + query_free
-        + reply_capacity.max(buffered);
+    let total = card.memory_bytes() + argv_bytes as u64;
     let command = command_name(card, registry);
     field("id", &card.id.0);
     field("addr", &card.peer);

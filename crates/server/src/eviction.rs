@@ -24,6 +24,7 @@ use engine::spec::Flags;
 
 use crate::aftermath;
 use crate::allocator;
+use crate::client::Client;
 use crate::mailbox::WorkerId;
 use crate::server::Server;
 use crate::settings::{Settings, eviction};
@@ -87,7 +88,8 @@ impl Evictor {
     }
 
     /// Refuses a command that may need memory when there is none. Evicts first if need be; `lease`
-    /// then covers something else than before.
+    /// then covers something else than before. `by` hears of evicted keys that it caches after this
+    /// call, by [`Caching::tell`](crate::tracking::Caching::tell).
     ///
     /// # Errors
     /// The command must not run.
@@ -99,8 +101,9 @@ impl Evictor {
         settings: &Settings,
         lease: &mut Lease<'_>,
         env: &Env,
+        by: &mut Client,
     ) -> Result<(), Failure> {
-        let room = self.make_room(server, settings, lease, env);
+        let room = self.make_room(server, settings, lease, env, Some(by));
         if room == Room::None && flags.has(Flags::DENYOOM) {
             return Err(Failure::OUT_OF_MEMORY);
         }
@@ -115,13 +118,14 @@ impl Evictor {
         settings: &Settings,
         lease: &mut Lease<'_>,
         env: &Env,
+        by: Option<&mut Client>,
     ) -> Room {
         let limit = settings.maxmemory_bytes;
         if limit == 0 || self.used() <= limit {
             self.behind = false;
             return Room::Enough;
         }
-        self.evict(server, settings, lease, env)
+        self.evict(server, settings, lease, env, by)
     }
 
     #[cold]
@@ -131,6 +135,7 @@ impl Evictor {
         settings: &Settings,
         lease: &mut Lease<'_>,
         env: &Env,
+        mut by: Option<&mut Client>,
     ) -> Room {
         let policy = eviction(settings.maxmemory_policy);
         if self.policy != policy {
@@ -151,7 +156,7 @@ impl Evictor {
                 if !self.pool.evict_one(policy, samples, lease, env) {
                     return without_candidates(server);
                 }
-                aftermath::settle(server, self.own, env, None);
+                aftermath::settle(server, self.own, env, by.as_deref_mut());
                 let garbage = env.take_garbage();
                 let large = !garbage.is_empty();
                 server.free_later(garbage);

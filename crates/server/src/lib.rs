@@ -12,6 +12,7 @@ pub mod batch;
 pub mod call;
 pub mod client;
 pub mod client_line;
+pub mod client_memory;
 pub mod clients;
 pub mod config;
 pub mod connection;

@@ -215,6 +215,7 @@ impl Card {
             queued: (-1).into(),
             queue_bytes: 0.into(),
             watching: parking_lot::Mutex::default(),
+            interest_bytes: 0.into(),
             tracking: Seen::default(),
             monitors: false.into(),
             no_evict: false.into(),

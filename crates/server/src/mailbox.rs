@@ -35,6 +35,8 @@ pub enum Message {
     Forget(Vec<Note>),
     /// Tell a client at a place that whom its news were to go to is gone.
     Broken(ClientId, u32),
+    /// Close the heaviest connections, if all together take too much memory.
+    Relieve,
     /// Show a command to this worker's monitors.
     Monitor(Arc<[u8]>),
     /// A snapshot is on disk, or could not be written.

@@ -197,6 +197,7 @@ pub struct Subscriptions {
     channels: Vec<Name>,
     patterns: Vec<Name>,
     shards: Vec<Name>,
+    name_bytes: usize,
 }
 
 impl Subscriptions {
@@ -215,6 +216,12 @@ impl Subscriptions {
             Kind::Pattern => self.patterns.len(),
             Kind::Shard => self.shards.len(),
         }
+    }
+
+    /// Bytes that their names take.
+    pub fn bytes(&self) -> usize {
+        let names = self.channels.capacity() + self.patterns.capacity() + self.shards.capacity();
+        names * size_of::<Name>() + self.name_bytes
     }
 
     /// Whether there is any.
@@ -258,6 +265,7 @@ impl Desk {
         }
         let name: Name = name.into();
         names.push(Arc::clone(&name));
+        mine.name_bytes += name.len();
         exchange.change(kind, &name, worker, 1);
         self.subscribers
             .entry((kind, name))
@@ -281,6 +289,7 @@ impl Desk {
             return false;
         };
         let name = names.remove(at);
+        mine.name_bytes -= name.len();
         exchange.change(kind, &name, worker, -1);
         let key = (kind, name);
         if let Some(places) = self.subscribers.get_mut(&key) {

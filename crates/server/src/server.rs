@@ -13,6 +13,7 @@ use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
 use crate::background::Background;
+use crate::client_memory::Burden;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
 use crate::doors::Doors;
@@ -93,6 +94,8 @@ pub struct Server {
     pub doors: Doors,
     /// Who listens to which channel.
     pub exchange: Exchange,
+    /// Memory of the connections.
+    pub burden: Burden,
     /// Who caches keys.
     pub tracking: Tracking,
     /// Who is shown all commands.
@@ -144,6 +147,7 @@ impl Server {
             replication_id: RunId::generate(&mut rng),
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
+            burden: Burden::new(workers),
             tracking: Tracking::new(workers),
             monitors: Monitors::new(workers),
             rates: Rates::default(),

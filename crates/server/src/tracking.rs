@@ -175,6 +175,7 @@ pub struct Caching {
     pub given: bool,
     /// In BCAST mode: in order.
     pub prefixes: Vec<Box<[u8]>>,
+    prefix_bytes: usize,
     reader: Reader,
     /// What its own command has changed, to be told after the reply.
     own: Vec<News>,
@@ -193,10 +194,20 @@ impl Caching {
         caches.then_some(self.reader)
     }
 
+    /// Bytes that its prefixes take, here and in the register of all.
+    pub fn bytes(&self) -> usize {
+        2 * (self.prefixes.len() * size_of::<Box<[u8]>>() + self.prefix_bytes)
+    }
+
     /// After its command has been answered: tells it what that changed, and forgets CLIENT CACHING
     /// unless `keeps_given`.
     pub fn end_command(&mut self, keeps_given: bool, out: &mut Reply) {
         self.given &= keeps_given;
+        self.tell(out);
+    }
+
+    /// Tells it what has gathered for it.
+    pub fn tell(&mut self, out: &mut Reply) {
         for news in self.own.drain(..) {
             write(&news, None, false, out);
         }
@@ -285,6 +296,7 @@ impl Tracking {
         client.caching = Some(Box::new(Caching {
             wish,
             given,
+            prefix_bytes: known.iter().map(|prefix| prefix.len()).sum(),
             prefixes: known,
             reader,
             own: Vec::new(),

@@ -22,6 +22,7 @@ use slab::Slab;
 use crate::aftermath;
 use crate::batch::{Batch, Surroundings};
 use crate::client::{Client, Fate};
+use crate::client_memory::Scales;
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
@@ -36,6 +37,7 @@ use crate::stats::{WorkerStats, bump};
 use crate::transaction;
 
 mod news;
+mod weighing;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
@@ -94,6 +96,7 @@ pub struct Worker<'k> {
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    scales: Scales,
     next_tick: u64,
     next_inspection: u64,
     stopping: bool,
@@ -120,6 +123,7 @@ impl<'k> Worker<'k> {
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            scales: Scales::new(id),
             next_tick: 0,
             next_inspection: 0,
             stopping: false,
@@ -192,6 +196,7 @@ impl<'k> Worker<'k> {
             self.settings_version = version;
             self.settings = self.server.settings.get();
             self.env.limits = engine_limits(&self.settings, &self.server.keyspace);
+            self.set_client_limit();
         }
     }
 
@@ -213,6 +218,10 @@ impl<'k> Worker<'k> {
                 Message::Publish(publication) => self.deliver(&publication),
                 Message::Forget(notes) => self.tell_cachers(notes),
                 Message::Broken(client, place) => self.tell_broken(client, place),
+                Message::Relieve => {
+                    self.scales.heed(&self.server.burden);
+                    self.relieve();
+                }
                 Message::Monitor(line) => self.show_command(&line),
                 Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
                 Message::NotEnding => self.wake(Connection::end_shutdown),
@@ -312,6 +321,9 @@ impl<'k> Worker<'k> {
         self.stats.publish(&self.env.stats);
         for &id in &ready {
             self.settle(id);
+        }
+        if self.scales.is_on() {
+            self.relieve();
         }
         if self.ready.is_empty() {
             self.ready = ready;
@@ -437,10 +449,16 @@ impl<'k> Worker<'k> {
                 }
             }
         }
+        if news && self.scales.is_on() {
+            self.weigh(id);
+        }
     }
 
     fn close(&mut self, id: usize) {
         if let Some(mut connection) = self.connections.try_remove(id) {
+            let burden = &self.server.burden;
+            self.scales
+                .take_off(id as u32, &mut connection.weight, burden);
             transaction::unwatch(&mut connection.client, &mut self.lease);
             connection
                 .client
@@ -501,7 +519,7 @@ impl<'k> Worker<'k> {
         if now >= self.next_tick || self.evictor.is_behind() {
             self.evictor.look(server);
             self.evictor
-                .make_room(server, &self.settings, &mut self.lease, &self.env);
+                .make_room(server, &self.settings, &mut self.lease, &self.env, None);
             self.lease.release();
         }
         if self.env.broadcast {

@@ -82,7 +82,6 @@ const fn bytes_to(store: fn(&mut Settings, u64)) -> Kind {
 
 // What the notices name.
 const ACL: &str = "access control lists";
-const CLIENT_EVICTION: &str = "the memory limit for all clients";
 const CLUSTER: &str = "cluster mode";
 const LATENCY: &str = "latency monitoring";
 const LOG_FORMATS: &str = "another log format";
@@ -989,11 +988,10 @@ pub const PARAMS: &[Param] = &[
     .then(Apply::MaxMemory),
     p(
         "maxmemory-clients",
-        Kind::MemoryOrPercent,
+        Kind::MemoryOrPercent(|s, v| s.maxmemory_clients = v),
         "0",
         "Most memory for all connections together.",
-    )
-    .refused(CLIENT_EVICTION),
+    ),
     p(
         "maxmemory-eviction-tenacity",
         int_to(0, 100, |s, v| s.maxmemory_eviction_tenacity = v as u32),

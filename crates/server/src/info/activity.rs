@@ -82,6 +82,7 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
         totals.expire_cycle_nanos / 1_000_000,
     );
     fields.put("evicted_keys", totals.evicted_keys);
+    fields.put("evicted_clients", totals.evicted_clients);
     fields.put("keyspace_hits", totals.keyspace_hits);
     fields.put("keyspace_misses", totals.keyspace_misses);
     fields.put("total_error_replies", totals.errors);

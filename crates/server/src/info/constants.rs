@@ -21,7 +21,6 @@ pub(super) const NO_EVENTS: &[(&str, &str)] = &[
     ("sync_full", "0"),
     ("sync_partial_ok", "0"),
     ("sync_partial_err", "0"),
-    ("evicted_clients", "0"),
     ("evicted_scripts", "0"),
     ("latest_fork_usec", "0"),
     ("total_forks", "0"),
