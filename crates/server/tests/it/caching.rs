@@ -93,7 +93,9 @@ fn write(server: &Server, truth: &Truth, writer: usize) {
         let key = writer * KEYS_PER_WRITER + dice.below(KEYS_PER_WRITER);
         let other = writer * KEYS_PER_WRITER + dice.below(KEYS_PER_WRITER);
         let _changing = truth.changing.read().unwrap();
-        let version = truth.next();
+        // The second is for the end of what the first names. Both are given out before the change, so
+        // that whoever sees the change finds the clock at least there.
+        let (version, gone_version) = (truth.next(), truth.next());
         let set = |client: &mut Client, end: &str| {
             call(client, &format!("SET {} {version}{end}", name(key)));
         };
@@ -107,8 +109,7 @@ fn write(server: &Server, truth: &Truth, writer: usize) {
                 set(&mut client, " PX 1");
                 let gone = format!("EXISTS {}", name(key));
                 while call(&mut client, &gone) != Reply::Int(0) {}
-                // It may have gone later than the version says.
-                truth.acknowledge(key, truth.next());
+                truth.acknowledge(key, gone_version);
                 continue;
             }
             2 if key != other => {
@@ -118,7 +119,7 @@ fn write(server: &Server, truth: &Truth, writer: usize) {
                     &format!("RENAME {} {}", name(key), name(other)),
                 );
                 truth.acknowledge(other, version);
-                truth.acknowledge(key, truth.next());
+                truth.acknowledge(key, gone_version);
                 continue;
             }
             3 => {
@@ -143,8 +144,8 @@ fn flush(server: &Server, truth: &Truth) {
             call(&mut client, "PING");
         }
         let _changing = truth.changing.write().unwrap();
-        call(&mut client, "FLUSHALL");
         let version = truth.next();
+        call(&mut client, "FLUSHALL");
         (0..KEYS).for_each(|key| truth.acknowledge(key, version));
     }
 }
@@ -251,7 +252,8 @@ impl Reader {
                 self.ask("CLIENT CACHING YES");
             }
             let version = match self.ask(&format!("GET {name}")) {
-                Reply::Null => floor,
+                // Missing since some version, which nothing tells.
+                Reply::Null => truth.clock.load(Ordering::SeqCst),
                 value => {
                     let text = String::from_utf8_lossy(value.bytes().expect("text")).into_owned();
                     text.parse().expect("a version")
