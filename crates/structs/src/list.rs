@@ -279,7 +279,7 @@ impl List {
             nodes.append(
                 match piece {
                     Owned::Run(body, count) => Node::run(body, count),
-                    Owned::Single(text) => Node::Single(text.into_boxed_slice()),
+                    Owned::Single(text) => Node::Single(text.into()),
                 },
                 depth,
             );
@@ -601,7 +601,7 @@ impl Limit {
         }
         let mut text = Vec::with_capacity(element.text_len());
         element.append_to(&mut text);
-        Node::Single(text.into_boxed_slice())
+        Node::Single(text.into())
     }
 
     /// What a long list must not exceed to be packed after it shrank.

@@ -532,12 +532,10 @@ impl Nodes {
         nodes + (sum * self.nodes.len()).checked_div(count).unwrap_or(0)
     }
 
-    /// A deep copy.
+    /// A copy, which shares the nodes' bytes.
     pub(super) fn duplicate(&self) -> Nodes {
-        let mut nodes: VecDeque<Node> = self.nodes.iter().cloned().collect();
-        nodes.iter_mut().for_each(Node::tighten);
         Nodes {
-            nodes,
+            nodes: self.nodes.clone(),
             len: self.len,
         }
     }
