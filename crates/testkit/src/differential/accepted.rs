@@ -92,6 +92,15 @@ const TABLE: &[Accepted] = &[
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "XREAD ",
+        reason: "XREAD: + is the last entry in Redis, in Valkey only if it has the stream's last id",
+        fits: |ours, theirs| {
+            let streams = |reply: &Reply| reply.items().map_or(0, <[Reply]>::len);
+            streams(ours) > streams(theirs) && !theirs.is_error()
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "XINFO",
         reason: "XINFO: Redis 8 knows a group's entries-read and lag in more cases than Valkey",
         fits: |ours, theirs| without_progress(ours) == without_progress(theirs),

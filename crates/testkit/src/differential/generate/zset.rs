@@ -35,7 +35,7 @@ pub(super) const SOURCES: &[(&str, Source)] = &[
 ];
 
 /// Keys of sorted sets are few and rarely hold anything else.
-fn zset_key(random: &mut Random) -> Vec<u8> {
+pub(super) fn zset_key(random: &mut Random) -> Vec<u8> {
     match random.below(60) {
         0 => key(random),
         _ => format!("zset:{}", random.below(4)).into_bytes(),
