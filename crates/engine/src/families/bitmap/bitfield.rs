@@ -291,11 +291,15 @@ pub(super) fn bitfield(
                 None => out.null(),
             }
         }
-        // Growing is a change even if every write overflowed.
-        changes.max(usize::from(grown))
+        (changes, grown)
     };
-    let changes = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
-    Ok(Effect::as_sent(changes))
+    let (changes, grown) = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
+    if changes == 0 {
+        // Compat: those who watch the key do not hear that it has grown if every write failed. The
+        // journal does.
+        tx.unseen();
+    }
+    Ok(Effect::as_sent(changes.max(usize::from(grown))))
 }
 
 pub(super) fn bitfield_ro(

@@ -102,6 +102,7 @@ pub(super) fn ltrim(
         // Compat: even if nothing goes, since the list may become packed then.
         let packing = tx.packing();
         tx.update(key, |list: &mut List| list.trim(first, kept, packing))?;
+        tx.seen(key);
     }
     Ok(Effect::as_sent(len - kept))
 }
