@@ -14,7 +14,7 @@ pub(super) const LONGITUDE_MAX: f64 = 180.0;
 pub(super) const LATITUDE_MAX: f64 = 85.051_128_78;
 
 /// Metres; the mean of the WGS 84 ellipsoid's.
-const EARTH_RADIUS: f64 = 6_372_797.560_856;
+pub(super) const EARTH_RADIUS: f64 = 6_372_797.560_856;
 /// Half of the length of the equator in the projection. Metres.
 const MERCATOR_MAX: f64 = 20_037_726.37;
 
@@ -169,7 +169,9 @@ impl Point {
 /// Radians in a degree.
 const DEGREE: f64 = std::f64::consts::PI / 180.0;
 
-trait Degrees {
+/// Degrees to radians.
+pub(super) trait Degrees {
+    /// As C's arithmetic does it.
     fn to_radians_as_redis(self) -> f64;
 }
 
