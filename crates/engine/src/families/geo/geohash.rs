@@ -264,12 +264,15 @@ impl Cell {
     }
 
     /// The neighbour so many cells to the east and to the north (-1, 0 or 1), around the world.
+    ///
+    /// Compat: the very edge of the world in the north and in the east lies in a row of cells of its
+    /// own, with one bit more; it is left by moving only.
     fn neighbour(self, east: i8, north: i8) -> Cell {
         let unused = 64 - self.step * 2;
         let moved = |by: i8, own: u64, other: u64| {
             let (own_bits, fill) = (self.bits & own, other >> unused);
             let bits = match by {
-                0 => own_bits,
+                0 => return own_bits,
                 1 => own_bits.wrapping_add(fill + 1),
                 _ => (own_bits | fill).wrapping_sub(fill + 1),
             };

@@ -286,7 +286,9 @@ pub(super) fn hsetex(
             if !deletes {
                 hash.set(field, value, request.until, packing);
                 changed.push(field.bytes);
-            } else if hash.remove(field) {
+            } else {
+                // Compat: even one that was not there has changed: it came and went.
+                hash.remove(field);
                 changed.push(field.bytes);
             }
         }
@@ -297,6 +299,7 @@ pub(super) fn hsetex(
         return Ok(Effect::NOTHING);
     };
     if deletes {
+        tx.seen(key);
         return Ok(changed.deleted(tx, key));
     }
     let pairs = (args.count() - first) / 2;
