@@ -10,6 +10,7 @@ use structs::bits;
 
 use crate::args::Args;
 use crate::env::Env;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -294,9 +295,10 @@ pub(super) fn bitfield(
         (changes, grown)
     };
     let (changes, grown) = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
-    if changes == 0 {
-        // Compat: those who watch the key do not hear that it has grown if every write failed. The
-        // journal does.
+    if changes > 0 {
+        tx.event(Classes::STRING, "setbit", key);
+    } else {
+        // Compat: nobody hears that the key has grown if every write failed. The journal does.
         tx.unseen();
     }
     Ok(Effect::as_sent(changes.max(usize::from(grown))))
