@@ -353,7 +353,9 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         drop(self.env.take_touched());
     }
 
-    /// Tells those who watch `key` that it has changed, though it has not. Compat: where Redis does.
+    /// Tells those who watch `key` that it has changed, though it has not.
+    ///
+    /// Compat: where Redis does so.
     pub fn seen(&self, key: Key<'_>) {
         self.lease.stripe(key.hash).watchers().mark(self.db, key);
     }

@@ -41,8 +41,8 @@ thread_local! {
 ///   own, not from whichever worker happens to free the next block.
 /// - `dirty_decay_ms`: freed segments of a growing table go back within half a second.
 /// - `slab_sizes`: four blocks of 8 KiB, which is what a long list's nodes are, share a slab of 8
-///   pages instead of having one of 2 each, as in the size classes around it. Saves 1.2 percent of a
-///   list.
+///   pages instead of having one of 2 each, as in the size classes around it. Saves 1.2 percent of
+///   a list.
 /// - `tcache_nslots_large`: a thread that had read from fifty clients kept twenty of their buffers
 ///   of 16 KiB to itself.
 ///

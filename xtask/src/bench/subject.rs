@@ -1,8 +1,8 @@
 //! A server under measurement: started, bound to a core, filled, loaded, and asked the kernel
 //! about.
 //!
-//! Processor time is the sum of the threads' `schedstat` (nanoseconds), memory is `RssAnon`: what is
-//! resident but for pages of files, which are the program's own. Both from /proc, so Linux only.
+//! Processor time is the sum of the threads' `schedstat` (nanoseconds), memory is `RssAnon`: what
+//! is resident but for pages of files, which are the program's own. Both from /proc, so Linux only.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -265,8 +265,8 @@ impl Cell {
 
     /// The neighbour so many cells to the east and to the north (-1, 0 or 1), around the world.
     ///
-    /// Compat: the very edge of the world in the north and in the east lies in a row of cells of its
-    /// own, with one bit more; it is left by moving only.
+    /// Compat: the very edge of the world in the north and in the east lies in a row of cells of
+    /// its own, with one bit more; it is left by moving only.
     fn neighbour(self, east: i8, north: i8) -> Cell {
         let unused = 64 - self.step * 2;
         let moved = |by: i8, own: u64, other: u64| {

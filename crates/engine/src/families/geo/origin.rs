@@ -1,5 +1,5 @@
-//! The place that distances are measured from: what of their formula depends on it alone is computed
-//! once, and most other places are told to be near or far without trigonometry.
+//! The place that distances are measured from: what of their formula depends on it alone is
+//! computed once, and most other places are told to be near or far without trigonometry.
 
 use super::geohash::{Degrees, EARTH_RADIUS, Point};
 
@@ -40,8 +40,8 @@ impl Origin {
     }
 
     /// The square of the sine of half the angle between the origin and a place that is not far, as
-    /// seen from the centre of the earth. Sines and cosines are the first terms of their series: the
-    /// result is wrong by less than 1e-9 of it.
+    /// seen from the centre of the earth. Sines and cosines are the first terms of their series:
+    /// the result is wrong by less than 1e-9 of it.
     #[inline]
     pub(super) fn haversine(&self, other: Point) -> Option<f64> {
         let latitudes = other.latitude.to_radians_as_redis() - self.latitude;
@@ -98,7 +98,10 @@ mod tests {
                     continue;
                 };
                 let about = 2.0 * EARTH_RADIUS * haversine.sqrt().asin();
-                assert!((about - exact).abs() <= exact * 1e-9 + 1e-6, "{about} {exact}");
+                assert!(
+                    (about - exact).abs() <= exact * 1e-9 + 1e-6,
+                    "{about} {exact}"
+                );
                 checked += 1;
             }
         }

@@ -324,8 +324,7 @@ impl<'a> Query<'a> {
             Order::None if self.count > 0 && !self.any => Order::Ascending,
             order => order,
         };
-        let needed =
-            self.with_distance || order != Order::None || self.scores == Scores::Distances;
+        let needed = self.with_distance || order != Order::None || self.scores == Scores::Distances;
         let limit = if self.any { self.count } else { usize::MAX };
         for cell in covering(middle, search.radius(), &search.bounds()) {
             if found.hits.len() >= limit {

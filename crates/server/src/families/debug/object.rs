@@ -16,10 +16,7 @@ use resp::Reply;
 use crate::session::Session;
 
 /// The entry of the key that is the next word, without a trace.
-fn entry<'s>(
-    session: &'s mut Session<'_, '_>,
-    args: &mut Args<'_>,
-) -> Result<&'s Entry, Failure> {
+fn entry<'s>(session: &'s mut Session<'_, '_>, args: &mut Args<'_>) -> Result<&'s Entry, Failure> {
     let key = session.lease.keyspace().key(args.bytes());
     session.lease.cover(std::iter::once(key.hash));
     let tx = ReadTx::new(session.lease, session.env, session.client.db);
@@ -46,7 +43,11 @@ pub(super) fn object(
     );
     // Writing to a string does not fail.
     let _ = match recency {
-        Recency::Lru => write!(line, "lru_seconds_idle:{}", access::idle_seconds(access, now)),
+        Recency::Lru => write!(
+            line,
+            "lru_seconds_idle:{}",
+            access::idle_seconds(access, now)
+        ),
         Recency::Lfu { decay_minutes, .. } => {
             write!(line, "freq:{}", access::decayed(access, decay_minutes, now))
         }
