@@ -95,7 +95,10 @@ const TABLE: &[Accepted] = &[
         command: "XREAD ",
         reason: "XREAD: + is the last entry in Redis, in Valkey only one with the stream's last id",
         fits: |ours, theirs| {
-            let streams = |reply: &Reply| reply.items().map_or(0, <[Reply]>::len);
+            let streams = |reply: &Reply| match reply {
+                Reply::Map(streams) => streams.len(),
+                reply => reply.items().map_or(0, <[Reply]>::len),
+            };
             streams(ours) > streams(theirs) && !theirs.is_error()
         },
     },
