@@ -18,7 +18,7 @@ use crate::collection::{Collection, Form};
 use crate::packed::{self, Element, Encoded};
 use crate::packing::Packing;
 use node::Node;
-pub use nodes::Nodes;
+pub use nodes::{Layout, Nodes};
 
 /// One end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,12 @@ fn parts(bytes: &[u8]) -> (usize, &[u8]) {
         Some((&count, body)) => (usize::from(u16::from_le_bytes(count)), body),
         None => (0, &[]),
     }
+}
+
+/// The packed elements of a packed list.
+#[must_use]
+pub fn packed_body(bytes: &[u8]) -> &[u8] {
+    parts(bytes).1
 }
 
 /// Writes a packed list's count; one without elements becomes empty.

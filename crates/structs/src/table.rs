@@ -151,6 +151,17 @@ impl Table {
         self.len == 0
     }
 
+    /// Number of segments.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len() - self.free_segments.len()
+    }
+
+    /// Number of entries that the buckets have room for.
+    pub fn slots(&self) -> usize {
+        let buckets = self.segments.iter().map(|it| usize::from(it.size()));
+        buckets.sum::<usize>() * SLOTS
+    }
+
     /// Number of entries with a deadline.
     pub fn volatile(&self) -> usize {
         self.volatile

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base::memory::size_class;
 
-use super::End;
+use super::{End, FRAME_BYTES};
 use crate::lzf;
 use crate::packed::{self, Element, Encoded};
 use crate::shared::Shared;
@@ -76,6 +76,14 @@ impl Node {
             Node::Run { bytes, start, .. } => bytes.len() - *start as usize,
             Node::Compressed { len, .. } => *len as usize,
             Node::Single(text) => text.len(),
+        }
+    }
+
+    /// Bytes of Redis's node with the same elements.
+    pub(super) fn listpack_bytes(&self) -> usize {
+        match self {
+            Node::Single(text) => text.len(),
+            Node::Run { .. } | Node::Compressed { .. } => self.len_bytes() + FRAME_BYTES,
         }
     }
 

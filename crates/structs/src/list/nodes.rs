@@ -18,6 +18,15 @@ pub struct Nodes {
     len: usize,
 }
 
+/// How a long list is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Bytes that the nodes would take as listpacks and long elements, uncompressed.
+    pub bytes: usize,
+}
+
 /// A place in a list.
 #[derive(Clone, Copy)]
 struct Place {
@@ -530,6 +539,15 @@ impl Nodes {
         });
         let nodes = base::memory::size_class(self.nodes.capacity() * size_of::<Node>());
         nodes + (sum * self.nodes.len()).checked_div(count).unwrap_or(0)
+    }
+
+    /// How it is kept. O(nodes).
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout {
+            nodes: self.nodes.len(),
+            bytes: self.nodes.iter().map(Node::listpack_bytes).sum(),
+        }
     }
 
     /// A copy, which shares the nodes' bytes.
