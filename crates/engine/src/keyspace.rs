@@ -284,6 +284,11 @@ impl<'k> Lease<'k> {
         self.pinned = true;
     }
 
+    /// Whether the commands of a transaction or a script are under way.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
     /// Ends what `pin` began, and gives every lock back.
     pub fn unpin(&mut self) {
         self.pinned = false;

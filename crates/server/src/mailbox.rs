@@ -79,6 +79,24 @@ impl Mailbox {
         self.0.left.load(Relaxed)
     }
 
+    /// Takes the published messages out, oldest first. For the worker itself, between two rounds'
+    /// `drain`: what is left has come without waking it, perhaps.
+    pub fn drain_publications(&self) -> Vec<Arc<Publication>> {
+        let mut queue = self.0.queue.lock();
+        let mut publications = Vec::new();
+        let others = queue.drain(..).filter_map(|message| match message {
+            Message::Publish(publication) => {
+                publications.push(publication);
+                None
+            }
+            other => Some(other),
+        });
+        let others: Vec<Message> = others.collect();
+        self.0.left.store(!others.is_empty(), Relaxed);
+        *queue = others;
+        publications
+    }
+
     /// Takes everything out, oldest first.
     pub fn drain(&self) -> Vec<Message> {
         self.0.left.store(false, Relaxed);

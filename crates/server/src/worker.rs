@@ -23,6 +23,7 @@ use crate::client::{Client, Fate};
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
+use crate::delivery::Delivery;
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
@@ -241,18 +242,12 @@ impl<'k> Worker<'k> {
 
     /// Gives a published message to this worker's subscribers.
     fn deliver(&mut self, publication: &Publication) {
-        let (connections, ready) = (&mut self.connections, &mut self.ready);
-        self.desk.deliver(publication, |place, write| {
-            let place = place as usize;
-            if let Some(connection) = connections.get_mut(place) {
-                write(&mut connection.out);
-                connection.dirty = true;
-                if !connection.queued {
-                    connection.queued = true;
-                    ready.push(place);
-                }
-            }
-        });
+        let mut delivery = Delivery {
+            desk: &self.desk,
+            connections: &mut self.connections,
+            ready: &mut self.ready,
+        };
+        delivery.deliver(publication);
     }
 
     /// Lets the commands that a pause held back try again.
@@ -283,7 +278,7 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
-        // What its own clients published reaches its own subscribers before the worker sleeps.
+        // What its own periodic work has published since reaches its subscribers now.
         if self.seat.mailbox.has_left() {
             self.read_mail();
         }
@@ -307,6 +302,8 @@ impl<'k> Worker<'k> {
             lease: &mut self.lease,
             evictor: &mut self.evictor,
             desk: &mut self.desk,
+            mailbox: &self.seat.mailbox,
+            ready: &mut self.ready,
             mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);
@@ -421,7 +418,7 @@ impl<'k> Worker<'k> {
             let Some(connection) = self.connections.get_mut(id) else {
                 continue;
             };
-            let Waiting::Walk { walk, muted } = &mut connection.waiting else {
+            let Waiting::Walk { walk, muted, held } = &mut connection.waiting else {
                 continue;
             };
             let mut nowhere = Reply::new(connection.out.proto());
@@ -442,6 +439,7 @@ impl<'k> Worker<'k> {
             match step {
                 Step::More => self.walking.push(id),
                 Step::Done => {
+                    connection.out.append(held);
                     connection.waiting = Waiting::No;
                     connection.dirty = true;
                     connection.readable = true;
