@@ -113,7 +113,10 @@ impl Client {
     pub fn reset(&mut self, settings: &Settings) {
         self.db = DbIndex::default();
         self.authenticated = settings.requirepass.is_none();
-        self.reply_mode = ReplyMode::On;
+        // Compat: a RESET that was to be skipped is.
+        if self.reply_mode != ReplyMode::Skip {
+            self.reply_mode = ReplyMode::On;
+        }
         self.no_touch = false;
         self.card.no_touch.store(false, Relaxed);
         self.card.no_evict.store(false, Relaxed);

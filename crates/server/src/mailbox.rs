@@ -73,6 +73,11 @@ impl Mailbox {
         self.0.left.store(true, Relaxed);
     }
 
+    /// Makes the worker look before it sleeps. For that worker only.
+    pub fn remind(&self) {
+        self.0.left.store(true, Relaxed);
+    }
+
     /// Whether the worker has left itself something since the last `drain`. For that worker only.
     #[inline]
     pub fn has_left(&self) -> bool {

@@ -43,12 +43,26 @@ const KINDS: usize = 3;
 /// A message on its way to the subscribers of one worker.
 #[derive(Debug)]
 pub struct Publication {
-    shard: bool,
+    /// A channel's or a shard channel's.
+    kind: Kind,
     channel: Name,
     payload: Arc<Vec<u8>>,
     /// The patterns that match and have subscribers anywhere.
     patterns: Vec<Name>,
 }
+
+impl Publication {
+    /// What a message begins with for who listens to just this channel.
+    fn word(&self) -> &'static [u8] {
+        match self.kind {
+            Kind::Shard => b"smessage",
+            Kind::Channel | Kind::Pattern => b"message",
+        }
+    }
+}
+
+/// What a message begins with for who listens to a pattern.
+const PATTERN_WORD: &[u8] = b"pmessage";
 
 /// Subscribers of one channel or pattern on each worker.
 type PerWorker = Box<[u32]>;
@@ -149,7 +163,7 @@ impl Exchange {
             return 0;
         }
         let publication = Arc::new(Publication {
-            shard: kind == Kind::Shard,
+            kind,
             channel: channel.into(),
             payload: Arc::new(payload.to_vec()),
             patterns: matching,
@@ -267,6 +281,36 @@ impl Places {
 #[derive(Default)]
 pub struct Desk {
     subscribers: [HashMap<Name, Places>; KINDS],
+    resolved: Vec<Resolved>,
+}
+
+/// A message whose receivers are known, because since it was published somebody has begun or ceased
+/// to listen.
+pub struct Resolved {
+    publication: Arc<Publication>,
+    /// Place, and the pattern that it is for, if any.
+    receivers: Vec<(u32, Option<Name>)>,
+}
+
+impl Resolved {
+    /// Gives the message to its receivers, as [`Desk::deliver`] does.
+    pub fn deliver(&self, mut deliver: impl FnMut(u32, &mut Encoded<'_>)) {
+        let Publication {
+            channel, payload, ..
+        } = &*self.publication;
+        for (place, pattern) in &self.receivers {
+            match pattern {
+                None => {
+                    let words = [self.publication.word(), channel];
+                    deliver(*place, &mut Encoded::new(&words, payload));
+                }
+                Some(pattern) => {
+                    let words = [PATTERN_WORD, pattern, channel];
+                    deliver(*place, &mut Encoded::new(&words, payload));
+                }
+            }
+        }
+    }
 }
 
 impl Desk {
@@ -335,27 +379,56 @@ impl Desk {
         }
     }
 
+    /// Decides who gets the messages that are in the worker's mailbox: who listens now, before that
+    /// changes.
+    pub fn resolve_mail(&mut self, mailbox: &Mailbox) {
+        for publication in mailbox.drain_publications() {
+            let mut receivers = Vec::new();
+            let listening = |kind: Kind, name| self.subscribers[kind as usize].get(name);
+            let mut add = |places: Option<&Places>, pattern: Option<&Name>| {
+                let places = places.into_iter().flat_map(|places| &places.list);
+                receivers.extend(places.map(|&place| (place, pattern.cloned())));
+            };
+            add(listening(publication.kind, &publication.channel), None);
+            for pattern in &publication.patterns {
+                add(listening(Kind::Pattern, pattern), Some(pattern));
+            }
+            self.resolved.push(Resolved {
+                publication,
+                receivers,
+            });
+        }
+        if !self.resolved.is_empty() {
+            mailbox.remind();
+        }
+    }
+
+    /// What [`Desk::resolve_mail`] has gathered, in order.
+    pub fn take_resolved(&mut self) -> Vec<Resolved> {
+        std::mem::take(&mut self.resolved)
+    }
+
     /// Gives a message to each of this worker's subscribers: `deliver` gets the place of the
     /// connection and the message.
-    pub fn deliver(&self, publication: &Publication, mut deliver: impl FnMut(u32, &mut Encoded<'_>)) {
+    pub fn deliver(
+        &self,
+        publication: &Publication,
+        mut deliver: impl FnMut(u32, &mut Encoded<'_>),
+    ) {
         let Publication {
-            shard,
+            kind,
             channel,
             payload,
             patterns,
         } = publication;
-        let (kind, word) = match shard {
-            true => (Kind::Shard, &b"smessage"[..]),
-            false => (Kind::Channel, &b"message"[..]),
-        };
-        if let Some(places) = self.subscribers[kind as usize].get(channel) {
-            let words = [word, channel];
+        if let Some(places) = self.subscribers[*kind as usize].get(channel) {
+            let words = [publication.word(), channel];
             let mut message = Encoded::new(&words, payload);
             places.list.iter().for_each(|&at| deliver(at, &mut message));
         }
         for pattern in patterns {
             if let Some(places) = self.subscribers[Kind::Pattern as usize].get(pattern) {
-                let words = [&b"pmessage"[..], pattern, channel];
+                let words = [PATTERN_WORD, pattern, channel];
                 let mut message = Encoded::new(&words, payload);
                 places.list.iter().for_each(|&at| deliver(at, &mut message));
             }

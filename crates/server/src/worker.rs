@@ -202,6 +202,7 @@ impl<'k> Worker<'k> {
     }
 
     fn read_mail(&mut self) {
+        self.delivery().deliver_resolved();
         for message in self.seat.mailbox.drain() {
             match message {
                 Message::Accept(accepted) => self.take_over(accepted),
@@ -242,12 +243,15 @@ impl<'k> Worker<'k> {
 
     /// Gives a published message to this worker's subscribers.
     fn deliver(&mut self, publication: &Publication) {
-        let mut delivery = Delivery {
-            desk: &self.desk,
+        self.delivery().deliver(publication);
+    }
+
+    fn delivery(&mut self) -> Delivery<'_> {
+        Delivery {
+            desk: &mut self.desk,
             connections: &mut self.connections,
             ready: &mut self.ready,
-        };
-        delivery.deliver(publication);
+        }
     }
 
     /// Lets the commands that a pause held back try again.

@@ -7,6 +7,7 @@ use engine::spec::{Arg, ArgKind, Flags, Group, KeySpec, Run, Spec};
 use resp::Reply;
 
 use super::reply_help;
+use crate::aftermath;
 use crate::client::ReplyMode;
 use crate::pubsub::Kind;
 use crate::session::{ControlRun, Session};
@@ -291,6 +292,7 @@ fn publish_to(
     let server = session.server;
     let own = session.client.card.worker;
     let mailboxes = &server.mailboxes;
+    aftermath::tell_events(server, own, session.env);
     let receivers = server
         .exchange
         .publish(kind, channel, payload, mailboxes, own);
