@@ -9,6 +9,7 @@
 pub mod access;
 pub mod args;
 pub mod dispatch;
+pub mod dump;
 pub mod entry;
 pub mod env;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod object;
 pub mod parts;
 mod popcount;
 mod prefetch;
+pub mod snapshot;
 pub mod spec;
 pub mod table;
 pub mod tx;

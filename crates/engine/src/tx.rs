@@ -15,9 +15,9 @@ use crate::entry::{Entry, INLINE_BYTES_MAX, NewValue, Text, Value};
 use crate::env::{Env, add};
 use crate::event::Classes;
 use crate::failure::Failure;
-use crate::keyspace::{Key, Keyspace, Lease, StripeId};
+use crate::keyspace::{Door, Key, Keyspace, Lease, StripeId};
 use crate::object::{Kept, Type};
-use crate::table::{Place, Table};
+use crate::table::Place;
 
 /// What a write command did, for the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,16 +210,16 @@ pub fn view_of<C: Kept>(entry: &Entry) -> Result<C::Ref<'_>, Failure> {
     }
 }
 
-/// The table that `key` is in, for a change of what is at `key`.
+/// The door to the table that `key` is in, for a change of what is at `key`.
 #[inline]
-fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> &'l mut Table {
+fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> Door<'l> {
     let stripe = lease.stripe_mut(key.hash);
     if !stripe.watchers().is_empty()
         && let Some(touched) = stripe.watchers().touched(db, key)
     {
         env.note_touched(touched);
     }
-    stripe.table_mut(db)
+    stripe.door(db)
 }
 
 impl<'t, 'k> WriteTx<'t, 'k> {
@@ -327,7 +327,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
         let env = self.env;
         let hasher = self.lease.keyspace().hasher();
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         let (result, emptied) = table.edit(place, |entry| change_entry(entry, env, change))?;
         if emptied && let Some(large) = table.remove(place, &hasher).into_large() {
             env.discard(large);
@@ -370,7 +370,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// key is changed, not overwritten.
     #[inline]
     pub fn renew(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         let Some(place) = table.find(key.hash, key.bytes) else {
             let deadline = match deadline {
                 Deadline::At(at) => Some(at),
@@ -422,7 +422,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             entry.set_access(self.env.touched(entry.access()));
         }
         let number = change(Some(entry.text().ok_or(Failure::WRONG_TYPE)?))?;
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         let replaced = table.edit(place, |entry| entry.set_value(NewValue::Int(number)));
         if let Some(replaced) = replaced {
             self.env.discard(replaced);
@@ -488,7 +488,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
         let text = entry.text().ok_or(Failure::WRONG_TYPE)?;
         let (old_len, len) = (text.len(), prepare(Some(text))?);
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         Ok(table.edit(place, |entry| edit(entry.bytes_mut(len), old_len)))
     }
 
@@ -543,7 +543,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let table = self.lease.stripe(key.hash).table(self.db);
         let place = table.find(key.hash, key.bytes)?;
         // Only now: a missing key is not changed by its removal.
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         let live = table
             .at(place)
             .deadline()
@@ -563,7 +563,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
             return false;
         };
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         table.edit(place, |entry| entry.set_deadline(deadline));
         true
     }
@@ -580,9 +580,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     pub fn flush(&mut self, db: DbIndex) -> usize {
         let mut count = 0;
         for stripe in self.lease.held() {
-            let table = stripe.take(db);
-            count += table.len();
-            self.env.discard_table(table);
+            count += stripe.table(db).len();
+            if let Some(table) = stripe.take(db) {
+                self.env.discard_table(table);
+            }
         }
         count
     }

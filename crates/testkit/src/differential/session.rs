@@ -194,7 +194,8 @@ impl Pair {
         let mut done = 0;
         if self.events.is_some() {
             // What audits caused is nobody's business.
-            (self.subject.events(), self.peer.events());
+            self.subject.events();
+            self.peer.events();
         }
         while done < steps.len() {
             // A SCAN is a dialogue; everything between two of them goes out in one write.
