@@ -69,7 +69,7 @@ impl Step {
         let command = |words: &Vec<Vec<u8>>| {
             let words = words.iter().map(|word| match word.len() {
                 0 => "\"\"".into(),
-                ..=40 => String::from_utf8_lossy(word).into_owned(),
+                1..=40 => String::from_utf8_lossy(word).into_owned(),
                 long => format!("<{long} bytes>"),
             });
             words.collect::<Vec<_>>().join(" ")
