@@ -126,3 +126,39 @@ fn messages_do_not_come_in_the_middle_of_a_long_reply() {
         until(&mut me, "PUBSUB NUMSUB news", |reply| reply.ends_with('1'));
     });
 }
+
+/// What no client does is told, too: expiry of keys and fields that nobody asks for, and eviction.
+#[test]
+fn expiry_and_eviction_are_told() {
+    let args = ["--notify-keyspace-events", "Exegh"];
+    with_workers(&args, |server| {
+        let mut listener = server.connect().unwrap();
+        let mut me = server.connect().unwrap();
+        listener.call(&["PSUBSCRIBE", "__keyevent@0__:*"]).unwrap();
+        let mut told = |event: &str, key: &str| {
+            let reply = listener.receive().expect("an event");
+            let channel = format!("__keyevent@0__:{event}");
+            let expected = [channel.as_bytes(), key.as_bytes()];
+            let texts: Vec<&[u8]> = reply.items().unwrap_or_default()[2..]
+                .iter()
+                .filter_map(Reply::bytes)
+                .collect();
+            assert_eq!(texts, expected, "{reply}");
+        };
+        assert_eq!(text(&mut me, "SET k v PX 1"), "OK");
+        told("expire", "k");
+        told("expired", "k");
+        text(&mut me, "HSET h f 1 g 2");
+        told("hset", "h");
+        text(&mut me, "HPEXPIRE h 1 FIELDS 2 f g");
+        told("hexpire", "h");
+        told("hexpired", "h");
+        told("del", "h");
+        assert_eq!(text(&mut me, "SET k v"), "OK");
+        text(&mut me, "CONFIG SET maxmemory-policy allkeys-random");
+        text(&mut me, "CONFIG SET maxmemory 1");
+        // Whatever comes next makes room first.
+        me.send(&["SET", "l", "v"]).unwrap();
+        told("evicted", "k");
+    });
+}
