@@ -125,6 +125,21 @@ const TABLE: &[Accepted] = &[
         fits: |ours, theirs| matches!((ours, theirs), (Reply::Int(_), Reply::Int(_))),
     },
     Accepted {
+        peer: Kind::Valkey,
+        command: "EVENTS OF HGETEX",
+        reason: "HGETEX of a missing key is told as a miss by Valkey",
+        fits: |ours, theirs| {
+            let is_told = |reply: &Reply| reply.lines().concat().contains("keymiss");
+            ours == &Reply::Array(Vec::new()) && is_told(theirs)
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "EVENTS OF",
+        reason: "a deadline in the past: Valkey tells of expiry, Redis of deletion",
+        fits: past_deadlines,
+    },
+    Accepted {
         peer: Kind::Redis,
         command: "SORT",
         reason: "after any number out of range, even of another client's, SORT finds no numbers: \
@@ -138,6 +153,31 @@ const TABLE: &[Accepted] = &[
         fits: |ours, theirs| !ours.is_error() && is_not_a_score(theirs),
     },
 ];
+
+/// Whether two lists of keyspace events tell the same of deadlines that had passed already: Valkey
+/// tells of expiry (with a deadline set before it), Redis of deletion.
+fn past_deadlines(ours: &Reply, theirs: &Reply) -> bool {
+    let told = |reply: &Reply| -> Vec<String> {
+        let texts = reply.items().unwrap_or_default().iter();
+        let texts = texts.map(|text| String::from_utf8_lossy(text.bytes().unwrap_or_default()));
+        let pairs: Vec<_> = texts.collect();
+        let by_key = pairs
+            .chunks(2)
+            .filter(|pair| pair[0].starts_with("__keyspace"));
+        let mut events: Vec<String> = by_key.map(|pair| pair.join(" ")).collect();
+        for event in &mut events {
+            *event = event
+                .replace(" hexpired", " hdel")
+                .replace(" expired", " del");
+        }
+        events
+    };
+    let (ours, mut theirs) = (told(ours), told(theirs));
+    if ours.iter().any(|event| event.ends_with(" hdel")) {
+        theirs.retain(|event| !event.ends_with(" hexpire"));
+    }
+    ours == theirs
+}
 
 /// The printed reply without numbers and nils.
 fn without_progress(reply: &Reply) -> String {

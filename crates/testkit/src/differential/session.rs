@@ -217,7 +217,7 @@ impl Pair {
             };
             for (step, (ours, theirs)) in batch.iter().zip(replies) {
                 done += 1;
-                let failed = has_error(&ours);
+                let failed = has_error(&ours) || has_error(&theirs);
                 let difference = self.judge(step, ours, theirs);
                 let difference = difference.or_else(|| self.judge_events(step, failed));
                 if let Some(mut difference) = difference {
