@@ -20,6 +20,13 @@ pub fn settle(server: &Server, own: WorkerId, env: &Env, by: Option<&mut Client>
     if env.has_invalidations() {
         tracking::tell(server, own, env, by);
     }
+    tell_events(server, own, env);
+}
+
+/// Publishes the keyspace events so far. Before a message of the same transaction, too, so that
+/// events and messages come in order.
+#[inline]
+pub fn tell_events(server: &Server, own: WorkerId, env: &Env) {
     if env.limits.events != Classes::NONE {
         for event in env.take_events() {
             publish(&event, env.limits.events, server, own);

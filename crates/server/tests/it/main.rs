@@ -4,6 +4,7 @@ mod allocator;
 mod caching;
 mod clients;
 mod eviction;
+mod pubsub;
 mod transactions;
 
 #[global_allocator]
