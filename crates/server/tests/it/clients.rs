@@ -252,7 +252,7 @@ fn the_heaviest_clients_go_when_all_take_too_much() {
     with_workers(&[], |server| {
         let mut me = server.connect().unwrap();
         text(&mut me, "CLIENT NO-EVICT on");
-        let mut make = |name: &str, bytes: usize, protected: bool| {
+        let make = |name: &str, bytes: usize, protected: bool| {
             let mut client = server.connect().unwrap();
             text(&mut client, &format!("CLIENT SETNAME {name}"));
             if protected {
@@ -264,16 +264,22 @@ fn the_heaviest_clients_go_when_all_take_too_much() {
         let mut small: Vec<Client> = (0..4).map(|_| make("small", SMALL, false)).collect();
         let mut big: Vec<Client> = (0..4).map(|_| make("big", BIG, false)).collect();
         let mut protected = make("protected", BIG, true);
+        let numbers = |list: &str, field: &str| -> Vec<usize> {
+            let values = list.split(field).skip(1);
+            let digits = values.filter_map(|rest| rest.split(' ').next()?.parse().ok());
+            digits.collect()
+        };
         until(&mut me, "CLIENT LIST", |list| {
-            let sizes = list.split("qbuf=").skip(1).filter_map(|rest| {
-                let digits = rest.split(' ').next()?;
-                digits.parse::<usize>().ok()
-            });
-            sizes.filter(|&size| size >= SMALL).count() == 9
+            let unread = numbers(list, " qbuf=");
+            let arrived = |bytes| unread.iter().filter(|&&size| size >= bytes).count();
+            arrived(BIG) == 5 && arrived(SMALL) == 9
         });
         assert!(text(&mut me, "INFO stats").contains("evicted_clients:0"));
         // Room for one of the big ones besides the protected one and the small ones.
-        let limit = 2 * BIG + BIG / 2 + 4 * SMALL;
+        let heaviest = numbers(&text(&mut me, "CLIENT LIST"), " tot-mem=")
+            .into_iter()
+            .max();
+        let limit = heaviest.unwrap() * 2 + (BIG >> 1);
         text(&mut me, &format!("CONFIG SET maxmemory-clients {limit}"));
         until(&mut me, "INFO stats", |info| {
             info.contains("evicted_clients:3")
