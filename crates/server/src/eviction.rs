@@ -8,7 +8,8 @@
 //! Everything allocated counts: data, buffers of clients, the server itself. (Redis leaves out the
 //! buffers that feed replicas and the append-only file; there are none here yet.) Strings that wait
 //! for the background thread do not count any more: their keys are gone, and to evict others for
-//! them would be wrong.
+//! them would be wrong. For the same reason news for those who cache keys do not count while they
+//! are in mailboxes.
 //!
 //! Cost without `maxmemory`: one branch per command. With it: the counters of all threads are
 //! summed once per batch, and per command this thread's own is read, so that a batch of large
@@ -74,7 +75,7 @@ impl Evictor {
     pub fn look(&mut self, server: &Server) {
         let used = allocator::used_bytes();
         server.memory.note(used, server.now());
-        let gone = server.background.pending_bytes();
+        let gone = server.background.pending_bytes() + server.tracking.under_way_bytes();
         self.others = used as i64 - gone as i64 - allocator::own_balance();
     }
 

@@ -225,6 +225,7 @@ pub struct Tracking {
     broadcasting: AtomicBool,
     /// What each worker's commands have changed in this round.
     changed: Vec<Mutex<Vec<Change>>>,
+    under_way_bytes: AtomicU64,
 }
 
 impl Tracking {
@@ -235,7 +236,25 @@ impl Tracking {
             prefixes: RwLock::default(),
             broadcasting: AtomicBool::new(false),
             changed: (0..workers).map(|_| Mutex::default()).collect(),
+            under_way_bytes: AtomicU64::new(0),
         }
+    }
+
+    /// Bytes of notes in mailboxes. They do not count against `maxmemory`: evicting a key makes notes,
+    /// which may be longer than the key was.
+    #[inline]
+    pub fn under_way_bytes(&self) -> u64 {
+        self.under_way_bytes.load(Relaxed)
+    }
+
+    /// Notes are put into a mailbox.
+    pub fn depart(&self, notes: &[Note]) {
+        self.under_way_bytes.fetch_add(bytes_of(notes), Relaxed);
+    }
+
+    /// A worker has taken notes out of its mailbox.
+    pub fn arrived(&self, notes: &[Note]) {
+        self.under_way_bytes.fetch_sub(bytes_of(notes), Relaxed);
     }
 
     /// Number of clients that track.
@@ -357,8 +376,17 @@ impl Tracking {
                 outgoing.add(client, post, News::Keys(Arc::clone(&changes)));
             }
         }
-        outgoing.send(mailboxes, own);
+        outgoing.send(self, mailboxes, own);
     }
+}
+
+fn bytes_of(notes: &[Note]) -> u64 {
+    let key_bytes = |note: &Note| match &note.news {
+        News::Key(key) => key.len(),
+        News::Keys(_) | News::All => 0,
+    };
+    let bytes = notes.iter().map(|note| size_of::<Note>() + key_bytes(note));
+    bytes.sum::<usize>() as u64
 }
 
 /// Notes by worker.
@@ -379,8 +407,9 @@ impl Outgoing {
     }
 
     /// The worker `own` looks into its mailbox before it writes replies and needs not be woken.
-    fn send(self, mailboxes: &[Mailbox], own: WorkerId) {
+    fn send(self, tracking: &Tracking, mailboxes: &[Mailbox], own: WorkerId) {
         for (worker, (mailbox, notes)) in mailboxes.iter().zip(self.0).enumerate() {
+            tracking.depart(&notes);
             match notes.is_empty() {
                 true => {}
                 false if worker == usize::from(own.0) => mailbox.leave(Message::Forget(notes)),
@@ -421,7 +450,7 @@ pub fn tell(server: &Server, own: WorkerId, env: &Env, mut by: Option<&mut Clien
             }
         }
     }
-    outgoing.send(&server.mailboxes, own);
+    outgoing.send(tracking, &server.mailboxes, own);
 }
 
 /// Keeps news for the client under whose command they arose; whether they need not be sent.

@@ -318,7 +318,10 @@ impl<'k> Worker<'k> {
         }
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
-        for &id in &ready {
+        // Those that were told something go as well: news that lie about count as used memory, and
+        // would make the next command evict keys, which makes news.
+        let told = self.ready.clone();
+        for &id in ready.iter().chain(&told) {
             self.settle(id);
         }
         if self.scales.is_on() {

@@ -26,6 +26,7 @@ impl Worker<'_> {
 
     /// Gives news to those who cache keys.
     pub(super) fn tell_cachers(&mut self, notes: Vec<Note>) {
+        self.server.tracking.arrived(&notes);
         for note in notes {
             if !self.tell_cacher(&note) {
                 self.send_on(note);
@@ -64,7 +65,9 @@ impl Worker<'_> {
                     place,
                     news,
                 };
-                self.server.mailboxes[usize::from(post.worker.0)].send(Message::Forget(vec![note]));
+                let notes = vec![note];
+                self.server.tracking.depart(&notes);
+                self.server.mailboxes[usize::from(post.worker.0)].send(Message::Forget(notes));
             }
             Way::To {
                 recipient,
