@@ -8,12 +8,16 @@
 //! With one worker there is one stripe; a lease on it is kept across a batch and then costs
 //! nothing.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
+use crate::waiters::Waiters;
 use crate::watch::Watchers;
 
 pub mod ahead;
@@ -35,6 +39,7 @@ pub struct StripeId(pub u32);
 pub struct Stripe {
     databases: Box<[Table]>,
     watchers: Watchers,
+    waiters: Waiters,
 }
 
 impl Stripe {
@@ -59,6 +64,23 @@ impl Stripe {
     /// The same, to enter or strike out a client.
     pub fn watchers_mut(&mut self) -> &mut Watchers {
         &mut self.watchers
+    }
+
+    /// Whether somebody watches keys of this stripe or waits for some.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        !self.watchers.is_empty() | !self.waiters.is_empty()
+    }
+
+    /// Who waits for keys of this stripe.
+    #[inline]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// The same, to enter or strike out a waiter.
+    pub(crate) fn waiters_mut(&mut self) -> &mut Waiters {
+        &mut self.waiters
     }
 
     /// Exchanges two databases' parts.
@@ -93,6 +115,7 @@ pub struct Keyspace {
     stripe_bits: u8,
     databases: u32,
     seed: Seed,
+    tickets: AtomicU64,
 }
 
 /// `KeyHasher` over the keyspace's seed.
@@ -124,13 +147,21 @@ impl Keyspace {
         let stripe = || Stripe {
             databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
+            waiters: Waiters::default(),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
             stripe_bits,
             databases,
             seed,
+            tickets: AtomicU64::new(1),
         }
+    }
+
+    /// A number larger than all before. Drawn under a key's stripe, the numbers of those who wait
+    /// for that key are in the order in which they came.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed)
     }
 
     /// Number of stripes.
@@ -276,6 +307,35 @@ impl<'k> Lease<'k> {
                 .as_deref_mut()
                 .expect("stripe is covered"),
         }
+    }
+
+    /// Whether the stripe of a hash is held.
+    #[inline]
+    pub fn covers(&self, hash: u64) -> bool {
+        let id = self.keyspace.stripe_of(hash);
+        match &self.one {
+            Some((held, _)) => *held == id,
+            None => self.many[id.0 as usize].is_some(),
+        }
+    }
+
+    /// Takes the stripe of a hash besides what is held, if that needs no waiting; whether it is
+    /// held now. Also adds to a pinned lease.
+    pub(crate) fn try_add(&mut self, hash: u64) -> bool {
+        if self.covers(hash) {
+            return true;
+        }
+        let id = self.keyspace.stripe_of(hash);
+        let Some(guard) = self.keyspace.try_lock(id) else {
+            return false;
+        };
+        if let Some((held, stripe)) = self.one.take() {
+            self.many[held.0 as usize] = Some(stripe);
+            self.held = 1;
+        }
+        self.many[id.0 as usize] = Some(guard);
+        self.held += 1;
+        true
     }
 
     /// Keeps what is held until `unpin`, whatever is covered or released meanwhile: the commands of

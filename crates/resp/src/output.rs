@@ -94,6 +94,18 @@ impl Output {
         self.chunks.insert(first_behind, Chunk { at, body });
     }
 
+    /// Appends another output, of which nothing is sent yet.
+    pub(crate) fn append(&mut self, other: Output) {
+        debug_assert_eq!((other.sent, other.chunk_sent), (0, 0), "nothing was sent");
+        let base = self.tail.len();
+        self.tail.extend_from_slice(&other.tail);
+        self.chunk_bytes += other.chunk_bytes;
+        self.chunks.extend(other.chunks.into_iter().map(|chunk| Chunk {
+            at: base + chunk.at,
+            body: chunk.body,
+        }));
+    }
+
     #[inline]
     pub(crate) fn mark(&self) -> Mark {
         Mark(self.tail.len())

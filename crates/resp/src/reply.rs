@@ -311,6 +311,11 @@ impl Reply {
         }
     }
 
+    /// Appends a whole reply that was written elsewhere, in the same protocol.
+    pub fn append(&mut self, reply: Reply) {
+        self.out.append(reply.out);
+    }
+
     /// Bytes not yet written to the socket.
     #[inline]
     pub fn len_bytes(&self) -> usize {

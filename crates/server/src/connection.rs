@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::clients::Card;
 use crate::input::Input;
 use crate::limits::SoftLimit;
+use crate::waking::Blocked;
 use engine::tx::Walk;
 
 /// Pieces of a reply given to one `writev`.
@@ -89,6 +90,8 @@ pub enum Waiting {
     },
     /// CLIENT PAUSE holds its next command back.
     Pause,
+    /// A blocking command waits for its keys; the next ones wait.
+    Blocked(Blocked),
 }
 
 /// See the module's head.
@@ -164,9 +167,10 @@ impl Connection {
         waited
     }
 
-    /// Whether its peer hung up while a pause held its commands back: they will not be run.
+    /// Whether its peer hung up while a pause or a blocking command held its commands back: they
+    /// will not be run.
     pub fn is_abandoned(&self) -> bool {
-        self.hung_up && matches!(self.waiting, Waiting::Pause)
+        self.hung_up && matches!(self.waiting, Waiting::Pause | Waiting::Blocked(_))
     }
 
     /// Forgets what was parsed but not run.

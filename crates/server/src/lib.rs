@@ -40,4 +40,5 @@ pub mod settings;
 pub mod stats;
 pub mod transaction;
 pub mod version;
+pub mod waking;
 pub mod worker;

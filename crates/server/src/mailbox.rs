@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use crate::clients::Card;
 use crate::connection::Accepted;
 use crate::pubsub::Publication;
+use crate::waking::Unblocked;
+use engine::waiters::Waiter;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,10 @@ pub enum Message {
     Resume,
     /// Give a published message to this worker's subscribers.
     Publish(Arc<Publication>),
+    /// A client's wait in a blocking command has ended.
+    Unblock(Box<Unblocked>),
+    /// Try a client's blocking command again: who made its key ready could not.
+    Retry(Arc<Waiter>),
     /// End the event loop.
     Stop,
 }

@@ -8,6 +8,7 @@ use engine::failure::Failure;
 use engine::keyspace::Lease;
 use resp::Reply;
 
+use crate::aftermath;
 use crate::client::Client;
 use crate::pubsub::{Desk, Kind};
 use crate::server::Server;
@@ -15,6 +16,15 @@ use crate::stats::WorkerStats;
 
 /// A control command's handler.
 pub type ControlRun = fn(&mut Session<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
+
+/// Whether blocking commands may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocking {
+    /// They may.
+    Allowed,
+    /// They answer at once, as if their time was up (inside transactions and scripts).
+    Denied,
+}
 
 /// See the module's head.
 pub struct Session<'s, 'k> {
@@ -31,11 +41,18 @@ pub struct Session<'s, 'k> {
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// Whether a command may wait for its keys.
+    pub blocking: Blocking,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
 }
 
 impl Session<'_, '_> {
+    /// Passes on what has gathered since the last time, before the lease is released.
+    pub fn settle(&mut self) {
+        aftermath::settle(self.server, self.client.card.worker, self.env, self.lease);
+    }
+
     /// Subscribes the client.
     pub fn subscribe(&mut self, kind: Kind, name: &[u8]) {
         let Session {
