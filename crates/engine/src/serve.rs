@@ -9,7 +9,8 @@
 //! A waiter whose command needs stripes that are not leased gets them if they are free at this
 //! moment; nobody waits for a lock while holding one. If they are not, it is handed over to its own
 //! worker, which takes a lease of its own ([`retry`]); until then nobody behind it in its lane is
-//! served, and it keeps its place if it comes too late.
+//! served, and it keeps its place if it comes too late. One that any of its keys can serve needs no
+//! more than the key at hand: had another one what it wants, it would not be waiting.
 
 use std::sync::Arc;
 
@@ -189,6 +190,17 @@ impl Serving<'_, '_> {
         Held::of(tx.peek(touched.key())).serves(wants, served)
     }
 
+    /// Whether a key can be reached and holds what a waiter wants.
+    /// Compat: Redis runs the command with all of its keys again, so that one which has got another
+    /// type meanwhile is an error; which keys can be reached here is a matter of stripes.
+    fn serves_at(&self, waiter: &Waiter, word: &KeyWord) -> bool {
+        if !self.lease.covers(word.hash) {
+            return false;
+        }
+        let tx = ReadTx::new(self.lease, self.env, waiter.db);
+        Held::of(tx.peek(waiter.key(word))).serves(waiter.wants(), None)
+    }
+
     /// Runs a waiter's command.
     fn attempt(&mut self, waiter: &Arc<Waiter>) -> Trial {
         let reached: Vec<KeyWord>;
@@ -208,9 +220,9 @@ impl Serving<'_, '_> {
                 if !waiter.close() {
                     return Trial::Ended;
                 }
-                let covered = |key: &&KeyWord| self.lease.covers(key.hash);
-                if !keys.iter().all(|key| covered(&key)) {
-                    reached = keys.iter().filter(covered).copied().collect();
+                if keys.len() > 1 {
+                    let serves = |key: &&KeyWord| self.serves_at(waiter, key);
+                    reached = keys.iter().filter(serves).copied().collect();
                     keys = &reached;
                 }
             }

@@ -128,10 +128,7 @@ impl DataRun {
     pub fn writes(self) -> bool {
         matches!(
             self,
-            DataRun::Write(_)
-                | DataRun::Block(_)
-                | DataRun::WriteWide(..)
-                | DataRun::WriteAll(_)
+            DataRun::Write(_) | DataRun::Block(_) | DataRun::WriteWide(..) | DataRun::WriteAll(_)
         )
     }
 

@@ -163,12 +163,22 @@ impl Waiter {
         self.ticket
     }
 
+    /// What it waits for.
+    pub(crate) fn wants(&self) -> &Wants {
+        &self.wants
+    }
+
+    /// One of its keys.
+    pub(crate) fn key(&self, word: &KeyWord) -> Key<'_> {
+        Key {
+            bytes: self.words[word.word as usize].of(&self.buffer),
+            hash: word.hash,
+        }
+    }
+
     /// The keys it waits for.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = Key<'_>> + Clone {
-        self.keys[..self.waits].iter().map(|key| Key {
-            bytes: self.words[key.word as usize].of(&self.buffer),
-            hash: key.hash,
-        })
+        self.keys[..self.waits].iter().map(|key| self.key(key))
     }
 
     /// Whether nobody has ended it yet.

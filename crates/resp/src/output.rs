@@ -100,10 +100,11 @@ impl Output {
         let base = self.tail.len();
         self.tail.extend_from_slice(&other.tail);
         self.chunk_bytes += other.chunk_bytes;
-        self.chunks.extend(other.chunks.into_iter().map(|chunk| Chunk {
-            at: base + chunk.at,
-            body: chunk.body,
-        }));
+        self.chunks
+            .extend(other.chunks.into_iter().map(|chunk| Chunk {
+                at: base + chunk.at,
+                body: chunk.body,
+            }));
     }
 
     #[inline]

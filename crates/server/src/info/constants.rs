@@ -18,10 +18,8 @@ pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
 ];
 
 /// No tracking or cluster links.
-pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[
-    ("cluster_connections", "0"),
-    ("tracking_clients", "0"),
-];
+pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] =
+    &[("cluster_connections", "0"), ("tracking_clients", "0")];
 
 /// Never happens here: no fork, no replicas, no scripts, no client eviction.
 pub(super) const NO_EVENTS: &[(&str, &str)] = &[
