@@ -11,6 +11,7 @@
 //! it; one that any of its keys can serve is closed before it is tried, and then cannot fail.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -211,6 +212,14 @@ impl Waiter {
                 waiters.leave(self.db, key, self);
             }
         }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.words.iter().map(|word| word.of(&self.buffer));
+        let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
+        write!(f, "{:?} waits in {words:?}", self.client.id)
     }
 }
 
