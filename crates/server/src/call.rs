@@ -74,7 +74,7 @@ pub fn run(
     bump(&stats.nanos, nanos);
     bump(&stats.failed, u64::from(failed));
     bump(&session.stats.commands_processed, 1);
-    session.client.commands += 1;
+    session.client.commands += u64::from(!waits);
     waiting
 }
 

@@ -48,8 +48,13 @@ pub struct Session<'s, 'k> {
 }
 
 impl Session<'_, '_> {
-    /// Passes on what has gathered since the last time, before the lease is released.
+    /// Passes on what has gathered since the last time, before the lease is released. Those who
+    /// wait are served at the time it is by then: a transaction may have taken long.
+    #[inline]
     pub fn settle(&mut self) {
+        if self.env.has_ready() {
+            self.env.now = self.server.now();
+        }
         aftermath::settle(self.server, self.client.card.worker, self.env, self.lease);
     }
 

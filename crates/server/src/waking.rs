@@ -225,6 +225,7 @@ impl Connection {
         self.dirty = true;
         *self.client.card.waiter.lock() = None;
         self.client.card.blocked.store(false, Relaxed);
+        self.client.commands += 1;
         if let Some(row) = self.client.last_command {
             let stats = &stats.commands[usize::from(row.0)];
             bump(&stats.calls, 1);
