@@ -60,6 +60,14 @@ fn info(client: &mut Client, section: &str, field: &str) -> usize {
         .expect(field)
 }
 
+/// Lets so many milliseconds pass, by waiting for what never comes.
+fn pass(client: &mut Client, millis: u64) {
+    call(
+        client,
+        &format!("BLPOP never {}", (millis + 1) as f64 / 1000.0),
+    );
+}
+
 /// Waits until so many clients are blocked.
 fn await_blocked(client: &mut Client, count: usize) {
     let deadline = Instant::now() + PATIENCE;
@@ -210,12 +218,12 @@ fn a_wait_ends_once() {
         thread::scope(|scope| {
             scope.spawn(move || {
                 let mut pusher = server.connect().unwrap();
-                thread::sleep(Duration::from_micros(round * 150));
+                pass(&mut pusher, round % 24);
                 call(&mut pusher, "RPUSH b x");
             });
             scope.spawn(move || {
                 let mut other = server.connect().unwrap();
-                thread::sleep(Duration::from_micros(round * 140));
+                pass(&mut other, round * 7 % 24);
                 let reply = call(&mut other, &format!("CLIENT UNBLOCK {id} ERROR"));
                 answer.store(number(&reply), SeqCst);
             });
@@ -266,7 +274,7 @@ fn a_crowd_costs_only_memory() {
         CROWD + 1
     );
     let before = cpu_ticks(&server);
-    thread::sleep(Duration::from_millis(500));
+    pass(&mut witness, 500);
     let idle = cpu_ticks(&server) - before;
     assert!(idle <= 10, "{idle} ticks of 10 ms for doing nothing");
     let start = Instant::now();
@@ -426,7 +434,7 @@ fn nothing_is_lost_and_nothing_comes_twice() {
                     }
                     let victim = victim % CONSUMERS;
                     call(&mut client, &format!("CLIENT KILL NAME carrier{victim}"));
-                    thread::sleep(Duration::from_millis(3));
+                    pass(&mut client, 3);
                 }
             });
             producers.into_iter().for_each(|one| one.join().unwrap());

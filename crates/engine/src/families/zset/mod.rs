@@ -1,8 +1,9 @@
 //! Sorted sets: ZADD, ZRANGE and friends.
 //!
 //! This file has the table; `add` has what adds members, `read` what asks for one, `range` the
-//! ranges, `remove` what takes members out, `combine` unions, intersections and differences,
-//! `block` what waits for members, `sample` random members and scans; `bounds` reads the ends of ranges, `entries` writes replies.
+//! ranges, `remove` what takes members out, `block` what waits for them, `combine` unions,
+//! intersections and differences, `sample` random members and scans; `bounds` reads the ends of
+//! ranges, `entries` writes replies.
 
 use crate::spec::{
     Arg, ArgKind, Begin, BlockRun, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run,
