@@ -92,9 +92,31 @@ const TABLE: &[Accepted] = &[
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "XREAD ",
+        reason: "XREAD: + is the last entry in Redis, in Valkey only one with the stream's last id",
+        fits: |ours, theirs| {
+            let streams = |reply: &Reply| match reply {
+                Reply::Map(streams) => streams.len(),
+                reply => reply.items().map_or(0, <[Reply]>::len),
+            };
+            streams(ours) > streams(theirs) && !theirs.is_error()
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "XINFO",
         reason: "XINFO: Redis 8 knows a group's entries-read and lag in more cases than Valkey",
         fits: |ours, theirs| without_progress(ours) == without_progress(theirs),
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "ZSCAN",
+        reason: "ZADD XX with a long member it does not add makes a sorted set large in Valkey, \
+                 and ZSCAN writes scores of large ones with 17 digits",
+        fits: |ours, theirs| {
+            let texts = canonical(ours);
+            texts.is_some() && texts == canonical(theirs)
+        },
     },
     Accepted {
         peer: Kind::Valkey,
@@ -167,6 +189,17 @@ fn without_progress(reply: &Reply) -> String {
     };
     let rest = lines.iter().filter(|line| !is_number(line));
     rest.map(String::as_str).collect()
+}
+
+/// Texts in order, numbers as they are usually written; `None` if the reply holds anything else.
+fn canonical(reply: &Reply) -> Option<Vec<String>> {
+    let text = |item: &Reply| {
+        let text = String::from_utf8_lossy(item.bytes()?).into_owned();
+        Some(text.parse().map_or(text, |number: f64| number.to_string()))
+    };
+    let mut texts: Vec<String> = reply.items()?.iter().map(text).collect::<Option<_>>()?;
+    texts.sort();
+    Some(texts)
 }
 
 fn is_not_a_score(reply: &Reply) -> bool {
