@@ -87,7 +87,7 @@ pub struct Env {
     /// Whether due keys are deleted, or only hidden (paused writes, replicas).
     pub expire: bool,
     /// Who tracks what the command under way reads, if its client does.
-    pub reader: Option<Reader>,
+    pub reader: Cell<Option<Reader>>,
     /// Whether somebody caches keys without reading them here, and so hears of every change.
     pub broadcast: bool,
     /// Counters.
@@ -98,6 +98,7 @@ pub struct Env {
     events: RefCell<Vec<Event>>,
     touched: RefCell<Vec<Touched>>,
     invalidations: RefCell<Vec<Invalidation>>,
+    ready: RefCell<Vec<Touched>>,
     scratch: Cell<Vec<u8>>,
 }
 
@@ -109,7 +110,7 @@ impl Env {
             limits,
             touch: true,
             expire: true,
-            reader: None,
+            reader: Cell::new(None),
             broadcast: false,
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
@@ -118,6 +119,7 @@ impl Env {
             events: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
             invalidations: RefCell::new(Vec::new()),
+            ready: RefCell::new(Vec::new()),
             scratch: Cell::default(),
         }
     }
@@ -263,6 +265,41 @@ impl Env {
             return Vec::new();
         }
         self.touched.take()
+    }
+
+    /// Notes that an awaited key may have become ready.
+    pub(crate) fn note_ready(&self, touched: Touched) {
+        let mut ready = self.ready.borrow_mut();
+        // A command that changes a key in several steps is one reason to look at it.
+        if ready.last() != Some(&touched) {
+            ready.push(touched);
+        }
+    }
+
+    /// Whether there may be somebody to serve (see `serve`).
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Number of notes about keys that may have become ready.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
+    /// Forgets all but the first so many of those notes.
+    pub(crate) fn truncate_ready(&self, count: usize) {
+        self.ready.borrow_mut().truncate(count);
+    }
+
+    /// Forgets the notes about one key.
+    pub(crate) fn forget_ready(&self, touched: &Touched) {
+        self.ready.borrow_mut().retain(|noted| noted != touched);
+    }
+
+    /// The keys that may have become ready, in order.
+    pub(crate) fn take_ready(&self) -> Vec<Touched> {
+        self.ready.take()
     }
 
     /// What has to be freed in the background.

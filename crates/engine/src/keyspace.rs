@@ -9,6 +9,8 @@
 //! nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
@@ -20,7 +22,8 @@ use crate::env::Env;
 use crate::snapshot::Capture;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::track::{Invalidation, Name, Totals, Trackers};
-use crate::watch::{Touched, Watchers};
+use crate::waiters::Waiters;
+use crate::watch::Watchers;
 
 pub mod ahead;
 mod door;
@@ -48,6 +51,7 @@ pub struct Stripe {
     /// The epoch of entries made now; see `snapshot`.
     epoch: bool,
     capture: Option<Box<Capture>>,
+    waiters: Waiters,
 }
 
 impl Stripe {
@@ -122,20 +126,19 @@ impl Stripe {
     }
 
     /// Who caches keys of this stripe.
+    pub fn trackers(&self) -> &Trackers {
+        &self.trackers
+    }
+
+    /// The same, to enter or strike out a reader.
     pub fn trackers_mut(&mut self) -> &mut Trackers {
         &mut self.trackers
     }
 
-    /// Whether anybody at all wants to hear of changes in this stripe.
+    /// Whether somebody watches or caches keys of this stripe, or waits for some.
     #[inline]
-    pub fn is_observed(&self) -> bool {
-        !(self.watchers.is_empty() & self.trackers.is_empty())
-    }
-
-    /// A note that `key` is being changed, if anybody wants to hear of it.
-    pub fn touched(&self, db: DbIndex, key: Key<'_>, env: &Env) -> Option<Touched> {
-        let wanted = env.broadcast || self.trackers.has(key) || self.watchers.has(db, key);
-        wanted.then(|| Touched::new(db, key))
+    pub(crate) fn is_observed(&self) -> bool {
+        !(self.watchers.is_empty() & self.trackers.is_empty() & self.waiters.is_empty())
     }
 
     /// `key` was changed: tells those who want to hear of it.
@@ -148,6 +151,17 @@ impl Stripe {
             let key: Name = key.bytes.into();
             env.note_invalidation(Invalidation::Changed { key, by_command });
         }
+    }
+
+    /// Who waits for keys of this stripe.
+    #[inline]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// The same, to enter or strike out a waiter.
+    pub(crate) fn waiters_mut(&mut self) -> &mut Waiters {
+        &mut self.waiters
     }
 
     /// Exchanges two databases' parts. Those who cache keys do not hear of it, as in Redis.
@@ -192,6 +206,7 @@ pub struct Keyspace {
     databases: u32,
     seed: Seed,
     tracked: Arc<Totals>,
+    tickets: AtomicU64,
 }
 
 /// `KeyHasher` over the keyspace's seed.
@@ -227,6 +242,7 @@ impl Keyspace {
             trackers: Trackers::new(Arc::clone(&tracked)),
             epoch: false,
             capture: None,
+            waiters: Waiters::default(),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
@@ -234,7 +250,14 @@ impl Keyspace {
             databases,
             seed,
             tracked,
+            tickets: AtomicU64::new(1),
         }
+    }
+
+    /// A number larger than all before. Drawn under a key's stripe, the numbers of those who wait
+    /// for that key are in the order in which they came.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed)
     }
 
     /// Number of stripes.
@@ -386,6 +409,35 @@ impl<'k> Lease<'k> {
                 .as_deref_mut()
                 .expect("stripe is covered"),
         }
+    }
+
+    /// Whether the stripe of a hash is held.
+    #[inline]
+    pub fn covers(&self, hash: u64) -> bool {
+        let id = self.keyspace.stripe_of(hash);
+        match &self.one {
+            Some((held, _)) => *held == id,
+            None => self.many[id.0 as usize].is_some(),
+        }
+    }
+
+    /// Takes the stripe of a hash besides what is held, if that needs no waiting; whether it is
+    /// held now. Also adds to a pinned lease.
+    pub(crate) fn try_add(&mut self, hash: u64) -> bool {
+        if self.covers(hash) {
+            return true;
+        }
+        let id = self.keyspace.stripe_of(hash);
+        let Some(guard) = self.keyspace.try_lock(id) else {
+            return false;
+        };
+        if let Some((held, stripe)) = self.one.take() {
+            self.many[held.0 as usize] = Some(stripe);
+            self.held = 1;
+        }
+        self.many[id.0 as usize] = Some(guard);
+        self.held += 1;
+        true
     }
 
     /// Keeps what is held until `unpin`, whatever is covered or released meanwhile: the commands of

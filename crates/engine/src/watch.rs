@@ -52,7 +52,7 @@ pub struct Watchers {
 }
 
 /// A key that somebody watches or caches and that the command under way has changed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touched {
     db: DbIndex,
     hash: u64,

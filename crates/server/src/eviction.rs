@@ -157,7 +157,7 @@ impl Evictor {
                 if !self.pool.evict_one(policy, samples, lease, env) {
                     return without_candidates(server);
                 }
-                aftermath::settle(server, self.own, env, by.as_deref_mut());
+                aftermath::settle(server, self.own, env, lease, by.as_deref_mut());
                 let garbage = env.take_garbage();
                 let large = !garbage.is_empty();
                 server.free_later(garbage);

@@ -46,4 +46,5 @@ pub mod stats;
 pub mod tracking;
 pub mod transaction;
 pub mod version;
+pub mod waking;
 pub mod worker;

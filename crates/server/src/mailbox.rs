@@ -16,6 +16,8 @@ use crate::clients::Card;
 use crate::connection::Accepted;
 use crate::pubsub::Publication;
 use crate::tracking::Note;
+use crate::waking::Unblocked;
+use engine::waiters::Waiter;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,10 @@ pub enum Message {
     NotEnding,
     /// Say that all that was admitted before is done.
     Barrier(Sender<()>),
+    /// A client's wait in a blocking command has ended.
+    Unblock(Box<Unblocked>),
+    /// Try a client's blocking command again: who made its key ready could not.
+    Retry(Arc<Waiter>),
     /// End the event loop.
     Stop,
 }

@@ -12,9 +12,8 @@ pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
     ("aof_last_write_status", "ok"),
 ];
 
-/// No blocking commands or cluster links.
-pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] =
-    &[("cluster_connections", "0"), ("total_blocking_keys", "0")];
+/// No cluster links.
+pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[("cluster_connections", "0")];
 
 /// Never happens here: no fork, no replicas, no scripts, no client eviction.
 pub(super) const NO_EVENTS: &[(&str, &str)] = &[
