@@ -8,7 +8,9 @@
 
 pub mod access;
 pub mod args;
+pub mod describe;
 pub mod dispatch;
+pub mod dump;
 pub mod entry;
 pub mod env;
 pub mod event;
@@ -22,6 +24,7 @@ pub mod parts;
 mod popcount;
 mod prefetch;
 pub mod serve;
+pub mod snapshot;
 pub mod spec;
 pub mod table;
 pub mod tx;

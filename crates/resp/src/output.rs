@@ -94,17 +94,18 @@ impl Output {
         self.chunks.insert(first_behind, Chunk { at, body });
     }
 
-    /// Appends another output, of which nothing is sent yet.
-    pub(crate) fn append(&mut self, other: Output) {
-        debug_assert_eq!((other.sent, other.chunk_sent), (0, 0), "nothing was sent");
-        let base = self.tail.len();
-        self.tail.extend_from_slice(&other.tail);
+    /// Moves what is pending in `other`, of which nothing was written yet, to the end.
+    pub(crate) fn append(&mut self, other: &mut Output) {
+        debug_assert_eq!(other.sent + other.chunk_sent, 0);
+        let start = self.tail.len();
+        self.tail.append(&mut other.tail);
         self.chunk_bytes += other.chunk_bytes;
-        self.chunks
-            .extend(other.chunks.into_iter().map(|chunk| Chunk {
-                at: base + chunk.at,
-                body: chunk.body,
-            }));
+        let moved = other.chunks.drain(..).map(|chunk| Chunk {
+            at: start + chunk.at,
+            ..chunk
+        });
+        self.chunks.extend(moved);
+        other.clear();
     }
 
     #[inline]

@@ -272,6 +272,11 @@ impl Reply {
         self.out.tail.extend_from_slice(encoded);
     }
 
+    /// Moves what is pending in `other` to the end.
+    pub fn append(&mut self, other: &mut Reply) {
+        self.out.append(&mut other.out);
+    }
+
     /// Header of an array whose length is told to [`finish`](Self::finish) after its elements are
     /// written.
     pub fn array_later(&mut self) -> Later {
@@ -309,11 +314,6 @@ impl Reply {
                 self.out.insert_digits(later.digit_at, more);
             }
         }
-    }
-
-    /// Appends a whole reply that was written elsewhere, in the same protocol.
-    pub fn append(&mut self, reply: Reply) {
-        self.out.append(reply.out);
     }
 
     /// Bytes not yet written to the socket.

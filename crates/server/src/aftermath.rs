@@ -17,15 +17,17 @@ use crate::waking;
 /// ready are served here; that may leave other stripes leased than were.
 #[inline]
 pub fn settle(server: &Server, own: WorkerId, env: &Env, lease: &mut Lease<'_>) {
-    publish_events(server, own, env);
+    tell_events(server, own, env);
     if env.has_ready() {
         waking::serve_ready(server, own, env, lease);
-        publish_events(server, own, env);
+        tell_events(server, own, env);
     }
 }
 
+/// Publishes the keyspace events so far. Before a message of the same transaction, too, so that
+/// events and messages come in order.
 #[inline]
-fn publish_events(server: &Server, own: WorkerId, env: &Env) {
+pub fn tell_events(server: &Server, own: WorkerId, env: &Env) {
     if env.limits.events != Classes::NONE {
         for event in env.take_events() {
             publish(&event, env.limits.events, server, own);

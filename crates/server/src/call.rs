@@ -43,7 +43,8 @@ pub fn run(
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
-                    waiting = Some(Waiting::Walk { walk, muted });
+                    let held = Reply::new(out.proto());
+                    waiting = Some(Waiting::Walk { walk, muted, held });
                 }
                 Outcome::Waiting(wait) => {
                     if let (Some(args), Blocking::Allowed) = (again, session.blocking) {
@@ -60,6 +61,7 @@ pub fn run(
                 out.error(failure.text());
                 server.count_error(failure.text(), session.stats);
             }
+            waiting = session.waiting.take();
         }
         // Refused by the gate: a container alone has the wrong number of words.
         Handler::Container => {}

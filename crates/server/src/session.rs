@@ -10,6 +10,7 @@ use resp::Reply;
 
 use crate::aftermath;
 use crate::client::Client;
+use crate::connection::Waiting;
 use crate::pubsub::{Desk, Kind};
 use crate::server::Server;
 use crate::stats::WorkerStats;
@@ -45,6 +46,8 @@ pub struct Session<'s, 'k> {
     pub blocking: Blocking,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
+    /// What the client has to wait for after the command under way.
+    pub waiting: Option<Waiting>,
 }
 
 impl Session<'_, '_> {
@@ -58,8 +61,16 @@ impl Session<'_, '_> {
         aftermath::settle(self.server, self.client.card.worker, self.env, self.lease);
     }
 
+    /// Lets what was published before reach those who listen now, before that changes.
+    fn resolve_mail(&mut self) {
+        aftermath::tell_events(self.server, self.client.card.worker, self.env);
+        let own = usize::from(self.client.card.worker.0);
+        self.desk.resolve_mail(&self.server.mailboxes[own]);
+    }
+
     /// Subscribes the client.
     pub fn subscribe(&mut self, kind: Kind, name: &[u8]) {
+        self.resolve_mail();
         let Session {
             server,
             client,
@@ -80,6 +91,7 @@ impl Session<'_, '_> {
 
     /// Ends a subscription of the client.
     pub fn unsubscribe(&mut self, kind: Kind, name: &[u8]) {
+        self.resolve_mail();
         let Session {
             server,
             client,
@@ -100,6 +112,7 @@ impl Session<'_, '_> {
 
     /// Ends all subscriptions of the client.
     pub fn unsubscribe_all(&mut self) {
+        self.resolve_mail();
         self.client.leave(&self.server.exchange, self.desk);
     }
 }

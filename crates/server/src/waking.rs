@@ -214,12 +214,12 @@ impl Connection {
     }
 
     /// Goes on with the reply to what it waited for; counts the command.
-    pub fn unblock(&mut self, unblocked: Unblocked, stats: &WorkerStats) {
+    pub fn unblock(&mut self, mut unblocked: Unblocked, stats: &WorkerStats) {
         let Waiting::Blocked(blocked) = &self.waiting else {
             return;
         };
         if !blocked.muted {
-            self.out.append(unblocked.reply);
+            self.out.append(&mut unblocked.reply);
         }
         self.waiting = Waiting::No;
         self.dirty = true;

@@ -317,7 +317,7 @@ impl Twins {
                 reply.bulk_shared(Arc::new(vec![b's'; long]));
                 reply.int(1);
                 self.model.extend(pending(&reply));
-                self.reply.append(reply);
+                self.reply.append(&mut reply);
             }
             Op::Open => {
                 self.open.push((self.reply.array_later(), self.model.len()));

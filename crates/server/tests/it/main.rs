@@ -4,6 +4,7 @@ mod allocator;
 mod blocking;
 mod clients;
 mod eviction;
+mod pubsub;
 mod transactions;
 
 #[global_allocator]

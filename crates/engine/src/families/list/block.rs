@@ -7,6 +7,7 @@ use structs::Collection;
 use structs::list::{End, List};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::families::{timeout, words};
 use crate::keyspace::Key;
@@ -15,7 +16,7 @@ use crate::tx::{Effect, WriteTx};
 use crate::waiters::{Needs, Wait, Wants};
 
 use super::transfer::{HowMany, move_one, move_several, read_amount};
-use super::{end_of, pop, reply_element};
+use super::{end_of, pop, pop_event, reply_element};
 
 pub(super) fn blpop(
     tx: &mut WriteTx<'_, '_>,
@@ -62,6 +63,7 @@ fn pop_one(
                 End::Head => b"LPOP",
                 End::Tail => b"RPOP",
             };
+            tx.event_taken(Classes::LIST, pop_event(end), key);
             tx.instead(|| words(&[name, key.bytes]));
             return Ok(Served::Done(Effect::instead(1)));
         }

@@ -45,12 +45,12 @@ fn pop_one(
             bytes: args.word(word.word as usize),
             hash: word.hash,
         };
-        if tx.reading().read::<Zset>(key)?.is_none() {
+        if tx.read::<Zset>(key)?.is_none() {
             continue;
         }
         out.array(3);
         out.bulk(key.bytes);
-        take_ranks(tx, key, |zset| {
+        take_ranks(tx, key, end.pop_event(), |zset| {
             let rank = match end {
                 End::Min => 0,
                 End::Max => zset.len() - 1,
