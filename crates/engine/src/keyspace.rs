@@ -44,10 +44,10 @@ pub struct StripeId(pub u32);
 pub struct Stripe {
     databases: Box<[Table]>,
     watchers: Watchers,
-    waiters: Waiters,
     /// The epoch of entries made now; see `snapshot`.
     epoch: bool,
     capture: Option<Box<Capture>>,
+    waiters: Waiters,
 }
 
 impl Stripe {
@@ -209,9 +209,9 @@ impl Keyspace {
         let stripe = || Stripe {
             databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
-            waiters: Waiters::default(),
             epoch: false,
             capture: None,
+            waiters: Waiters::default(),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),

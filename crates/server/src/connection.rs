@@ -92,8 +92,6 @@ pub enum Waiting {
     },
     /// CLIENT PAUSE holds its next command back.
     Pause,
-    /// A blocking command waits for its keys; the next ones wait.
-    Blocked(Blocked),
     /// SAVE: the snapshot is being written. Its reply is thrown away if `muted`.
     Save {
         /// CLIENT REPLY was OFF or SKIP when it began.
@@ -101,6 +99,8 @@ pub enum Waiting {
     },
     /// SHUTDOWN: the process ends, or the reply says why not.
     Shutdown,
+    /// A blocking command waits for its keys; the next ones wait.
+    Blocked(Blocked),
 }
 
 /// See the module's head.

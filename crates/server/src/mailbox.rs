@@ -31,16 +31,16 @@ pub enum Message {
     Resume,
     /// Give a published message to this worker's subscribers.
     Publish(Arc<Publication>),
-    /// A client's wait in a blocking command has ended.
-    Unblock(Box<Unblocked>),
-    /// Try a client's blocking command again: who made its key ready could not.
-    Retry(Arc<Waiter>),
     /// A snapshot is on disk, or could not be written.
     Saved(bool),
     /// SHUTDOWN has failed: its clients go on.
     NotEnding,
     /// Say that all that was admitted before is done.
     Barrier(Sender<()>),
+    /// A client's wait in a blocking command has ended.
+    Unblock(Box<Unblocked>),
+    /// Try a client's blocking command again: who made its key ready could not.
+    Retry(Arc<Waiter>),
     /// End the event loop.
     Stop,
 }

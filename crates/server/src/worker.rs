@@ -220,15 +220,15 @@ impl<'k> Worker<'k> {
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
+                Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
+                Message::NotEnding => self.wake(Connection::end_shutdown),
+                // Who asked may have given up waiting.
+                Message::Barrier(done) => drop(done.send(())),
                 Message::Unblock(unblocked) => self.unblock(*unblocked),
                 Message::Retry(waiter) => {
                     let (env, lease) = (&self.env, &mut self.lease);
                     waking::retry(&waiter, self.server, self.id, env, lease);
                 }
-                Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
-                Message::NotEnding => self.wake(Connection::end_shutdown),
-                // Who asked may have given up waiting.
-                Message::Barrier(done) => drop(done.send(())),
                 Message::Stop => self.stopping = true,
             }
         }
@@ -266,6 +266,14 @@ impl<'k> Worker<'k> {
         self.delivery().deliver(publication);
     }
 
+    fn delivery(&mut self) -> Delivery<'_> {
+        Delivery {
+            desk: &mut self.desk,
+            connections: &mut self.connections,
+            ready: &mut self.ready,
+        }
+    }
+
     /// Goes on with a client whose wait has ended.
     fn unblock(&mut self, unblocked: Unblocked) {
         unblocked.clear(&mut self.lease);
@@ -301,14 +309,6 @@ impl<'k> Worker<'k> {
         }
     }
 
-    fn delivery(&mut self) -> Delivery<'_> {
-        Delivery {
-            desk: &mut self.desk,
-            connections: &mut self.connections,
-            ready: &mut self.ready,
-        }
-    }
-
     /// Goes on with the connections that `end` says were waiting for this.
     fn wake(&mut self, end: impl Fn(&mut Connection) -> bool) {
         let waited: Vec<usize> = self
@@ -337,8 +337,8 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
-        // What its own clients published or made ready reaches those of its own clients who wait
-        // for it before the worker sleeps.
+        // What its own clients published or made ready, and its periodic work, reaches those of its
+        // own clients who wait for it before the worker sleeps.
         while self.seat.mailbox.has_left() {
             self.read_mail();
         }

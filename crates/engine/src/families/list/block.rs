@@ -59,6 +59,7 @@ fn pop_one(
             true
         })?;
         if popped {
+            tx.event_taken(Classes::LIST, pop_event(end), key);
             let name: &[u8] = match end {
                 End::Head => b"LPOP",
                 End::Tail => b"RPOP",
