@@ -64,7 +64,6 @@ fn pop_one(
                 End::Head => b"LPOP",
                 End::Tail => b"RPOP",
             };
-            tx.event_taken(Classes::LIST, pop_event(end), key);
             tx.instead(|| words(&[name, key.bytes]));
             return Ok(Served::Done(Effect::instead(1)));
         }
