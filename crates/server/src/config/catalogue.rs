@@ -1363,11 +1363,15 @@ pub const PARAMS: &[Param] = &[
     .ahead("RESTORE"),
     p(
         "save",
-        list(words::save),
+        Kind::Words {
+            read: words::save,
+            lines: words::save_lines,
+        },
         "3600 1 300 100 60 10000",
         "After how many seconds and changes a snapshot is written.",
     )
-    .always_written(),
+    .always_written()
+    .adds_up(),
     p(
         "server-cpulist",
         TEXT,
