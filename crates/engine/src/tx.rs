@@ -16,7 +16,7 @@ use crate::env::{Env, add};
 use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::{Key, Keyspace, Lease, StripeId};
-use crate::object::Kept;
+use crate::object::{Kept, Type};
 use crate::table::{Place, Table};
 
 /// What a write command did, for the journal.
@@ -515,6 +515,13 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let table = changing(self.lease, self.env, self.db, key);
         table.edit(place, |entry| entry.set_deadline(deadline));
         true
+    }
+
+    /// Makes the access bits of `key` these; its type, if it is there.
+    pub fn set_access(&mut self, key: Key<'_>, access: u32) -> Option<Type> {
+        let (entry, _) = find_live(self.lease, self.env, self.db, key)?;
+        entry.set_access(access);
+        Some(entry.kind())
     }
 
     /// Deletes `key`, or fields of it, if due, as `execute` did with the command's keys in its
