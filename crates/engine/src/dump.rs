@@ -19,9 +19,9 @@ use crate::env::Env;
 use crate::keyspace::{Key, Lease};
 use crate::object::{Kept, Object};
 
-/// The value of an entry, for the encoder.
-pub fn value_of(entry: &Entry) -> Value<'_> {
-    match entry.value() {
+/// An entry's value, for the encoder.
+pub fn value_of(value: entry::Value<'_>) -> Value<'_> {
+    match value {
         entry::Value::Text(Text::Int(number)) => Value::Int(number),
         entry::Value::Text(Text::Inline(bytes)) => Value::Text(bytes),
         entry::Value::Text(Text::Shared(shared)) => Value::Text(shared),
@@ -39,18 +39,6 @@ pub fn value_of(entry: &Entry) -> Value<'_> {
             Object::Stream(stream) => Value::Stream(stream),
             Object::Array(array) => Value::Array(array),
         },
-    }
-}
-
-/// How much an entry was used, as a snapshot remembers it. Under an LRU policy Redis writes idle
-/// times only if eviction goes by them; so `evicts` says whether anything will want to know.
-pub fn usage_of(entry: &Entry, recency: Recency, now: UnixMillis, evicts: bool) -> Usage {
-    match recency {
-        _ if !evicts => Usage::Unknown,
-        Recency::Lru => Usage::Idle(access::idle_seconds(entry.access(), now).into()),
-        Recency::Lfu { decay_minutes, .. } => {
-            Usage::Frequency(access::decayed(entry.access(), decay_minutes, now) as u8)
-        }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod object;
 pub mod parts;
 mod popcount;
 mod prefetch;
+pub mod snapshot;
 pub mod spec;
 pub mod table;
 pub mod tx;

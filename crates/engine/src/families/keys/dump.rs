@@ -36,7 +36,7 @@ pub(super) fn dump(
     };
     let mut encoder = Encoder::new(tx.env().limits.dump);
     let mut bytes = Vec::new();
-    payload::write(value_of(entry), &mut encoder, &mut bytes);
+    payload::write(value_of(entry.value()), &mut encoder, &mut bytes);
     out.bulk(&bytes);
     Ok(())
 }
@@ -145,14 +145,10 @@ fn put(
     tx.remove(key);
     let deadline = deadline.map_or(Deadline::Clear, Deadline::At);
     with_value(value, |value| tx.put(key, value, deadline));
-    let access = access_of(order.usage, tx.env());
-    let kind = tx.set_access(key, access);
+    tx.set_access(key, access_of(order.usage, tx.env()));
     tx.event(Classes::GENERIC, "restore", key);
-    if replaced.is_some() {
-        tx.event(Classes::OVERWRITTEN, "overwritten", key);
-    }
-    if replaced.is_some() && replaced != kind {
-        tx.event(Classes::TYPE_CHANGED, "type_changed", key);
+    if let Some(before) = replaced {
+        tx.event_replaced(key, before);
     }
 }
 
