@@ -26,6 +26,7 @@ pub mod info;
 pub mod input;
 pub mod limits;
 pub mod listener;
+pub mod loading;
 pub mod logging;
 pub mod login;
 pub mod mailbox;

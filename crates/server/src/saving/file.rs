@@ -64,12 +64,7 @@ pub(super) fn write(
     written
 }
 
-fn write_new(
-    path: &Path,
-    pieces: &Pieces,
-    control: &Control,
-    about: &About<'_>,
-) -> io::Result<()> {
+fn write_new(path: &Path, pieces: &Pieces, control: &Control, about: &About<'_>) -> io::Result<()> {
     let mut writer = Writer::create(path, about)?;
     writer.head()?;
     while let Some(piece) = pieces.take() {
@@ -83,7 +78,9 @@ fn write_new(
 
 /// Makes the renaming itself last.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
