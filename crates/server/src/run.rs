@@ -115,7 +115,10 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
         server.saving.end();
         server.broadcast(|| Message::Stop);
         match loaded {
-            Err(loading::Failure::Refused(why)) => Err(io::Error::other(why)),
+            Err(loading::Failure::Refused(why)) => {
+                error!("{why}");
+                Err(io::Error::other(why))
+            }
             Err(loading::Failure::Ended) | Ok(()) => Ok(()),
         }
     })

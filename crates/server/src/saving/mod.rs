@@ -278,6 +278,7 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
             counts: &counts,
             now: server.now(),
             used_bytes: allocator::used_bytes(),
+            libraries: &server.libraries.lock().clone(),
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
@@ -292,6 +293,26 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
     }
 }
 
+/// Writes the snapshot file at once, on this thread, with all stripes leased: for DEBUG RELOAD.
+///
+/// # Errors
+/// One line.
+pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
+    let settings = server.settings.get();
+    let path = &settings.dbfilename;
+    let about = About {
+        settings: &settings,
+        counts: &count(lease),
+        now: server.now(),
+        used_bytes: allocator::used_bytes(),
+        libraries: &server.libraries.lock().clone(),
+    };
+    let written = file::write_held(path, lease, &about);
+    written.map_err(|why| format!("{}: {why}", path.display()))?;
+    server.saving.note_in_step(server.totals().changes);
+    Ok(())
+}
+
 /// The keys of each database. All stripes are leased.
 fn count(lease: &mut Lease<'_>) -> Vec<Counts> {
     let databases = lease.keyspace().databases();
@@ -301,6 +322,7 @@ fn count(lease: &mut Lease<'_>) -> Vec<Counts> {
             let table = stripe.table(db);
             count.keys += table.len() as u64;
             count.volatile += table.volatile() as u64;
+            count.timed += table.timed() as u64;
         }
     }
     counts
