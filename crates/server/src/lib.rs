@@ -10,6 +10,7 @@ pub mod allocator;
 pub mod background;
 pub mod batch;
 pub mod call;
+pub mod check;
 pub mod client;
 pub mod client_line;
 pub mod clients;
