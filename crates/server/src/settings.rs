@@ -31,7 +31,7 @@ pub fn engine_limits(settings: &Settings, keyspace: &Keyspace) -> Limits {
             ..settings.packing
         },
         dump: rdb::Target {
-            dialect: rdb::Dialect::Redis,
+            reader: settings.snapshot_reader,
             compress: settings.rdbcompression,
         },
         events: settings.events,

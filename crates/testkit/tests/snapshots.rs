@@ -182,6 +182,20 @@ fn content(client: &mut Client, key: &str) -> Vec<String> {
     pairs
 }
 
+/// All that is known of a stream but how it is kept.
+fn stream_facts(client: &mut Client, key: &str) -> Vec<String> {
+    let lines = call(client, &["XINFO", "STREAM", key, "FULL"]).lines();
+    let (mut kept, mut skip) = (Vec::new(), false);
+    for line in lines {
+        // The peers' trees have no like here: neither name nor number.
+        let tree = line.contains("radix");
+        if !std::mem::replace(&mut skip, tree) && !tree {
+            kept.push(line);
+        }
+    }
+    kept
+}
+
 /// What can be told of every key. Encodings are left out where `forms` says so: other versions have
 /// other ones.
 fn describe(client: &mut Client, forms: bool) -> BTreeMap<String, String> {
@@ -204,21 +218,15 @@ fn describe(client: &mut Client, forms: bool) -> BTreeMap<String, String> {
         }
         let type_line = lines[0].clone();
         if type_line.contains("stream") {
+            if forms {
+                lines.extend(stream_facts(client, key));
+            }
             for what in [
                 &["XINFO", "GROUPS", key][..],
                 &["XPENDING", key, "readers"],
                 &["XRANGE", key, "-", "+"],
             ] {
                 lines.extend(client.call(what).expect("an answer").lines());
-            }
-            let full = call(client, &["XINFO", "STREAM", key, "FULL"]).lines();
-            // The peers' trees have no like here.
-            let tree = |line: &String| line.contains("radix");
-            let mut skip = false;
-            for line in full {
-                if !std::mem::replace(&mut skip, tree(&line)) && !tree(&line) {
-                    lines.push(line);
-                }
             }
         }
         if key.contains("timed") {
@@ -340,6 +348,12 @@ fn to_redis_7_and_back() {
         fill(&mut redis.connect().expect("a connection"));
         // Sets are never listpacks there, and lists never one; nor does it load what is of 7.2.
         one_way(&redis, &ruddle, false, true, "Redis 7.0 to Ruddle");
+        let mut client = ruddle.connect().expect("a connection");
+        call(
+            &mut client,
+            &["CONFIG", "SET", "snapshot-reader", "redis-7.0"],
+        );
+        one_way(&ruddle, &redis, false, true, "Ruddle to Redis 7.0");
     }
     fs::remove_dir_all(&directory).expect("the directory goes");
 }

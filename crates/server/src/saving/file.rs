@@ -13,7 +13,6 @@ use engine::entry::{Text, Value};
 use engine::keyspace::Lease;
 use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
 use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library, put_sum};
-use rdb::format::{COMMON_VERSION, Kind};
 use rdb::{Crc64, Cursor, Encoder, Progress, Target};
 
 use super::pieces::Pieces;
@@ -28,12 +27,11 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// sync will be short.
 const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
-/// Entries of a database, and those of them that expire.
+/// Entries of a database, those of them that expire, and those with elements that do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) keys: u64,
     pub(super) volatile: u64,
-    /// Hashes with deadlines of fields.
     pub(super) timed: u64,
 }
 
@@ -49,11 +47,14 @@ pub(super) struct About<'a> {
 }
 
 impl About<'_> {
-    /// The version that both families load, unless there is what only a newer one has.
+    /// The version that the reader loads, unless there is what only a newer one has. The head comes
+    /// before the values that decide; arrays and the newest forms of streams, which no older reader
+    /// takes from a file of any version, do not count.
     fn version(&self) -> u32 {
+        let reader = self.settings.snapshot_reader;
         match self.counts.iter().any(|db| db.timed > 0) {
-            true => Kind::HashTimed.version(),
-            false => COMMON_VERSION,
+            true => reader.timed_version(),
+            false => reader.version(),
         }
     }
 }
@@ -137,8 +138,8 @@ impl<'a> Writer<'a> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).open(path)?;
         let target = Target {
+            reader: about.settings.snapshot_reader,
             compress: about.settings.rdbcompression,
-            ..Target::default()
         };
         Ok(Writer {
             file,
@@ -232,7 +233,7 @@ impl<'a> Writer<'a> {
 
     fn entry(&mut self, entry: &Copied<'_>) -> io::Result<()> {
         let value = engine::dump::value_of(entry.value);
-        let kind = value.kind(self.encoder.target().dialect);
+        let kind = value.kind(self.encoder.target().reader);
         let usage = self.usage(entry.access);
         let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
         put_key(entry.key, kind, entry.deadline, usage, encoder, buffer);
