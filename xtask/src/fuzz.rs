@@ -36,6 +36,9 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("stream", &[]),
     ("hll", &[]),
     ("set", &[]),
+    ("ziplist", &[]),
+    ("rdb", &["-rss_limit_mb=1024"]),
+    ("restore", &["-rss_limit_mb=1024"]),
     (
         "session",
         &[
