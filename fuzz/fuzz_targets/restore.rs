@@ -10,7 +10,7 @@ use rdb::{Dialect, Input, decode, payload};
 use ruddle_fuzz::{check, packing};
 
 fuzz_target!(|input: &[u8]| {
-    let _ = payload::read(input, &packing());
+    let _ = payload::read(input, payload::Trust::Blind, &packing());
     let Some((&first, rest)) = input.split_first() else {
         return;
     };

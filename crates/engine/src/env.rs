@@ -37,6 +37,8 @@ pub struct Limits {
     pub packing: Packing,
     /// How DUMP writes values.
     pub dump: rdb::Target,
+    /// Whether RESTORE looks at checksums.
+    pub payloads: rdb::payload::Trust,
     /// `notify-keyspace-events`: the events that somebody may listen to.
     pub events: Classes,
 }

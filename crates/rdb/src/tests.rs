@@ -288,11 +288,11 @@ fn payloads_round_trip_and_damage_is_seen() {
     for value in samples() {
         let mut bytes = Vec::new();
         payload::write(view(&value), &mut encoder, &mut bytes);
-        let again = payload::read(&bytes, &packing()).unwrap();
+        let again = payload::read(&bytes, payload::Trust::Sum, &packing()).unwrap();
         assert_eq!(show(&again), show(&value));
         let at = bytes.len() / 2;
         bytes[at] ^= 1;
-        let refusal = payload::read(&bytes, &packing()).unwrap_err();
+        let refusal = payload::read(&bytes, payload::Trust::Sum, &packing()).unwrap_err();
         assert_eq!(refusal, payload::Refusal::VersionOrChecksum);
     }
 }

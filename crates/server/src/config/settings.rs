@@ -218,6 +218,8 @@ pub struct Settings {
     pub snapshot_reader: rdb::Reader,
     pub rdbcompression: bool,
     pub rdbchecksum: bool,
+    /// Checksums are not looked at. Only DEBUG sets it.
+    pub skip_checksums: bool,
     pub rdb_save_incremental_fsync: bool,
     pub stop_writes_on_bgsave_error: bool,
     pub shutdown_on_sigint: Wish,
@@ -275,6 +277,7 @@ impl Settings {
             snapshot_reader: rdb::Reader::Common,
             rdbcompression: true,
             rdbchecksum: true,
+            skip_checksums: false,
             rdb_save_incremental_fsync: true,
             stop_writes_on_bgsave_error: true,
             shutdown_on_sigint: Wish::default(),

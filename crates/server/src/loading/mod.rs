@@ -191,7 +191,7 @@ fn open(server: &Server, settings: &Settings) -> Result<Option<Reader<'static>>,
     let len = file.metadata().map_or(0, |meta| meta.len());
     server.loading.begin(server.now(), len);
     let mut input = Input::of_reader(file);
-    if !settings.rdbchecksum {
+    if !settings.rdbchecksum || settings.skip_checksums {
         input.without_sum();
     }
     let reader = Reader::open(input).map_err(|why| refused(why).about(path))?;
