@@ -415,7 +415,8 @@ proptest! {
                 bytes[at] = *byte;
             }
             for kind in Kind::ALL.iter().copied().chain([kind]) {
-                let _ = decode(&mut Input::of_bytes(&bytes, 0), kind, target.reader.dialect(), &packing());
+                let mut input = Input::of_bytes(&bytes, 0);
+                let _ = decode(&mut input, kind, target.reader.dialect(), &packing());
             }
         }
     }

@@ -1367,7 +1367,7 @@ pub const PARAMS: &[Param] = &[
         "no",
         "How carefully RESTORE checks what it is given.",
     )
-    .ahead("RESTORE"),
+    .moot("every payload and file is checked completely"),
     p(
         "save",
         list(words::save),
@@ -1457,9 +1457,9 @@ pub const PARAMS: &[Param] = &[
             store: |s, i| s.snapshot_reader = SNAPSHOT_READERS[i],
         },
         "common",
-        "For whom snapshots and DUMP payloads are written: common means Redis 7.2 and Valkey 7.2 or \
-         later, and what those cannot read as Redis writes it; valkey the same, but as Valkey \
-         writes it; redis-7.0 is for older servers.",
+        "For whom snapshots and DUMP payloads are written: common means Redis 7.2, Valkey 7.2 and \
+         later ones, with what these cannot read as Redis writes it; valkey the same, but as \
+         Valkey writes it; redis-7.0 is for that version.",
     ),
     p(
         "socket-mark-id",
