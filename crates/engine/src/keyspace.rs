@@ -348,7 +348,7 @@ impl<'k> Lease<'k> {
         self.pinned = true;
     }
 
-    /// Whether a transaction holds it.
+    /// Whether the commands of a transaction or a script are under way.
     pub fn is_pinned(&self) -> bool {
         self.pinned
     }

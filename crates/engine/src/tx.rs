@@ -335,6 +335,31 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         Ok(result)
     }
 
+    /// As `update`, but no news to those who watch or cache keys.
+    ///
+    /// Compat: Redis tells them nothing of consumer groups.
+    pub fn update_unseen<C: Kept, R>(
+        &mut self,
+        key: Key<'_>,
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Result<R, Failure> {
+        let result = self.update(key, change);
+        self.unseen();
+        result
+    }
+
+    /// Takes back that what this command has done so far is news to those who watch or cache keys.
+    pub fn unseen(&self) {
+        drop(self.env.take_touched());
+    }
+
+    /// Tells those who watch `key` that it has changed, though it has not.
+    ///
+    /// Compat: where Redis does so.
+    pub fn seen(&self, key: Key<'_>) {
+        self.lease.stripe(key.hash).watchers().mark(self.db, key);
+    }
+
     /// Makes `key` hold this collection, replacing whatever was there; an empty one deletes the
     /// key, unless the type may be empty.
     pub fn put_collection<C: Kept>(&mut self, key: Key<'_>, collection: C, deadline: Deadline) {

@@ -38,7 +38,8 @@ pub fn run(
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
-                    waiting = Some(Waiting::Walk { walk, muted });
+                    let held = Reply::new(out.proto());
+                    waiting = Some(Waiting::Walk { walk, muted, held });
                 }
             }
         }

@@ -86,6 +86,8 @@ pub enum Waiting {
         walk: Box<dyn Walk>,
         /// CLIENT REPLY was OFF or SKIP when it began.
         muted: bool,
+        /// Messages that follow its reply.
+        held: Reply,
     },
     /// CLIENT PAUSE holds its next command back.
     Pause,

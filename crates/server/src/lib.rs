@@ -18,6 +18,7 @@ pub mod config;
 pub mod connection;
 pub mod cycle;
 pub mod daemon;
+pub mod delivery;
 pub mod descriptors;
 pub mod doors;
 pub mod eviction;

@@ -23,6 +23,7 @@ use crate::client::{Client, Fate};
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
+use crate::delivery::Delivery;
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
@@ -201,6 +202,7 @@ impl<'k> Worker<'k> {
     }
 
     fn read_mail(&mut self) {
+        self.delivery().deliver_resolved();
         for message in self.seat.mailbox.drain() {
             match message {
                 Message::Accept(accepted) => self.take_over(accepted),
@@ -245,18 +247,15 @@ impl<'k> Worker<'k> {
 
     /// Gives a published message to this worker's subscribers.
     fn deliver(&mut self, publication: &Publication) {
-        let (connections, ready) = (&mut self.connections, &mut self.ready);
-        self.desk.deliver(publication, |place, write| {
-            let place = place as usize;
-            if let Some(connection) = connections.get_mut(place) {
-                write(&mut connection.out);
-                connection.dirty = true;
-                if !connection.queued {
-                    connection.queued = true;
-                    ready.push(place);
-                }
-            }
-        });
+        self.delivery().deliver(publication);
+    }
+
+    fn delivery(&mut self) -> Delivery<'_> {
+        Delivery {
+            desk: &mut self.desk,
+            connections: &mut self.connections,
+            ready: &mut self.ready,
+        }
     }
 
     /// Goes on with the connections that `end` says were waiting for this.
@@ -287,7 +286,7 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
-        // What its own clients published reaches its own subscribers before the worker sleeps.
+        // What its own periodic work has published since reaches its subscribers now.
         if self.seat.mailbox.has_left() {
             self.read_mail();
         }
@@ -311,6 +310,8 @@ impl<'k> Worker<'k> {
             lease: &mut self.lease,
             evictor: &mut self.evictor,
             desk: &mut self.desk,
+            mailbox: &self.seat.mailbox,
+            ready: &mut self.ready,
             mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);
@@ -425,7 +426,7 @@ impl<'k> Worker<'k> {
             let Some(connection) = self.connections.get_mut(id) else {
                 continue;
             };
-            let Waiting::Walk { walk, muted } = &mut connection.waiting else {
+            let Waiting::Walk { walk, muted, held } = &mut connection.waiting else {
                 continue;
             };
             let mut nowhere = Reply::new(connection.out.proto());
@@ -446,6 +447,7 @@ impl<'k> Worker<'k> {
             match step {
                 Step::More => self.walking.push(id),
                 Step::Done => {
+                    connection.out.append(held);
                     connection.waiting = Waiting::No;
                     connection.dirty = true;
                     connection.readable = true;

@@ -47,7 +47,7 @@ pub(super) fn xreadgroup(
         let key = request.key(args, number);
         let wanted = read_wanted(request.id(args, number))?;
         let mut effects = Effects::new(tx, key, group, consumer);
-        changes += tx.update(key, |stream: &mut Stream| {
+        changes += tx.update_unseen(key, |stream: &mut Stream| {
             let Some((log, group)) = stream.group_mut(group) else {
                 return 0;
             };

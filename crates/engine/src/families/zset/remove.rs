@@ -94,8 +94,8 @@ fn remove_range(
     Ok(Effect::as_sent(count))
 }
 
-/// Takes the ranks that `choose` wants out and tells of it as `event`; their number. What takes all deletes the key instead,
-/// so that a large set is freed in the background.
+/// Takes the ranks that `choose` wants out and tells of it as `event`; their number. What takes all
+/// deletes the key instead, so that a large set is freed in the background.
 fn take_ranks(
     tx: &mut WriteTx<'_, '_>,
     key: Key<'_>,
