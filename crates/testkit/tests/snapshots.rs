@@ -426,7 +426,8 @@ fn a_file_is_loaded_at_the_start_and_a_damaged_one_is_refused() {
         !sound && report.contains("The file is broken at offset"),
         "{report}"
     );
-    let (started, why) = run(&["--port", "0", "--unixsocket", "", "--dir", &directory]);
+    let socket = path_text(&first.directory().join("socket"));
+    let (started, why) = run(&["--port", "0", "--unixsocket", &socket, "--dir", &directory]);
     assert!(!started && why.contains("cannot load"), "{why}");
     assert!(
         why.contains("at offset") && why.contains("ruddle check"),
