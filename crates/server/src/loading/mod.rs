@@ -275,7 +275,10 @@ fn store(
             if progress.keys_empty.fetch_add(1, Relaxed) < EMPTY_NAMED_MAX {
                 let quoted = repr(&head.key);
                 let name = quoted.get(1..quoted.len() - 1).unwrap_or_default();
-                info!("Loading: skipping empty key: {}", String::from_utf8_lossy(name));
+                info!(
+                    "Loading: skipping empty key: {}",
+                    String::from_utf8_lossy(name)
+                );
             }
         }
         Inserted::Duplicate => {
