@@ -12,10 +12,11 @@ use crate::args::{Args, KeyWord};
 use crate::env::{Env, add};
 use crate::event::Classes;
 use crate::failure::Failure;
-use crate::keyspace::{Key, Lease};
-use crate::spec::DataRun;
+use crate::keyspace::{Key, Lease, Stripe};
+use crate::spec::{DataRun, Served};
 use crate::table::Place;
 use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx, change_entry};
+use crate::waiters::Wait;
 
 /// A command ready to run.
 pub struct Call<'a> {
@@ -35,6 +36,8 @@ pub enum Outcome {
     Failed(Failure),
     /// The reply comes with the walk's last step.
     Walking(Box<dyn Walk>),
+    /// There is nothing for it yet. What is written as reply is for those who may not wait.
+    Waiting(Box<Wait>),
 }
 
 /// Runs one command under the lease it needs and writes its reply.
@@ -45,6 +48,8 @@ pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply
         }
         DataRun::Read(_)
         | DataRun::Write(_)
+        | DataRun::Block(_)
+        | DataRun::BlockRead(_)
         | DataRun::Refresh(_)
         | DataRun::ReadWide(..)
         | DataRun::WriteWide(..) => {
@@ -66,6 +71,7 @@ pub fn execute_leased(
     remove_due(&call, lease, env);
     let start = out.mark();
     let args = &mut call.args;
+    let mut wait = None;
     let result = match call.run {
         DataRun::Read(run) | DataRun::ReadWide(run, _) => {
             run(&ReadTx::new(lease, env, call.db), args, out).map(|()| Effect::NOTHING)
@@ -75,6 +81,12 @@ pub fn execute_leased(
         | DataRun::Refresh(run)
         | DataRun::ReadAll(run)
         | DataRun::WriteAll(run) => run(&mut WriteTx::new(lease, env, call.db), args, out),
+        DataRun::Block(run) => {
+            run(&mut WriteTx::new(lease, env, call.db), args, out).map(|end| split(end, &mut wait))
+        }
+        DataRun::BlockRead(run) => {
+            run(&ReadTx::new(lease, env, call.db), args, out).map(|end| split(end, &mut wait))
+        }
         DataRun::Walk(run) => match run(env, args) {
             Ok(mut walk) => {
                 return match walk.step(&mut WalkTx::new(lease, env, call.db), out) {
@@ -95,13 +107,24 @@ pub fn execute_leased(
         Ok(effect) => {
             raise_flags(effect.changes > 0, lease, env);
             commit(effect, &call, env);
-            Outcome::Done
+            wait.map_or(Outcome::Done, Outcome::Waiting)
         }
         Err(failure) => {
             raise_flags(false, lease, env);
             out.truncate(start);
             out.error(failure.text());
             Outcome::Failed(failure)
+        }
+    }
+}
+
+/// What a blocking command has done, and why it must wait if it must.
+fn split(end: Served, wait: &mut Option<Box<Wait>>) -> Effect {
+    match end {
+        Served::Done(effect) => effect,
+        Served::Wait(effect, why) => {
+            *wait = Some(why);
+            effect
         }
     }
 }
@@ -185,11 +208,21 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
         env.discard(large);
     }
     stripe.watchers().mark(db, key);
+    note_ready(stripe, db, key, env);
     env.note_event(Classes::EXPIRED, "expired", db, key);
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);
     env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
     Expired::Key
+}
+
+/// Notes that an awaited key is gone.
+fn note_ready(stripe: &Stripe, db: DbIndex, key: Key<'_>, env: &Env) {
+    if !stripe.waiters().is_empty()
+        && let Some(touched) = stripe.waiters().touched(db, key)
+    {
+        env.note_ready(touched);
+    }
 }
 
 /// Deletes some of the due fields of the hash at `place`.

@@ -96,6 +96,7 @@ pub struct Env {
     garbage: RefCell<Vec<Garbage>>,
     events: RefCell<Vec<Event>>,
     touched: RefCell<Vec<Touched>>,
+    ready: RefCell<Vec<Touched>>,
     scratch: Cell<Vec<u8>>,
 }
 
@@ -113,6 +114,7 @@ impl Env {
             garbage: RefCell::new(Vec::new()),
             events: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
+            ready: RefCell::new(Vec::new()),
             scratch: Cell::default(),
         }
     }
@@ -234,6 +236,41 @@ impl Env {
             return Vec::new();
         }
         self.touched.take()
+    }
+
+    /// Notes that an awaited key may have become ready.
+    pub(crate) fn note_ready(&self, touched: Touched) {
+        let mut ready = self.ready.borrow_mut();
+        // A command that changes a key in several steps is one reason to look at it.
+        if ready.last() != Some(&touched) {
+            ready.push(touched);
+        }
+    }
+
+    /// Whether there may be somebody to serve (see `serve`).
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Number of notes about keys that may have become ready.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
+    /// Forgets all but the first so many of those notes.
+    pub(crate) fn truncate_ready(&self, count: usize) {
+        self.ready.borrow_mut().truncate(count);
+    }
+
+    /// Forgets the notes about one key.
+    pub(crate) fn forget_ready(&self, touched: &Touched) {
+        self.ready.borrow_mut().retain(|noted| noted != touched);
+    }
+
+    /// The keys that may have become ready, in order.
+    pub(crate) fn take_ready(&self) -> Vec<Touched> {
+        self.ready.take()
     }
 
     /// What has to be freed in the background.

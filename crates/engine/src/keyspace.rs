@@ -8,6 +8,9 @@
 //! With one worker there is one stripe; a lease on it is kept across a batch and then costs
 //! nothing.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
 use base::time::UnixMillis;
@@ -16,6 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::entry::Entry;
 use crate::snapshot::Capture;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
+use crate::waiters::Waiters;
 use crate::watch::Watchers;
 
 pub mod ahead;
@@ -43,6 +47,7 @@ pub struct Stripe {
     /// The epoch of entries made now; see `snapshot`.
     epoch: bool,
     capture: Option<Box<Capture>>,
+    waiters: Waiters,
 }
 
 impl Stripe {
@@ -116,6 +121,23 @@ impl Stripe {
         &mut self.watchers
     }
 
+    /// Whether somebody watches keys of this stripe or waits for some.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        !self.watchers.is_empty() | !self.waiters.is_empty()
+    }
+
+    /// Who waits for keys of this stripe.
+    #[inline]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// The same, to enter or strike out a waiter.
+    pub(crate) fn waiters_mut(&mut self) -> &mut Waiters {
+        &mut self.waiters
+    }
+
     /// Exchanges two databases' parts.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         let tables = [self.table(a), self.table(b)];
@@ -155,6 +177,7 @@ pub struct Keyspace {
     stripe_bits: u8,
     databases: u32,
     seed: Seed,
+    tickets: AtomicU64,
 }
 
 /// `KeyHasher` over the keyspace's seed.
@@ -188,13 +211,21 @@ impl Keyspace {
             watchers: Watchers::default(),
             epoch: false,
             capture: None,
+            waiters: Waiters::default(),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
             stripe_bits,
             databases,
             seed,
+            tickets: AtomicU64::new(1),
         }
+    }
+
+    /// A number larger than all before. Drawn under a key's stripe, the numbers of those who wait
+    /// for that key are in the order in which they came.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed)
     }
 
     /// Number of stripes.
@@ -340,6 +371,35 @@ impl<'k> Lease<'k> {
                 .as_deref_mut()
                 .expect("stripe is covered"),
         }
+    }
+
+    /// Whether the stripe of a hash is held.
+    #[inline]
+    pub fn covers(&self, hash: u64) -> bool {
+        let id = self.keyspace.stripe_of(hash);
+        match &self.one {
+            Some((held, _)) => *held == id,
+            None => self.many[id.0 as usize].is_some(),
+        }
+    }
+
+    /// Takes the stripe of a hash besides what is held, if that needs no waiting; whether it is
+    /// held now. Also adds to a pinned lease.
+    pub(crate) fn try_add(&mut self, hash: u64) -> bool {
+        if self.covers(hash) {
+            return true;
+        }
+        let id = self.keyspace.stripe_of(hash);
+        let Some(guard) = self.keyspace.try_lock(id) else {
+            return false;
+        };
+        if let Some((held, stripe)) = self.one.take() {
+            self.many[held.0 as usize] = Some(stripe);
+            self.held = 1;
+        }
+        self.many[id.0 as usize] = Some(guard);
+        self.held += 1;
+        true
     }
 
     /// Keeps what is held until `unpin`, whatever is covered or released meanwhile: the commands of

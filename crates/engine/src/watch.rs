@@ -50,8 +50,8 @@ pub struct Watchers {
     keys: HashMap<u64, Vec<Watched>>,
 }
 
-/// A watched key that the command under way has changed.
-#[derive(Clone, Debug)]
+/// A watched or awaited key that the command under way has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touched {
     db: DbIndex,
     hash: u64,
@@ -59,6 +59,15 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// A note about `key`.
+    pub(crate) fn new(db: DbIndex, key: Key<'_>) -> Touched {
+        Touched {
+            db,
+            hash: key.hash,
+            key: key.bytes.into(),
+        }
+    }
+
     /// The database it is in.
     pub fn db(&self) -> DbIndex {
         self.db
@@ -119,11 +128,7 @@ impl Watchers {
 
     /// A note that `key` was changed, if anybody watches it.
     pub fn touched(&self, db: DbIndex, key: Key<'_>) -> Option<Touched> {
-        self.find(db, key).map(|watched| Touched {
-            db,
-            hash: key.hash,
-            key: watched.key.clone(),
-        })
+        self.find(db, key).map(|_| Touched::new(db, key))
     }
 
     /// Raises the flags of those who watch a key.

@@ -6,15 +6,22 @@
 
 use engine::env::Env;
 use engine::event::{Classes, Event};
+use engine::keyspace::Lease;
 
 use crate::mailbox::WorkerId;
 use crate::pubsub::Kind;
 use crate::server::Server;
+use crate::waking;
 
-/// Passes on what has gathered in `env`, on the worker `own`.
+/// Passes on what has gathered in `env`, on the worker `own`. Those who wait for what has become
+/// ready are served here; that may leave other stripes leased than were.
 #[inline]
-pub fn settle(server: &Server, own: WorkerId, env: &Env) {
+pub fn settle(server: &Server, own: WorkerId, env: &Env, lease: &mut Lease<'_>) {
     tell_events(server, own, env);
+    if env.has_ready() {
+        waking::serve_ready(server, own, env, lease);
+        tell_events(server, own, env);
+    }
 }
 
 /// Publishes the keyspace events so far. Before a message of the same transaction, too, so that

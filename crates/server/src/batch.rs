@@ -19,7 +19,6 @@ use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
 
-use crate::aftermath;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
@@ -31,7 +30,7 @@ use crate::mailbox::Mailbox;
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
 use crate::server::Server;
-use crate::session::Session;
+use crate::session::{Blocking, Session};
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
@@ -394,11 +393,12 @@ fn handle(
                 env: around.env,
                 lease: around.lease,
                 desk: around.desk,
+                blocking: Blocking::Allowed,
                 mark: &mut around.mark,
                 waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);
-            aftermath::settle(around.server, client.card.worker, around.env);
+            session.settle();
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),

@@ -3,13 +3,15 @@
 use engine::args::Args;
 use engine::dispatch::{Call, Outcome, execute};
 use engine::failure::Failure;
+use engine::spec::DataRun;
 use resp::Reply;
 
 use crate::client::ReplyMode;
 use crate::connection::Waiting;
 use crate::registry::{Handler, RowId};
-use crate::session::{ControlRun, Session};
+use crate::session::{Blocking, ControlRun, Session};
 use crate::stats::bump;
+use crate::waking;
 
 /// Runs a command and counts it; returns what its client has to wait for, if anything.
 #[inline]
@@ -25,6 +27,9 @@ pub fn run(
     match server.registry.row(id).handler {
         Handler::Data(run) => {
             session.env.touch = !session.client.no_touch;
+            let start = out.mark();
+            let waits = matches!(run, DataRun::Block(_) | DataRun::BlockRead(_));
+            let again = waits.then(|| args.again());
             let call = Call {
                 run,
                 db: session.client.db,
@@ -41,6 +46,13 @@ pub fn run(
                     let held = Reply::new(out.proto());
                     waiting = Some(Waiting::Walk { walk, muted, held });
                 }
+                Outcome::Waiting(wait) => {
+                    if let (Some(args), Blocking::Allowed) = (again, session.blocking) {
+                        out.truncate(start);
+                        let proto = out.proto();
+                        waiting = Some(waking::begin(run, &args, *wait, proto, session));
+                    }
+                }
             }
         }
         Handler::Control(run) => {
@@ -55,14 +67,16 @@ pub fn run(
         Handler::Container => {}
     }
     let stats = &session.stats.commands[usize::from(id.0)];
-    bump(&stats.calls, 1);
+    // One that waits is counted when it goes on.
+    let waits = matches!(waiting, Some(Waiting::Blocked(_)));
+    bump(&stats.calls, u64::from(!waits));
     let end = server.ticks.raw();
     let nanos = server.ticks.delta_as_nanos(*session.mark, end);
     *session.mark = end;
     bump(&stats.nanos, nanos);
     bump(&stats.failed, u64::from(failed));
     bump(&session.stats.commands_processed, 1);
-    session.client.commands += 1;
+    session.client.commands += u64::from(!waits);
     waiting
 }
 

@@ -13,6 +13,7 @@ use base::time::UnixMillis;
 use parking_lot::Mutex;
 
 use crate::config::settings::ClientPlace;
+use engine::waiters::Waiter;
 use engine::watch::Flag;
 
 use crate::mailbox::WorkerId;
@@ -80,6 +81,8 @@ pub struct Card {
     pub no_touch: AtomicBool,
     /// Waits in a blocking command or a pause.
     pub blocked: AtomicBool,
+    /// The blocking command it waits in.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// CLIENT CAPA REDIRECT: it can follow a redirection to another primary.
     pub can_redirect: AtomicBool,
     /// Its socket takes no more for now; replies wait.

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::clients::Card;
 use crate::input::Input;
 use crate::limits::SoftLimit;
+use crate::waking::Blocked;
 use engine::tx::Walk;
 
 /// Pieces of a reply given to one `writev`.
@@ -98,6 +99,8 @@ pub enum Waiting {
     },
     /// SHUTDOWN: the process ends, or the reply says why not.
     Shutdown,
+    /// A blocking command waits for its keys; the next ones wait.
+    Blocked(Blocked),
 }
 
 /// See the module's head.
@@ -173,9 +176,10 @@ impl Connection {
         waited
     }
 
-    /// Whether its peer hung up while a pause held its commands back: they will not be run.
+    /// Whether its peer hung up while a pause or a blocking command held its commands back: they
+    /// will not be run.
     pub fn is_abandoned(&self) -> bool {
-        self.hung_up && matches!(self.waiting, Waiting::Pause)
+        self.hung_up && matches!(self.waiting, Waiting::Pause | Waiting::Blocked(_))
     }
 
     /// SAVE is over, well or not; whether it waited for that.

@@ -151,7 +151,7 @@ impl Evictor {
                 if !self.pool.evict_one(policy, samples, lease, env) {
                     return without_candidates(server);
                 }
-                aftermath::settle(server, self.own, env);
+                aftermath::settle(server, self.own, env, lease);
                 let garbage = env.take_garbage();
                 let large = !garbage.is_empty();
                 server.free_later(garbage);

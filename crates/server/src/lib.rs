@@ -45,4 +45,5 @@ pub mod shutdown;
 pub mod stats;
 pub mod transaction;
 pub mod version;
+pub mod waking;
 pub mod worker;

@@ -217,6 +217,7 @@ impl Card {
             no_evict: false.into(),
             no_touch: false.into(),
             blocked: false.into(),
+            waiter: parking_lot::Mutex::default(),
             can_redirect: false.into(),
             writing: false.into(),
             killed: false.into(),

@@ -14,6 +14,8 @@ use parking_lot::Mutex;
 use crate::clients::Card;
 use crate::connection::Accepted;
 use crate::pubsub::Publication;
+use crate::waking::Unblocked;
+use engine::waiters::Waiter;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,10 @@ pub enum Message {
     NotEnding,
     /// Say that all that was admitted before is done.
     Barrier(Sender<()>),
+    /// A client's wait in a blocking command has ended.
+    Unblock(Box<Unblocked>),
+    /// Try a client's blocking command again: who made its key ready could not.
+    Retry(Arc<Waiter>),
     /// End the event loop.
     Stop,
 }

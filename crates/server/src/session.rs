@@ -18,6 +18,15 @@ use crate::stats::WorkerStats;
 /// A control command's handler.
 pub type ControlRun = fn(&mut Session<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
 
+/// Whether blocking commands may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocking {
+    /// They may.
+    Allowed,
+    /// They answer at once, as if their time was up (inside transactions and scripts).
+    Denied,
+}
+
 /// See the module's head.
 pub struct Session<'s, 'k> {
     /// What the workers share.
@@ -33,6 +42,8 @@ pub struct Session<'s, 'k> {
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// Whether a command may wait for its keys.
+    pub blocking: Blocking,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
     /// What the client has to wait for after the command under way.
@@ -40,6 +51,16 @@ pub struct Session<'s, 'k> {
 }
 
 impl Session<'_, '_> {
+    /// Passes on what has gathered since the last time, before the lease is released. Those who
+    /// wait are served at the time it is by then: a transaction may have taken long.
+    #[inline]
+    pub fn settle(&mut self) {
+        if self.env.has_ready() {
+            self.env.now = self.server.now();
+        }
+        aftermath::settle(self.server, self.client.card.worker, self.env, self.lease);
+    }
+
     /// Lets what was published before reach those who listen now, before that changes.
     fn resolve_mail(&mut self) {
         aftermath::tell_events(self.server, self.client.card.worker, self.env);

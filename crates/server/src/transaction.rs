@@ -109,8 +109,17 @@ impl Transaction {
         let everywhere = |queued: &Queued| {
             let row = registry.row(queued.row);
             match row.handler {
-                Handler::Data(run) => !matches!(run, DataRun::Read(_) | DataRun::Write(_)),
-                Handler::Control(_) => row.spec.group != Group::Connection,
+                Handler::Data(
+                    DataRun::Read(_)
+                    | DataRun::Write(_)
+                    | DataRun::Block(_)
+                    | DataRun::BlockRead(_),
+                ) => false,
+                Handler::Data(_) => true,
+                // CLIENT UNBLOCK leases the keys that its client waits for.
+                Handler::Control(_) => {
+                    row.spec.group != Group::Connection || row.name == "client|unblock"
+                }
                 Handler::Container => false,
             }
         };

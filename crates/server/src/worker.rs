@@ -33,6 +33,7 @@ use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
+use crate::waking::{self, Deadlines, Unblocked};
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
@@ -42,6 +43,8 @@ const EVENTS_MAX: usize = 512;
 const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
 const INSPECTION: Duration = Duration::from_secs(1);
+/// Clients per round whose time is up.
+const TIMEOUTS_MAX: usize = 1000;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
@@ -91,6 +94,7 @@ pub struct Worker<'k> {
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    deadlines: Deadlines,
     next_tick: u64,
     next_inspection: u64,
     stopping: bool,
@@ -117,6 +121,7 @@ impl<'k> Worker<'k> {
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            deadlines: Deadlines::default(),
             next_tick: 0,
             next_inspection: 0,
             stopping: false,
@@ -155,6 +160,7 @@ impl<'k> Worker<'k> {
                     }
                 }
             }
+            self.end_waits();
             self.serve(&mut batch);
             self.go_on_walking();
             self.tick();
@@ -177,7 +183,12 @@ impl<'k> Worker<'k> {
             return Duration::ZERO;
         }
         let next = self.next_tick.min(self.cycle.next_nanos());
-        Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos())).min(TICK)
+        let patience = Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos()));
+        let Some(deadline) = self.deadlines.next() else {
+            return patience.min(TICK);
+        };
+        let left = deadline.0.saturating_sub(self.server.now().0).max(0);
+        patience.min(TICK).min(Duration::from_millis(left as u64))
     }
 
     /// Reads the clock and, if they changed, the settings: once per round.
@@ -213,6 +224,11 @@ impl<'k> Worker<'k> {
                 Message::NotEnding => self.wake(Connection::end_shutdown),
                 // Who asked may have given up waiting.
                 Message::Barrier(done) => drop(done.send(())),
+                Message::Unblock(unblocked) => self.unblock(*unblocked),
+                Message::Retry(waiter) => {
+                    let (env, lease) = (&self.env, &mut self.lease);
+                    waking::retry(&waiter, self.server, self.id, env, lease);
+                }
                 Message::Stop => self.stopping = true,
             }
         }
@@ -258,6 +274,41 @@ impl<'k> Worker<'k> {
         }
     }
 
+    /// Goes on with a client whose wait has ended.
+    fn unblock(&mut self, unblocked: Unblocked) {
+        unblocked.clear(&mut self.lease);
+        let id = unblocked.place();
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.expects(&unblocked) {
+            self.deadlines.remove(id, connection);
+            connection.unblock(unblocked, self.stats);
+            self.enqueue(id);
+        }
+    }
+
+    /// Ends the waits whose time is up.
+    fn end_waits(&mut self) {
+        for _ in 0..TIMEOUTS_MAX {
+            let Some(id) = self.deadlines.pop(self.env.now) else {
+                break;
+            };
+            let Some(connection) = self.connections.get(id) else {
+                continue;
+            };
+            let Waiting::Blocked(blocked) = &connection.waiting else {
+                continue;
+            };
+            let waiter = Arc::clone(&blocked.waiter);
+            let (env, lease) = (&self.env, &mut self.lease);
+            // If somebody was faster, the reply is in the mail.
+            if waking::give_up(&waiter, self.server, self.id, env, lease) {
+                self.unblock(Unblocked::timed_out(&waiter));
+            }
+        }
+    }
+
     /// Goes on with the connections that `end` says were waiting for this.
     fn wake(&mut self, end: impl Fn(&mut Connection) -> bool) {
         let waited: Vec<usize> = self
@@ -286,14 +337,19 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
-        // What its own periodic work has published since reaches its subscribers now.
-        if self.seat.mailbox.has_left() {
+        // What its own clients published or made ready, and its periodic work, reaches those of its
+        // own clients who wait for it before the worker sleeps.
+        while self.seat.mailbox.has_left() {
             self.read_mail();
         }
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
+        let late = std::mem::take(&mut self.ready);
         for &id in &ready {
             self.settle(id);
+        }
+        for id in late {
+            self.settle_late(id);
         }
         if self.ready.is_empty() {
             self.ready = ready;
@@ -354,6 +410,19 @@ impl<'k> Worker<'k> {
         }
     }
 
+    /// The same for one that the mail of this round has woken: what waits in its input is the next
+    /// round's.
+    fn settle_late(&mut self, id: usize) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.queued = false;
+        }
+        self.settle(id);
+        let connection = self.connections.get(id);
+        if connection.is_some_and(|connection| !connection.input.unread().is_empty()) {
+            self.enqueue(id);
+        }
+    }
+
     /// After a round: writes replies, brings the card up to date, decides whether it goes on.
     fn settle(&mut self, id: usize) {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -401,7 +470,9 @@ impl<'k> Worker<'k> {
                     if !self.walking.contains(&id) {
                         self.walking.push(id);
                     }
-                } else if connection.readable && !waits && !connection.ended {
+                } else if waits {
+                    self.deadlines.add(id, connection);
+                } else if connection.readable && !connection.ended {
                     self.enqueue(id);
                 }
             }
@@ -410,6 +481,12 @@ impl<'k> Worker<'k> {
 
     fn close(&mut self, id: usize) {
         if let Some(mut connection) = self.connections.try_remove(id) {
+            if let Waiting::Blocked(blocked) = &connection.waiting {
+                let (env, lease) = (&self.env, &mut self.lease);
+                // One that was served at this moment takes what it got with it.
+                waking::give_up(&blocked.waiter, self.server, self.id, env, lease);
+                self.deadlines.remove(id, &connection);
+            }
             transaction::unwatch(&mut connection.client, &mut self.lease);
             connection
                 .client

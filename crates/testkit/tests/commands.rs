@@ -29,6 +29,7 @@ const NOT_IN_PEER: &[&str] = &[
     "arscan",
     "arseek",
     "arset",
+    "blmovem",
     "client|capa",
     "delex",
     "delifeq",

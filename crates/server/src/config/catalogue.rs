@@ -1370,11 +1370,15 @@ pub const PARAMS: &[Param] = &[
     .moot("every payload and file is checked completely"),
     p(
         "save",
-        list(words::save),
+        Kind::Words {
+            read: words::save,
+            lines: words::save_lines,
+        },
         "3600 1 300 100 60 10000",
         "After how many seconds and changes a snapshot is written.",
     )
-    .always_written(),
+    .always_written()
+    .adds_up(),
     p(
         "server-cpulist",
         TEXT,

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
+use engine::keyspace::Lease;
+
 use super::{Fields, View, constants};
 use crate::pubsub::Kind;
 use crate::registry::RowId;
@@ -41,7 +43,19 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
     let watching = watched.clone().filter(|&keys| keys > 0).count();
     fields.put("watching_clients", watching);
     fields.put("total_watched_keys", watched.sum::<usize>());
+    let (keys, on_missing) = awaited_keys(view.lease);
+    fields.put("total_blocking_keys", keys);
+    fields.put("total_blocking_keys_on_nokey", on_missing);
     fields.put_all(constants::NO_CLIENT_KINDS);
+}
+
+/// Keys that clients wait for, and those of them whose deletion they wait for, too.
+fn awaited_keys(lease: &mut Lease<'_>) -> (usize, usize) {
+    let stripes = lease.keyspace().stripes();
+    let counts = stripes.map(|stripe| lease.only(stripe).waiters().key_counts());
+    let sum = counts.fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1));
+    lease.release();
+    sum
 }
 
 /// One line per worker, under the names that Redis has for its I/O threads.

@@ -12,12 +12,9 @@ pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
     ("aof_last_write_status", "ok"),
 ];
 
-/// No publish/subscribe, blocking commands, tracking or cluster links.
-pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[
-    ("cluster_connections", "0"),
-    ("tracking_clients", "0"),
-    ("total_blocking_keys", "0"),
-];
+/// No tracking or cluster links.
+pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] =
+    &[("cluster_connections", "0"), ("tracking_clients", "0")];
 
 /// Never happens here: no fork, no replicas, no scripts, no client eviction.
 pub(super) const NO_EVENTS: &[(&str, &str)] = &[
