@@ -136,6 +136,11 @@ impl Config {
         &self.settings
     }
 
+    /// Whether checksums are passed over: DEBUG's business, no parameter.
+    pub fn set_skip_checksums(&mut self, skip: bool) {
+        self.settings.skip_checksums = skip;
+    }
+
     /// Changes a setting that is no parameter, see `Packing` (DEBUG).
     pub fn set_list_single_bytes_min(&mut self, bytes: usize) {
         self.settings.packing.list_single_bytes_min = bytes;
