@@ -38,6 +38,9 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("intset", &[]),
     ("list", &[]),
     ("set", &[]),
+    ("ziplist", &[]),
+    ("rdb", &["-rss_limit_mb=1024"]),
+    ("restore", &["-rss_limit_mb=1024"]),
     ("zset", &[]),
     (
         "session",

@@ -36,6 +36,10 @@ pub struct Limits {
     pub recency: Recency,
     /// Up to where collections stay packed.
     pub packing: Packing,
+    /// How DUMP writes values.
+    pub dump: rdb::Target,
+    /// Whether RESTORE looks at checksums.
+    pub payloads: rdb::payload::Trust,
     /// `notify-keyspace-events`: the events that somebody may listen to.
     pub events: Classes,
 }

@@ -13,7 +13,7 @@ use structs::stream::{Group, Stream, StreamId};
 use structs::zset::Zset;
 
 use crate::file::{self, Item, Reader, Usage};
-use crate::format::{Dialect, Kind, Target};
+use crate::format::{self, Kind, Target};
 use crate::{Crc64, Cursor, Decoded, Encoder, Input, Progress, Value, decode, payload, skip};
 
 fn packing() -> Packing {
@@ -224,8 +224,12 @@ fn samples() -> Vec<Decoded> {
 
 fn targets() -> Vec<Target> {
     let mut targets = Vec::new();
-    for dialect in [Dialect::Redis, Dialect::Valkey] {
-        targets.extend([true, false].map(|compress| Target { dialect, compress }));
+    for reader in [
+        format::Reader::Common,
+        format::Reader::Valkey,
+        format::Reader::Redis70,
+    ] {
+        targets.extend([true, false].map(|compress| Target { reader, compress }));
     }
     targets
 }
@@ -235,7 +239,7 @@ fn every_value_round_trips_in_pieces_of_any_size() {
     for value in samples() {
         for target in targets() {
             let mut encoder = Encoder::new(target);
-            let kind = view(&value).kind(target.dialect);
+            let kind = view(&value).kind(target.reader);
             let mut whole = Vec::new();
             encoder.whole(view(&value), &mut whole);
             for bytes_max in [1, 100, 4096] {
@@ -246,11 +250,14 @@ fn every_value_round_trips_in_pieces_of_any_size() {
                 assert!(pieces == whole, "{kind:?} in pieces of {bytes_max}");
             }
             let mut input = Input::of_bytes(&whole, 0);
-            let again = decode(&mut input, kind, target.dialect, &packing()).unwrap();
+            let again = decode(&mut input, kind, target.reader.dialect(), &packing()).unwrap();
             assert!(input.is_at_end().unwrap());
-            assert_eq!(show(&again), show(&value), "{kind:?}");
+            // The form of Redis 7.0 forgets when consumers were active.
+            if kind != Kind::Stream2 {
+                assert_eq!(show(&again), show(&value), "{kind:?}");
+            }
             let mut input = Input::of_reader(&*whole);
-            skip(&mut input, kind, target.dialect).unwrap();
+            skip(&mut input, kind, target.reader.dialect()).unwrap();
             assert!(input.is_at_end().unwrap(), "{kind:?}");
         }
     }
@@ -284,11 +291,11 @@ fn payloads_round_trip_and_damage_is_seen() {
     for value in samples() {
         let mut bytes = Vec::new();
         payload::write(view(&value), &mut encoder, &mut bytes);
-        let again = payload::read(&bytes, &packing()).unwrap();
+        let again = payload::read(&bytes, payload::Trust::Sum, &packing()).unwrap();
         assert_eq!(show(&again), show(&value));
         let at = bytes.len() / 2;
         bytes[at] ^= 1;
-        let refusal = payload::read(&bytes, &packing()).unwrap_err();
+        let refusal = payload::read(&bytes, payload::Trust::Sum, &packing()).unwrap_err();
         assert_eq!(refusal, payload::Refusal::VersionOrChecksum);
     }
 }
@@ -305,7 +312,7 @@ fn whole_file() -> Vec<u8> {
         ("three", None, Usage::Frequency(9)),
     ] {
         let value = Decoded::List(list(20));
-        let kind = view(&value).kind(Dialect::Redis);
+        let kind = view(&value).kind(format::Reader::Common);
         file::put_key(
             name.as_bytes(),
             kind,
@@ -391,6 +398,26 @@ fn a_file_that_is_cut_off_or_damaged_is_refused() {
     }
 }
 
+/// Found by fuzzing: producers that nothing is remembered of were there after reading once, and not
+/// after reading what was written then.
+#[test]
+fn a_producer_without_messages_is_none() {
+    let mut bytes = vec![0; 9];
+    bytes.extend([100, 100, 1, 1, b'p', 0, 0, 0]);
+    // The memory is the default, so nothing is left to say; lengths above 63 take two bytes.
+    bytes.splice(9..11, [0x40, 100, 0x40, 100]);
+    let mut input = Input::of_bytes(&bytes, 0);
+    let target = Target::default();
+    let value = decode(
+        &mut input,
+        Kind::Stream4,
+        target.reader.dialect(),
+        &packing(),
+    )
+    .unwrap();
+    assert_eq!(view(&value).kind(target.reader), Kind::Stream3);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -402,7 +429,7 @@ proptest! {
         let samples = samples();
         let value = &samples[which.index(samples.len())];
         for target in targets() {
-            let kind = view(value).kind(target.dialect);
+            let kind = view(value).kind(target.reader);
             let mut bytes = Vec::new();
             Encoder::new(target).whole(view(value), &mut bytes);
             bytes.truncate(2000);
@@ -411,7 +438,8 @@ proptest! {
                 bytes[at] = *byte;
             }
             for kind in Kind::ALL.iter().copied().chain([kind]) {
-                let _ = decode(&mut Input::of_bytes(&bytes, 0), kind, target.dialect, &packing());
+                let mut input = Input::of_bytes(&bytes, 0);
+                let _ = decode(&mut input, kind, target.reader.dialect(), &packing());
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::client_memory::Burden;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
 use crate::doors::Doors;
+use crate::loading::Progress;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
 use crate::monitor::Monitors;
@@ -102,6 +103,11 @@ pub struct Server {
     pub monitors: Monitors,
     /// Commands and bytes per second.
     pub rates: Rates,
+    /// How far loading is.
+    pub loading: Progress,
+    /// Source texts of the libraries of functions that came with the data. They are written back
+    /// with them.
+    pub libraries: Mutex<Vec<Vec<u8>>>,
     /// Snapshots on disk.
     pub saving: Saving,
     /// What SHUTDOWN was told.
@@ -151,6 +157,8 @@ impl Server {
             tracking: Tracking::new(workers),
             monitors: Monitors::new(workers),
             rates: Rates::default(),
+            loading: Progress::default(),
+            libraries: Mutex::default(),
             saving: Saving::new(clock.now()),
             shutdown: Mutex::new(None),
         };

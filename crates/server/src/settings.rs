@@ -30,6 +30,14 @@ pub fn engine_limits(settings: &Settings, keyspace: &Keyspace) -> Limits {
             seed: keyspace.seed(),
             ..settings.packing
         },
+        dump: rdb::Target {
+            reader: settings.snapshot_reader,
+            compress: settings.rdbcompression,
+        },
+        payloads: match settings.skip_checksums {
+            true => rdb::payload::Trust::Blind,
+            false => rdb::payload::Trust::Sum,
+        },
         events: settings.events,
     }
 }

@@ -25,6 +25,8 @@ fn env(recency: Recency) -> Env {
             string_bytes_max: 1 << 20,
             recency,
             packing: Packing::with_seed(Seed::from_u64(1)),
+            dump: rdb::Target::default(),
+            payloads: rdb::payload::Trust::Sum,
             events: Classes::NONE,
         },
         7,

@@ -55,6 +55,8 @@ impl World {
             string_bytes_max: 1024,
             recency: Recency::Lru,
             packing: Packing::with_seed(Seed::from_u64(1)),
+            dump: rdb::Target::default(),
+            payloads: rdb::payload::Trust::Sum,
             events: Classes::NONE,
         };
         let mut env = Env::new(limits, 1);

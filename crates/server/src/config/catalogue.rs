@@ -86,6 +86,13 @@ const CLUSTER: &str = "cluster mode";
 const LATENCY: &str = "latency monitoring";
 const LOG_FORMATS: &str = "another log format";
 const MODULES: &str = "modules";
+/// In the order of the names of `snapshot-reader`.
+const SNAPSHOT_READERS: [rdb::Reader; 3] = [
+    rdb::Reader::Common,
+    rdb::Reader::Valkey,
+    rdb::Reader::Redis70,
+];
+
 const PERSISTENCE: &str = "persistence";
 const REPLICATION: &str = "replication";
 const SCRIPTS: &str = "scripting";
@@ -1357,14 +1364,18 @@ pub const PARAMS: &[Param] = &[
         "no",
         "How carefully RESTORE checks what it is given.",
     )
-    .ahead("RESTORE"),
+    .moot("every payload and file is checked completely"),
     p(
         "save",
-        list(words::save),
+        Kind::Words {
+            read: words::save,
+            lines: words::save_lines,
+        },
         "3600 1 300 100 60 10000",
         "After how many seconds and changes a snapshot is written.",
     )
-    .always_written(),
+    .always_written()
+    .adds_up(),
     p(
         "server-cpulist",
         TEXT,
@@ -1440,6 +1451,17 @@ pub const PARAMS: &[Param] = &[
         "How many slow commands are remembered.",
     )
     .ahead(SLOW_LOG),
+    p(
+        "snapshot-reader",
+        Kind::Choice {
+            names: &["common", "valkey", "redis-7.0"],
+            store: |s, i| s.snapshot_reader = SNAPSHOT_READERS[i],
+        },
+        "common",
+        "For whom snapshots and DUMP payloads are written: common means Redis 7.2, Valkey 7.2 and \
+         later ones, with what these cannot read as Redis writes it; valkey the same, but as \
+         Valkey writes it; redis-7.0 is for that version.",
+    ),
     p(
         "socket-mark-id",
         uint(0, u32::MAX as u64),

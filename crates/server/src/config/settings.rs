@@ -219,8 +219,12 @@ pub struct Settings {
     pub events: Classes,
     pub dbfilename: PathBuf,
     pub save_points: Vec<SavePoint>,
+    /// For whom snapshots and DUMP payloads are written.
+    pub snapshot_reader: rdb::Reader,
     pub rdbcompression: bool,
     pub rdbchecksum: bool,
+    /// Checksums are not looked at. Only DEBUG sets it.
+    pub skip_checksums: bool,
     pub rdb_save_incremental_fsync: bool,
     pub stop_writes_on_bgsave_error: bool,
     pub shutdown_on_sigint: Wish,
@@ -277,8 +281,10 @@ impl Settings {
             events: Classes::NONE,
             dbfilename: PathBuf::new(),
             save_points: Vec::new(),
+            snapshot_reader: rdb::Reader::Common,
             rdbcompression: true,
             rdbchecksum: true,
+            skip_checksums: false,
             rdb_save_incremental_fsync: true,
             stop_writes_on_bgsave_error: true,
             shutdown_on_sigint: Wish::default(),

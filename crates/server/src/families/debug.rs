@@ -6,6 +6,7 @@
 mod digest;
 mod object;
 mod protocol;
+mod reload;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -65,7 +66,9 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("populate", (1, 3), populate),
     row("protocol", (1, 1), protocol::protocol),
     row("quicklist-packed-threshold", (1, 1), list_single),
+    row("reload", (0, 3), reload::reload),
     row("set-active-expire", (1, 1), set_active_expire),
+    row("set-skip-checksum-validation", (1, 1), skip_checksums),
     row("sleep", (1, 1), sleep),
     row("stringmatch-len", (2, 2), string_match),
 ];
@@ -97,8 +100,13 @@ const HELP: &[&str] = &[
     "    attrib, push, verbatim, true, false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Give elements of this size a node of their own in long lists; 0 = as usual.",
+    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+    "    Write the snapshot file, delete all keys, and load the file. MERGE: what is there may be",
+    "    in the file too, which wins. NOFLUSH: delete no keys. NOSAVE: load the file as it is.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Look for expired keys nobody asks for, or do not.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Take payloads and snapshot files whatever their checksums, or do not.",
     "SLEEP <seconds>",
     "    Stop the worker of this connection for so long. Other workers go on.",
     "STRINGMATCH-LEN <length> <pattern>",
@@ -202,6 +210,21 @@ fn set_active_expire(
     // Compat: what is no number is zero.
     let on = parse_i64(args.bytes()).unwrap_or(0) != 0;
     session.server.active_expire.store(on, Ordering::Relaxed);
+    out.ok();
+    Ok(())
+}
+
+fn skip_checksums(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    // Compat: what is no number is zero.
+    let skip = parse_i64(args.bytes()).unwrap_or(0) != 0;
+    let mut config = session.server.config.lock();
+    config.set_skip_checksums(skip);
+    session.env.limits = engine_limits(config.settings(), &session.server.keyspace);
+    session.server.settings.set(config.settings().clone());
     out.ok();
     Ok(())
 }

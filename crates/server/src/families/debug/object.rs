@@ -10,7 +10,7 @@ use engine::entry::Entry;
 use engine::failure::Failure;
 use engine::tx::ReadTx;
 use log::warn;
-use rdb::{Cursor, Dialect, Encoder, Progress, Target};
+use rdb::{Cursor, Encoder, Progress, Target};
 use resp::Reply;
 
 use crate::session::Session;
@@ -74,8 +74,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes that the value takes in a snapshot file.
 fn serialized_bytes(entry: &Entry, compress: bool) -> usize {
     let mut encoder = Encoder::new(Target {
-        dialect: Dialect::Redis,
         compress,
+        ..Target::default()
     });
     let (mut cursor, mut piece, mut sum) = (Cursor::default(), Vec::new(), 0);
     loop {
