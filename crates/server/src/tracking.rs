@@ -240,8 +240,8 @@ impl Tracking {
         }
     }
 
-    /// Bytes of notes in mailboxes. They do not count against `maxmemory`: evicting a key makes notes,
-    /// which may be longer than the key was.
+    /// Bytes of notes in mailboxes. They do not count against `maxmemory`: evicting a key makes
+    /// notes, which may be longer than the key was.
     #[inline]
     pub fn under_way_bytes(&self) -> u64 {
         self.under_way_bytes.load(Relaxed)

@@ -341,8 +341,8 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.read(id);
         }
-        // Whoever sent what was just read may have seen the answer to a change elsewhere: what others
-        // have to hear of that change comes before any reply.
+        // Whoever sent what was just read may have seen the answer to a change elsewhere: what
+        // others have to hear of that change comes before any reply.
         if self.seat.mailbox.is_filled() {
             self.read_mail();
         }
@@ -370,8 +370,8 @@ impl<'k> Worker<'k> {
         }
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
-        // News that lie about count as used memory, and would make the next command evict keys, which
-        // makes news: so they go out now.
+        // News that lie about count as used memory, and would make the next command evict keys,
+        // which makes news: so they go out now.
         let late = std::mem::take(&mut self.ready);
         for &id in &ready {
             self.settle(id);

@@ -93,8 +93,8 @@ fn write(server: &Server, truth: &Truth, writer: usize) {
         let key = writer * KEYS_PER_WRITER + dice.below(KEYS_PER_WRITER);
         let other = writer * KEYS_PER_WRITER + dice.below(KEYS_PER_WRITER);
         let _changing = truth.changing.read().unwrap();
-        // The second is for the end of what the first names. Both are given out before the change, so
-        // that whoever sees the change finds the clock at least there.
+        // The second is for the end of what the first names. Both are given out before the change,
+        // so that whoever sees the change finds the clock at least there.
         let (version, gone_version) = (truth.next(), truth.next());
         let set = |client: &mut Client, end: &str| {
             call(client, &format!("SET {} {version}{end}", name(key)));
