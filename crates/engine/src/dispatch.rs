@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::keyspace::{Key, Lease, Stripe};
 use crate::spec::{DataRun, Served};
 use crate::table::Place;
+use crate::track::Reader;
 use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx, change_entry};
 use crate::waiters::Wait;
 
@@ -69,6 +70,11 @@ pub fn execute_leased(
     out: &mut Reply,
 ) -> Outcome {
     remove_due(&call, lease, env);
+    if let Some(reader) = env.reader.get()
+        && call.run.reads()
+    {
+        remember(&call.args, reader, lease, env);
+    }
     let start = out.mark();
     let args = &mut call.args;
     let mut wait = None;
@@ -105,12 +111,12 @@ pub fn execute_leased(
     };
     match result {
         Ok(effect) => {
-            raise_flags(effect.changes > 0, lease, env);
+            tell_observers(effect.changes > 0, lease, env);
             commit(effect, &call, env);
             wait.map_or(Outcome::Done, Outcome::Waiting)
         }
         Err(failure) => {
-            raise_flags(false, lease, env);
+            tell_observers(false, lease, env);
             out.truncate(start);
             out.error(failure.text());
             Outcome::Failed(failure)
@@ -129,13 +135,28 @@ fn split(end: Served, wait: &mut Option<Box<Wait>>) -> Effect {
     }
 }
 
-/// Tells those who watch the keys that the command has written to, if it has changed anything.
+/// Tells those who watch or cache the keys that the command has written to, if it has changed
+/// anything.
 #[inline]
-pub(crate) fn raise_flags(changed: bool, lease: &Lease<'_>, env: &Env) {
+pub(crate) fn tell_observers(changed: bool, lease: &mut Lease<'_>, env: &Env) {
     for touched in env.take_touched() {
         if changed {
             let key = touched.key();
-            lease.stripe(key.hash).watchers().mark(touched.db(), key);
+            lease
+                .stripe_mut(key.hash)
+                .tell(touched.db(), key, true, env);
+        }
+    }
+}
+
+/// Remembers that `reader` has read the command's keys, which the lease covers: it will hear of
+/// their next change.
+pub fn remember(args: &Args<'_>, reader: Reader, lease: &mut Lease<'_>, env: &Env) {
+    for &KeyWord { word, hash } in args.keys() {
+        let bytes = args.word(word as usize);
+        let trackers = lease.stripe_mut(hash).trackers_mut();
+        if let Some(news) = trackers.remember(Key { bytes, hash }, reader) {
+            env.note_invalidation(news);
         }
     }
 }
@@ -207,7 +228,7 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     if let Some(large) = table.remove(place, &hasher).into_large() {
         env.discard(large);
     }
-    stripe.watchers().mark(db, key);
+    stripe.tell(db, key, false, env);
     note_ready(stripe, db, key, env);
     env.note_event(Classes::EXPIRED, "expired", db, key);
     add(&env.stats.expired_keys, 1);
@@ -256,7 +277,7 @@ fn expire_fields(
         env.discard(large);
     }
     if count > 0 {
-        lease.stripe(key.hash).watchers().mark(db, key);
+        lease.stripe_mut(key.hash).tell(db, key, false, env);
         env.note_event(Classes::HASH, "hexpired", db, key);
         add(&env.stats.expired_fields, count as u64);
         add(&env.stats.changes, count as u64);

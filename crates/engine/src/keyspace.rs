@@ -8,6 +8,7 @@
 //! With one worker there is one stripe; a lease on it is kept across a batch and then costs
 //! nothing.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -17,8 +18,10 @@ use base::time::UnixMillis;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
+use crate::env::Env;
 use crate::snapshot::Capture;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
+use crate::track::{Invalidation, Name, Totals, Trackers};
 use crate::waiters::Waiters;
 use crate::watch::Watchers;
 
@@ -44,6 +47,7 @@ pub struct StripeId(pub u32);
 pub struct Stripe {
     databases: Box<[Table]>,
     watchers: Watchers,
+    trackers: Trackers,
     /// The epoch of entries made now; see `snapshot`.
     epoch: bool,
     capture: Option<Box<Capture>>,
@@ -121,10 +125,32 @@ impl Stripe {
         &mut self.watchers
     }
 
-    /// Whether somebody watches keys of this stripe or waits for some.
+    /// Who caches keys of this stripe.
+    pub fn trackers(&self) -> &Trackers {
+        &self.trackers
+    }
+
+    /// The same, to enter or strike out a reader.
+    pub fn trackers_mut(&mut self) -> &mut Trackers {
+        &mut self.trackers
+    }
+
+    /// Whether somebody watches or caches keys of this stripe, or waits for some.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
-        !self.watchers.is_empty() | !self.waiters.is_empty()
+        !(self.watchers.is_empty() & self.trackers.is_empty() & self.waiters.is_empty())
+    }
+
+    /// `key` was changed: tells those who want to hear of it.
+    pub fn tell(&mut self, db: DbIndex, key: Key<'_>, by_command: bool, env: &Env) {
+        self.watchers.mark(db, key);
+        if let Some(news) = self.trackers.invalidate(key) {
+            env.note_invalidation(news);
+        }
+        if env.broadcast {
+            let key: Name = key.bytes.into();
+            env.note_invalidation(Invalidation::Changed { key, by_command });
+        }
     }
 
     /// Who waits for keys of this stripe.
@@ -138,7 +164,7 @@ impl Stripe {
         &mut self.waiters
     }
 
-    /// Exchanges two databases' parts.
+    /// Exchanges two databases' parts. Those who cache keys do not hear of it, as in Redis.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         let tables = [self.table(a), self.table(b)];
         self.watchers.mark_all(&[a, b], |key| {
@@ -152,11 +178,13 @@ impl Stripe {
         }
     }
 
-    /// Empties a database's part. The caller frees what it held, unless a snapshot needs it.
+    /// Empties a database's part. The caller frees what it held, unless a snapshot needs it, and
+    /// tells those who cache keys.
     pub fn take(&mut self, db: DbIndex) -> Option<Table> {
         let table = self.table(db);
         self.watchers
             .mark_all(&[db], |key| table.find(key.hash, key.bytes).is_some());
+        self.trackers.clear();
         let table = &mut self.databases[db.as_usize()];
         let empty = table.emptied();
         let table = std::mem::replace(table, empty);
@@ -177,6 +205,7 @@ pub struct Keyspace {
     stripe_bits: u8,
     databases: u32,
     seed: Seed,
+    tracked: Arc<Totals>,
     tickets: AtomicU64,
 }
 
@@ -206,9 +235,11 @@ impl Keyspace {
         let stripes = stripes.next_power_of_two().min(1024);
         let stripe_bits = stripes.trailing_zeros() as u8;
         let table = |db: u32| Table::new(stripe_bits, hash_key(&seed, &db.to_le_bytes()));
+        let tracked = Arc::<Totals>::default();
         let stripe = || Stripe {
             databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
+            trackers: Trackers::new(Arc::clone(&tracked)),
             epoch: false,
             capture: None,
             waiters: Waiters::default(),
@@ -218,6 +249,7 @@ impl Keyspace {
             stripe_bits,
             databases,
             seed,
+            tracked,
             tickets: AtomicU64::new(1),
         }
     }
@@ -231,6 +263,12 @@ impl Keyspace {
     /// Number of stripes.
     pub fn stripe_count(&self) -> u32 {
         self.stripes.len() as u32
+    }
+
+    /// How many keys are tracked for those who cache them.
+    #[inline]
+    pub fn tracked(&self) -> &Totals {
+        &self.tracked
     }
 
     /// Number of logical databases.

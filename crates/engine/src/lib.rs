@@ -27,6 +27,7 @@ pub mod serve;
 pub mod snapshot;
 pub mod spec;
 pub mod table;
+pub mod track;
 pub mod tx;
 pub mod waiters;
 pub mod watch;

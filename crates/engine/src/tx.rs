@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::keyspace::{Door, Key, Keyspace, Lease, Stripe, StripeId};
 use crate::object::{Kept, Type};
 use crate::table::Place;
+use crate::watch::Touched;
 
 /// What a write command did, for the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,17 +215,17 @@ pub fn view_of<C: Kept>(entry: &Entry) -> Result<C::Ref<'_>, Failure> {
 #[inline]
 fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> Door<'l> {
     let stripe = lease.stripe_mut(key.hash);
-    if stripe.is_observed() {
+    if env.broadcast || stripe.is_observed() {
         note(stripe, env, db, key);
     }
     stripe.door(db)
 }
 
-/// Notes that `key` is being changed, for those who watch it or wait for it.
+/// Notes that `key` is being changed, for those who watch it, cache it or wait for it.
 #[cold]
 fn note(stripe: &Stripe, env: &Env, db: DbIndex, key: Key<'_>) {
-    if let Some(touched) = stripe.watchers().touched(db, key) {
-        env.note_touched(touched);
+    if env.broadcast || stripe.trackers().has(key) || stripe.watchers().has(db, key) {
+        env.note_touched(Touched::new(db, key));
     }
     if let Some(touched) = stripe.waiters().touched(db, key) {
         env.note_ready(touched);
@@ -627,6 +628,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             }
             note_awaited(stripe, self.env, &[db]);
         }
+        self.env.note_emptied();
         count
     }
 

@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token};
 use resp::{Parser, Proto, Reply};
 
 use crate::client::Client;
+use crate::client_memory::Weight;
 use crate::clients::Card;
 use crate::input::Input;
 use crate::limits::SoftLimit;
@@ -121,6 +122,8 @@ pub struct Connection {
     pub out: Reply,
     /// What holds its commands back.
     pub waiting: Waiting,
+    /// Its part of what `maxmemory-clients` limits.
+    pub weight: Weight,
     /// Since when its replies have been above the soft limit.
     pub soft_limit: SoftLimit,
     /// The last read filled its buffer: there may be more, and no event will say so.
@@ -149,6 +152,7 @@ impl Connection {
             missing: 0,
             out: Reply::new(Proto::Resp2),
             waiting: Waiting::No,
+            weight: Weight::default(),
             soft_limit: SoftLimit::default(),
             readable: false,
             unfinished: false,

@@ -54,6 +54,9 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
     }
+    if client.monitors && reaches_keys(effective_flags(row, client, registry)) {
+        return Verdict::Refuse(Some(id), ONLY_WATCHING);
+    }
     if server.saving.is_failing()
         && let Err(failure) = saved_lately(effective_flags(row, client, registry), row, settings)
     {
@@ -69,6 +72,15 @@ pub fn admit<'a>(
 }
 
 const LOADING: Failure = Failure::fixed("LOADING Redis is loading the dataset in memory");
+
+/// Redis counts a client that monitors as a replica.
+const ONLY_WATCHING: Failure = Failure::fixed("ERR Replica can't interact with the keyspace");
+
+fn reaches_keys(flags: Flags) -> bool {
+    [Flags::READONLY, Flags::WRITE, Flags::MAY_REPLICATE]
+        .iter()
+        .any(|&flag| flags.has(flag))
+}
 
 /// What a client may send that listens to channels and speaks RESP2, where messages cannot be told
 /// from replies.

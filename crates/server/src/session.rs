@@ -58,7 +58,8 @@ impl Session<'_, '_> {
         if self.env.has_ready() {
             self.env.now = self.server.now();
         }
-        aftermath::settle(self.server, self.client.card.worker, self.env, self.lease);
+        let (own, by) = (self.client.card.worker, Some(&mut *self.client));
+        aftermath::settle(self.server, own, self.env, self.lease, by);
     }
 
     /// Lets what was published before reach those who listen now, before that changes.
@@ -108,6 +109,15 @@ impl Session<'_, '_> {
             kind,
             name,
         );
+    }
+
+    /// Lets the client be shown all commands.
+    pub fn monitor(&mut self) {
+        let card = &self.client.card;
+        self.client.monitors = true;
+        card.monitors.store(true, Relaxed);
+        self.desk.monitors.push(card.place.load(Relaxed));
+        self.server.monitors.add(card.worker);
     }
 
     /// Ends all subscriptions of the client.

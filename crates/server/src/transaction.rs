@@ -149,6 +149,7 @@ pub struct Watched {
     /// Raised when one of the keys is changed.
     pub flag: Flag,
     keys: Vec<WatchedKey>,
+    key_bytes: usize,
 }
 
 struct WatchedKey {
@@ -177,6 +178,11 @@ impl Watched {
         self.keys.iter().map(|watched| (watched.db, watched.key()))
     }
 
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<WatchedKey>() + self.key_bytes
+    }
+
     /// Starts to watch a key. Leaves its stripe leased.
     pub fn watch(&mut self, db: DbIndex, key: Key<'_>, lease: &mut Lease<'_>) {
         let stripe = lease.keyspace().stripe_of(key.hash);
@@ -184,6 +190,7 @@ impl Watched {
         if !watchers.watch(db, key, &self.flag) {
             return;
         }
+        self.key_bytes += key.bytes.len();
         self.keys.push(WatchedKey {
             db,
             hash: key.hash,

@@ -138,6 +138,8 @@ impl Ends for Post<'_> {
 /// Serves those who wait for keys that have become ready.
 #[cold]
 pub fn serve_ready(server: &Server, own: WorkerId, env: &Env, lease: &mut Lease<'_>) {
+    // What they read is not read by the client that has made it ready.
+    env.reader.set(None);
     serve::serve_ready(lease, env, &mut Post { server, own });
 }
 
@@ -150,7 +152,7 @@ pub fn retry(
     lease: &mut Lease<'_>,
 ) {
     serve::retry(waiter, lease, env, &mut Post { server, own });
-    aftermath::settle(server, own, env, lease);
+    aftermath::settle(server, own, env, lease, None);
     lease.release();
 }
 
@@ -163,7 +165,7 @@ pub fn give_up(
     lease: &mut Lease<'_>,
 ) -> bool {
     let ended = serve::end(waiter, lease, env);
-    aftermath::settle(server, own, env, lease);
+    aftermath::settle(server, own, env, lease, None);
     lease.release();
     ended
 }

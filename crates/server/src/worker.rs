@@ -13,13 +13,16 @@ use std::time::Duration;
 use base::rng::seed_from_os;
 use engine::env::Env;
 use engine::keyspace::Lease;
+use engine::track::forget_some;
 use engine::tx::{Step, WalkTx};
 use mio::{Events, Poll, Registry, Token};
 use resp::Reply;
 use slab::Slab;
 
+use crate::aftermath;
 use crate::batch::{Batch, Surroundings};
 use crate::client::{Client, Fate};
+use crate::client_memory::Scales;
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
@@ -34,6 +37,9 @@ use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
 use crate::waking::{self, Deadlines, Unblocked};
+
+mod news;
+mod weighing;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
@@ -94,6 +100,7 @@ pub struct Worker<'k> {
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    scales: Scales,
     deadlines: Deadlines,
     next_tick: u64,
     next_inspection: u64,
@@ -121,6 +128,7 @@ impl<'k> Worker<'k> {
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            scales: Scales::new(id),
             deadlines: Deadlines::default(),
             next_tick: 0,
             next_inspection: 0,
@@ -200,6 +208,7 @@ impl<'k> Worker<'k> {
             self.settings_version = version;
             self.settings = self.server.settings.get();
             self.env.limits = engine_limits(&self.settings, &self.server.keyspace);
+            self.set_client_limit();
         }
     }
 
@@ -220,6 +229,13 @@ impl<'k> Worker<'k> {
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
+                Message::Forget(notes) => self.tell_cachers(notes),
+                Message::Broken(client, place) => self.tell_broken(client, place),
+                Message::Relieve => {
+                    self.scales.heed(&self.server.burden);
+                    self.relieve();
+                }
+                Message::Monitor(line) => self.show_command(&line),
                 Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
                 Message::NotEnding => self.wake(Connection::end_shutdown),
                 // Who asked may have given up waiting.
@@ -325,6 +341,12 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.read(id);
         }
+        // Whoever sent what was just read may have seen the answer to a change elsewhere: what others
+        // have to hear of that change comes before any reply.
+        if self.seat.mailbox.is_filled() {
+            self.read_mail();
+        }
+        self.env.broadcast = self.server.tracking.is_broadcasting();
         for &id in &ready {
             while let Some(connection) = self.connections.get_mut(id) {
                 let more = batch.collect(id, connection, self.server, &self.settings);
@@ -337,6 +359,10 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
+        self.forget_tracked();
+        if self.env.broadcast {
+            self.server.tracking.flush(&self.server.mailboxes, self.id);
+        }
         // What its own clients published or made ready, and its periodic work, reaches those of its
         // own clients who wait for it before the worker sleeps.
         while self.seat.mailbox.has_left() {
@@ -344,6 +370,8 @@ impl<'k> Worker<'k> {
         }
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
+        // News that lie about count as used memory, and would make the next command evict keys, which
+        // makes news: so they go out now.
         let late = std::mem::take(&mut self.ready);
         for &id in &ready {
             self.settle(id);
@@ -351,9 +379,27 @@ impl<'k> Worker<'k> {
         for id in late {
             self.settle_late(id);
         }
+        if self.scales.is_on() {
+            self.relieve();
+        }
         if self.ready.is_empty() {
             self.ready = ready;
             self.ready.clear();
+        }
+    }
+
+    /// Ends the tracking of keys beyond `tracking-table-max-keys`.
+    #[inline]
+    fn forget_tracked(&mut self) {
+        let limit = self.settings.tracking_table_max_keys;
+        while limit > 0 && self.server.keyspace.tracked().keys() > limit {
+            let excess = self.server.keyspace.tracked().keys() - limit;
+            let forgotten = forget_some(excess, &mut self.lease, &self.env);
+            aftermath::settle(self.server, self.id, &self.env, &mut self.lease, None);
+            self.lease.release();
+            if forgotten == 0 {
+                break;
+            }
         }
     }
 
@@ -477,10 +523,16 @@ impl<'k> Worker<'k> {
                 }
             }
         }
+        if news && self.scales.is_on() {
+            self.weigh(id);
+        }
     }
 
     fn close(&mut self, id: usize) {
         if let Some(mut connection) = self.connections.try_remove(id) {
+            let burden = &self.server.burden;
+            self.scales
+                .take_off(id as u32, &mut connection.weight, burden);
             if let Waiting::Blocked(blocked) = &connection.waiting {
                 let (env, lease) = (&self.env, &mut self.lease);
                 // One that was served at this moment takes what it got with it.
@@ -491,6 +543,9 @@ impl<'k> Worker<'k> {
             connection
                 .client
                 .leave(&self.server.exchange, &mut self.desk);
+            connection
+                .client
+                .stop_observing(self.server, &mut self.desk);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }
@@ -539,13 +594,17 @@ impl<'k> Worker<'k> {
         let now = self.server.ticks_nanos();
         let effort = self.settings.active_expire_effort;
         let (server, stats) = (self.server, self.stats);
+        self.env.broadcast = server.tracking.is_broadcasting();
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
         if now >= self.next_tick || self.evictor.is_behind() {
             self.evictor.look(server);
             self.evictor
-                .make_room(server, &self.settings, &mut self.lease, &self.env);
+                .make_room(server, &self.settings, &mut self.lease, &self.env, None);
             self.lease.release();
+        }
+        if self.env.broadcast {
+            server.tracking.flush(&server.mailboxes, self.id);
         }
         if now < self.next_tick {
             return;

@@ -31,6 +31,7 @@ const NOT_IN_PEER: &[&str] = &[
     "arset",
     "blmovem",
     "client|capa",
+    "client|import-source",
     "delex",
     "delifeq",
     "digest",

@@ -37,6 +37,7 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
         largest(|card| load(&card.reply_bytes)),
     );
     fields.put("blocked_clients", blocked);
+    fields.put("tracking_clients", server.tracking.client_count());
     let subscribers = cards.iter().filter(|card| card.is_subscriber()).count();
     fields.put("pubsub_clients", subscribers);
     let watched = cards.iter().map(|card| card.watched_keys());
@@ -95,6 +96,7 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
         totals.expire_cycle_nanos / 1_000_000,
     );
     fields.put("evicted_keys", totals.evicted_keys);
+    fields.put("evicted_clients", totals.evicted_clients);
     fields.put("keyspace_hits", totals.keyspace_hits);
     fields.put("keyspace_misses", totals.keyspace_misses);
     fields.put("total_error_replies", totals.errors);
@@ -124,6 +126,10 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("pubsub_channels", exchange.channel_count(Kind::Channel));
     fields.put("pubsub_patterns", exchange.pattern_count());
     fields.put("pubsubshard_channels", exchange.channel_count(Kind::Shard));
+    let tracked = server.keyspace.tracked();
+    fields.put("tracking_total_keys", tracked.keys());
+    fields.put("tracking_total_items", tracked.items());
+    fields.put("tracking_total_prefixes", server.tracking.prefix_count());
     fields.put_all(constants::NO_EVENTS);
 }
 

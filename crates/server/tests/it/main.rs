@@ -2,6 +2,7 @@
 
 mod allocator;
 mod blocking;
+mod caching;
 mod clients;
 mod eviction;
 mod pubsub;

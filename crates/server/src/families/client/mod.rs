@@ -20,6 +20,7 @@ mod help;
 mod kill;
 mod list;
 mod table;
+mod tracking;
 
 pub(super) use table::COMMANDS;
 
@@ -130,12 +131,6 @@ fn capa(
         }
     }
     out.ok();
-    Ok(())
-}
-
-/// There is no tracking yet, so nothing is redirected.
-fn getredir(_: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
-    out.int(-1);
     Ok(())
 }
 
