@@ -57,7 +57,7 @@ impl Registering {
 }
 
 /// A name as functions and libraries may have it.
-pub fn is_name(name: &[u8]) -> bool {
+pub(crate) fn is_name(name: &[u8]) -> bool {
     !name.is_empty()
         && name
             .iter()

@@ -28,6 +28,7 @@ use crate::gate::{self, Verdict};
 use crate::limits::{is_above_hard, output_limit};
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
+use crate::scripting;
 use crate::server::Server;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -85,6 +86,8 @@ pub struct Surroundings<'s, 'k> {
     pub evictor: &'s mut Evictor,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// This worker's compiled scripts.
+    pub scripts: &'s mut scripting::State,
     /// Time stamp at which the last command ended, or this batch began.
     pub mark: u64,
 }
@@ -380,6 +383,9 @@ fn handle(
                 env: around.env,
                 lease: around.lease,
                 desk: around.desk,
+                settings: around.settings,
+                evictor: around.evictor,
+                scripts: around.scripts,
                 mark: &mut around.mark,
             };
             waiting = call::run(id, args, &mut session, out);
@@ -461,7 +467,7 @@ fn find_member(word: u8, words: &[Span], buffer: &[u8], keyspace: &Keyspace) -> 
 
 /// Appends the command's keys with their hashes.
 #[inline]
-fn find_keys(
+pub(crate) fn find_keys(
     shape: KeyShape,
     words: &[Span],
     buffer: &[u8],

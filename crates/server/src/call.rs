@@ -46,7 +46,9 @@ pub fn run(
             if let Err(failure) = run_control(run, id, args, session, out) {
                 failed = true;
                 out.error(failure.text());
-                server.count_error(failure.text(), session.stats);
+                if !failure.is_counted() {
+                    server.count_error(failure.text(), session.stats);
+                }
             }
         }
         // Refused by the gate: a container alone has the wrong number of words.

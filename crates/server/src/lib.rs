@@ -34,6 +34,7 @@ pub mod pubsub;
 pub mod rates;
 pub mod registry;
 pub mod run;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -21,6 +21,7 @@ use crate::memory::Marks;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
+use crate::scripting::Scripting;
 use crate::settings::Published;
 use crate::stats::{Totals, WorkerStats, bump};
 
@@ -91,6 +92,8 @@ pub struct Server {
     pub exchange: Exchange,
     /// Commands and bytes per second.
     pub rates: Rates,
+    /// Scripts and functions.
+    pub scripting: Scripting,
 }
 
 impl Server {
@@ -133,6 +136,7 @@ impl Server {
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
             rates: Rates::default(),
+            scripting: Scripting::new(workers),
         };
         server.memory.start(server.started);
         Ok(server)
@@ -183,6 +187,7 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.scripting.store.reset_stats();
         self.memory.reset_peak(self.now());
     }
 

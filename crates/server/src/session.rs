@@ -9,8 +9,11 @@ use engine::keyspace::Lease;
 use resp::Reply;
 
 use crate::client::Client;
+use crate::eviction::Evictor;
 use crate::pubsub::{Desk, Kind};
+use crate::scripting;
 use crate::server::Server;
+use crate::settings::Settings;
 use crate::stats::WorkerStats;
 
 /// A control command's handler.
@@ -22,6 +25,8 @@ pub struct Session<'s, 'k> {
     pub server: &'s Server,
     /// This worker's counters.
     pub stats: &'s WorkerStats,
+    /// Current settings.
+    pub settings: &'s Settings,
     /// The client that sent the command.
     pub client: &'s mut Client,
     /// Time, limits, counters of this worker.
@@ -31,6 +36,10 @@ pub struct Session<'s, 'k> {
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// Makes room when memory is full.
+    pub evictor: &'s mut Evictor,
+    /// This worker's compiled scripts.
+    pub scripts: &'s mut scripting::State,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
 }

@@ -28,6 +28,7 @@ use crate::eviction::Evictor;
 use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::pubsub::{Desk, Publication};
+use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
@@ -90,6 +91,7 @@ pub struct Worker<'k> {
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    scripts: scripting::State,
     next_tick: u64,
     next_inspection: u64,
     stopping: bool,
@@ -116,6 +118,7 @@ impl<'k> Worker<'k> {
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            scripts: scripting::State::default(),
             next_tick: 0,
             next_inspection: 0,
             stopping: false,
@@ -307,6 +310,7 @@ impl<'k> Worker<'k> {
             lease: &mut self.lease,
             evictor: &mut self.evictor,
             desk: &mut self.desk,
+            scripts: &mut self.scripts,
             mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);

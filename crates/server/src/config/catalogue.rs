@@ -90,7 +90,7 @@ const LOG_FORMATS: &str = "another log format";
 const MODULES: &str = "modules";
 const PERSISTENCE: &str = "persistence";
 const REPLICATION: &str = "replication";
-const SCRIPTS: &str = "scripting";
+const SCRIPTS: &str = "functions that were removed from scripts for safety";
 const SLOW_LOG: &str = "the slow log";
 const SUPERVISION: &str = "reporting to an init system";
 const SYSLOG: &str = "syslog";
@@ -327,12 +327,11 @@ pub const PARAMS: &[Param] = &[
         .moot(NO_PINNING),
     p(
         "busy-reply-threshold",
-        int(0, I64),
+        int_to(0, I64, |s, v| s.busy_reply_threshold_millis = v as u64),
         "5000",
         "Milliseconds after which other clients are told that a script is running.",
     )
-    .alias(&["lua-time-limit"])
-    .ahead(SCRIPTS),
+    .alias(&["lua-time-limit"]),
     p(
         "client-output-buffer-limit",
         Kind::Words {
@@ -1384,6 +1383,12 @@ pub const PARAMS: &[Param] = &[
     .alias(&["server_cpulist"])
     .fixed()
     .moot(NO_PINNING),
+    p(
+        "script-undeclared-keys",
+        Kind::Bool(|s, v| s.script_undeclared_keys = v),
+        "yes",
+        "Whether scripts may touch keys that were not named when they were called.",
+    ),
     p(
         "set-max-intset-entries",
         count_to(|s, v| s.packing.set_ints_max = v as usize),

@@ -11,9 +11,11 @@ mod command;
 mod config;
 mod connection;
 mod debug;
+mod function;
 mod info;
 mod memory;
 mod pubsub;
+mod script;
 mod server;
 mod transaction;
 
@@ -24,9 +26,11 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    function::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
     pubsub::COMMANDS,
+    script::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,
 ];

@@ -110,6 +110,7 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("pubsub_channels", exchange.channel_count(Kind::Channel));
     fields.put("pubsub_patterns", exchange.pattern_count());
     fields.put("pubsubshard_channels", exchange.channel_count(Kind::Shard));
+    fields.put("evicted_scripts", view.server.scripting.store.evicted());
     fields.put_all(constants::NO_EVENTS);
 }
 
