@@ -116,6 +116,9 @@ fn read_words(values: &MultiValue, words: &mut Words) -> Result<()> {
                 words.push(|buffer| base::num::append_i64(number, buffer));
             }
             // Zero has no sign here.
+            &Value::Number(number) if number.is_nan() && number.is_sign_negative() => {
+                words.push(|buffer| buffer.extend_from_slice(b"-nan"));
+            }
             &Value::Number(number) => words.push(|buffer| {
                 let mut text = DoubleText::default();
                 buffer.extend_from_slice(format_double(number + 0.0, &mut text));

@@ -89,7 +89,7 @@ function globals.load(reader, name)
         if part == nil or part == '' then
             break
         elseif type(part) ~= 'string' then
-            return nil, 'reader function must return a string'
+            error('reader function must return a string', 2)
         end
         count = count + 1
         parts[count] = part

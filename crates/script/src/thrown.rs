@@ -157,12 +157,9 @@ fn without_sandbox(text: &[u8]) -> Option<&[u8]> {
     rest[digits..].strip_prefix(b": ")
 }
 
-/// The innermost function that is neither the handler, nor the one function outside Lua that
-/// raised the error, nor the sandbox's own.
+/// The innermost Lua function that is not the sandbox's own.
 fn first_place(lua: &Lua) -> Option<(String, usize)> {
-    let mut level = 1;
-    let mut outside = false;
-    loop {
+    for level in 1.. {
         let found = lua.inspect_stack(level, |debug| {
             let source = debug.source();
             let line = debug.current_line();
@@ -170,12 +167,11 @@ fn first_place(lua: &Lua) -> Option<(String, usize)> {
         });
         let (is_c, source, line) = found?;
         let own = source.as_deref().is_some_and(|name| name[1..] == *SANDBOX);
-        if !own && (!is_c || outside) {
+        if !own && !is_c {
             return Some((source?, line?));
         }
-        outside |= is_c;
-        level += 1;
     }
+    None
 }
 
 /// The value that a script gets for a caught error. `flat`: as `pcall` gives it, which shows only

@@ -128,7 +128,7 @@ impl Writer<'_> {
     }
 
     fn table(&mut self, table: &Table, depth: i32) -> Result<()> {
-        if depth > self.options.encode_depth {
+        if depth > self.options.encode_depth.min(json_reader::DEPTH_MAX) {
             return Err(at_call(
                 self.lua,
                 format!("Cannot serialise, excessive nesting ({depth})"),

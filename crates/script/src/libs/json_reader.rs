@@ -5,8 +5,9 @@ use mlua::{Lua, Result, Value};
 use super::cjson::Options;
 use crate::thrown::at_call;
 
-/// Deepest nesting, whatever `decode_max_depth` says: Lua's stack ends there.
-const DEPTH_MAX: i32 = 7_000;
+/// Deepest nesting, whatever `decode_max_depth` and `encode_max_depth` say: the thread's stack
+/// holds so many levels.
+pub(super) const DEPTH_MAX: i32 = 2_000;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
