@@ -35,7 +35,10 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("packed", &[]),
     ("stream", &[]),
     ("hll", &[]),
+    ("intset", &[]),
+    ("list", &[]),
     ("set", &[]),
+    ("zset", &[]),
     (
         "session",
         &[

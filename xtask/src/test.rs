@@ -59,10 +59,19 @@ const PARTS: &[(&str, Part)] = &[
     ("cargo test", |_| cargo_test()),
     ("client library", |_| smoke::run()),
     ("differential, redis", |options| {
-        compare(options, Kind::Redis)
+        compare(options, Kind::Redis, false)
     }),
     ("differential, valkey", |options| {
-        compare(options, Kind::Valkey)
+        compare(options, Kind::Valkey, false)
+    }),
+    ("differential, redis, publish/subscribe", |options| {
+        compare_pubsub(options, Kind::Redis)
+    }),
+    ("differential, redis, events", |options| {
+        compare(options, Kind::Redis, true)
+    }),
+    ("differential, valkey, events", |options| {
+        compare(options, Kind::Valkey, true)
     }),
 ];
 
@@ -125,7 +134,7 @@ fn number_before(text: &str, word: &str) -> usize {
         .unwrap_or(0)
 }
 
-fn compare(options: &Options, peer: Kind) -> Tally {
+fn compare(options: &Options, peer: Kind, events: bool) -> Tally {
     if !peers_lookup::has_ruddle() {
         return Tally::default();
     }
@@ -135,8 +144,21 @@ fn compare(options: &Options, peer: Kind) -> Tally {
         seed: options.seed,
         commands: options.commands,
         accept_known: true,
+        events,
     }))
 }
+
+fn compare_pubsub(options: &Options, peer: Kind) -> Tally {
+    if !peers_lookup::has_ruddle() {
+        return Tally::default();
+    }
+    let steps = options.commands / COMMANDS_PER_STEP;
+    let servers = (Kind::Ruddle, peer);
+    Tally::of(differential::check_pubsub(servers, options.seed, steps))
+}
+
+/// A step of publish/subscribe is so many times the work of a command.
+const COMMANDS_PER_STEP: usize = 10;
 
 #[cfg(test)]
 mod tests {

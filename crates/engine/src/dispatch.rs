@@ -173,7 +173,7 @@ pub enum Expired {
 pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) -> Expired {
     let hasher = lease.keyspace().hasher();
     let stripe = lease.stripe_mut(key.hash);
-    let table = stripe.table_mut(db);
+    let mut table = stripe.door(db);
     let Some(place) = table.find(key.hash, key.bytes) else {
         return Expired::Nothing;
     };
@@ -204,7 +204,7 @@ fn expire_fields(
     env: &Env,
 ) -> Expired {
     let hasher = lease.keyspace().hasher();
-    let table = lease.stripe_mut(key.hash).table_mut(db);
+    let mut table = lease.stripe_mut(key.hash).door(db);
     let recorded = env.wants_effects();
     let mut words = vec![b"HDEL".to_vec(), key.bytes.to_vec()];
     let expire = |hash: &mut Hash| {

@@ -7,7 +7,7 @@
 //!      | u32  | length| length| i64      | u64      | i64 or ptr  |           | (inline)     |
 //!      +------+-------+-------+----------+----------+-------------+-----------+--------------+
 //!                               if DEADLINE  if LONG_KEY  if not inline         if inline
-//!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 RAW, bit 7 TIMED, bits 8..32 access
+//!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 EPOCH, bit 7 TIMED, bits 8..32 access
 //! ```
 //!
 //! Inline are short strings and small packed collections; a word is an integer, a long string or a
@@ -47,7 +47,8 @@ const HEADER_BYTES: usize = 8;
 const KIND_MASK: u32 = 0b1111;
 const DEADLINE: u32 = 1 << 4;
 const LONG_KEY: u32 = 1 << 5;
-const RAW: u32 = 1 << 6;
+/// Which of two epochs the entry is of; see `snapshot`.
+const EPOCH: u32 = 1 << 6;
 /// Some of the collection's elements have deadlines of their own.
 const TIMED: u32 = 1 << 7;
 const ACCESS_SHIFT: u32 = 8;
@@ -58,9 +59,11 @@ const KIND_SHARED: u32 = 2;
 const KIND_OBJECT: u32 = 3;
 /// Packed collections: this plus the index of the form in `FORMS`.
 const KIND_PACKED: u32 = 4;
+/// An inline string that counts as `raw`.
+const KIND_RAW: u32 = 10;
 
 /// The packed forms, by their number in an entry.
-const FORMS: [Form; 6] = [
+pub(crate) const FORMS: [Form; 6] = [
     Form::List,
     Form::Ints,
     Form::Set,
@@ -221,6 +224,10 @@ impl Shape {
         self.key_offset() + self.key_len
     }
 
+    fn is_inline_text(self) -> bool {
+        matches!(self.flags & KIND_MASK, KIND_INLINE | KIND_RAW)
+    }
+
     /// Bytes the allocator gives for this shape.
     fn allocated(self) -> usize {
         size_class(self.value_offset() + self.value_len)
@@ -235,7 +242,7 @@ impl Shape {
 /// A `NewValue` sorted into the stored forms.
 enum Stored<'a> {
     Int(i64),
-    /// The bytes, and their kind with `RAW` if they are an edited string.
+    /// The bytes, and their kind.
     Inline(&'a [u8], u32),
     Shared(Arc<Vec<u8>>),
     Object(Box<Object>),
@@ -246,8 +253,8 @@ impl<'a> Stored<'a> {
     fn with<R>(value: NewValue<'_>, use_it: impl FnOnce(Stored<'_>) -> R) -> R {
         match value {
             NewValue::Int(number) => use_it(Stored::Int(number)),
-            NewValue::Bytes(bytes) => use_it(Stored::of_bytes(bytes, 0)),
-            NewValue::Edited(bytes) => use_it(Stored::of_bytes(bytes, RAW)),
+            NewValue::Bytes(bytes) => use_it(Stored::of_bytes(bytes, KIND_INLINE)),
+            NewValue::Edited(bytes) => use_it(Stored::of_bytes(bytes, KIND_RAW)),
             NewValue::Owned(bytes) if bytes.len() > INLINE_BYTES_MAX => {
                 use_it(Stored::Shared(Arc::new(bytes)))
             }
@@ -258,9 +265,9 @@ impl<'a> Stored<'a> {
         }
     }
 
-    fn of_bytes(bytes: &'a [u8], raw: u32) -> Stored<'a> {
+    fn of_bytes(bytes: &'a [u8], kind: u32) -> Stored<'a> {
         if bytes.len() <= INLINE_BYTES_MAX {
-            Stored::Inline(bytes, KIND_INLINE | raw)
+            Stored::Inline(bytes, kind)
         } else {
             Stored::Shared(Arc::new(bytes.to_vec()))
         }
@@ -437,7 +444,7 @@ impl Entry {
                     let bytes =
                         std::slice::from_raw_parts(at.add(shape.value_offset()), shape.value_len);
                     match kind {
-                        KIND_INLINE => Value::Text(Text::Inline(bytes)),
+                        KIND_INLINE | KIND_RAW => Value::Text(Text::Inline(bytes)),
                         _ => Value::Packed(FORMS[(kind - KIND_PACKED) as usize], bytes),
                     }
                 }
@@ -549,6 +556,20 @@ impl Entry {
         meta.store(kept | access << ACCESS_SHIFT, Ordering::Relaxed);
     }
 
+    /// Which of the two epochs it is of; see `snapshot`. A new entry has yet to be told.
+    #[inline]
+    pub fn epoch(&self) -> bool {
+        self.flags() & EPOCH != 0
+    }
+
+    /// Makes it one of this epoch. Under the stripe's lock only.
+    #[inline]
+    pub fn set_epoch(&self, epoch: bool) {
+        let meta = &self.header().meta;
+        let others = meta.load(Ordering::Relaxed) & !EPOCH;
+        meta.store(others | if epoch { EPOCH } else { 0 }, Ordering::Relaxed);
+    }
+
     /// Bytes this entry occupies in the allocator, its large value included.
     pub fn allocated(&self) -> usize {
         let own = self.shape().allocated();
@@ -575,7 +596,9 @@ impl Entry {
     pub fn encoding(&self) -> &'static str {
         match self.value() {
             Value::Text(Text::Int(_)) => "int",
-            Value::Text(Text::Inline(_)) if self.raw_with(self.flags() & DEADLINE != 0) == 0 => {
+            Value::Text(Text::Inline(_))
+                if self.text_kind_with(self.flags() & DEADLINE != 0) == KIND_INLINE =>
+            {
                 "embstr"
             }
             Value::Text(Text::Inline(_) | Text::Shared(_)) => "raw",
@@ -584,14 +607,14 @@ impl Entry {
         }
     }
 
-    /// `RAW` if an inline value counts as raw, with or without a deadline beside it.
-    fn raw_with(&self, deadline: bool) -> u32 {
+    /// The kind of an inline string, which may be raw, with or without a deadline beside it.
+    fn text_kind_with(&self, deadline: bool) -> u32 {
         let shape = self.shape();
         let bytes = shape.key_len + shape.value_len + if deadline { 8 } else { 0 };
         if bytes <= EMBEDDED_BYTES_MAX {
-            shape.flags & RAW
+            shape.flags & KIND_MASK
         } else {
-            RAW
+            KIND_RAW
         }
     }
 
@@ -600,7 +623,7 @@ impl Entry {
     pub fn set_value(&mut self, value: NewValue<'_>) -> Option<Large> {
         Stored::with(value, |stored| {
             let old = self.shape();
-            let flags = stored.flags() | (old.flags & !(KIND_MASK | RAW | TIMED));
+            let flags = stored.flags() | (old.flags & !(KIND_MASK | TIMED));
             let new = Shape {
                 flags,
                 key_len: old.key_len,
@@ -615,8 +638,7 @@ impl Entry {
                     self.write_value(new, stored);
                 }
             } else {
-                let access = self.access();
-                *self = Entry::build(self.key(), stored, self.deadline(), access);
+                *self = self.built_anew(stored, self.deadline());
             }
             replaced
         })
@@ -674,17 +696,19 @@ impl Entry {
     }
 
     fn rebuild(&mut self, deadline: Option<UnixMillis>) {
-        let access = self.access();
-        let large = self.take_large();
-        let rebuilt = {
-            let stored = match large {
-                Some(large) => Stored::of_large(large),
-                // Compat: a string that becomes raw with its deadline stays so without it.
-                None => self.stored_inline(true),
-            };
-            Entry::build(self.key(), stored, deadline, access)
+        let rebuilt = match self.take_large() {
+            Some(large) => self.built_anew(Stored::of_large(large), deadline),
+            // Compat: a string that becomes raw with its deadline stays so without it.
+            None => self.built_anew(self.stored_inline(true), deadline),
         };
         *self = rebuilt;
+    }
+
+    /// An entry with this one's key, access bits and epoch.
+    fn built_anew(&self, stored: Stored<'_>, deadline: Option<UnixMillis>) -> Entry {
+        let entry = Entry::build(self.key(), stored, deadline, self.access());
+        entry.set_epoch(self.epoch());
+        entry
     }
 
     /// The value of an entry that holds no large one, to be built anew; its strings count as raw or
@@ -692,7 +716,9 @@ impl Entry {
     fn stored_inline(&self, deadline: bool) -> Stored<'_> {
         match self.value() {
             Value::Text(Text::Int(number)) => Stored::Int(number),
-            Value::Text(Text::Inline(bytes)) => Stored::Inline(bytes, self.raw_with(deadline)),
+            Value::Text(Text::Inline(bytes)) => {
+                Stored::Inline(bytes, self.text_kind_with(deadline))
+            }
             Value::Packed(form, bytes) => Stored::Inline(bytes, packed_kind(form)),
             // Invariant: the caller has taken a large value out, or copied it.
             Value::Text(Text::Shared(_)) | Value::Object(_) => unreachable!("taken out before"),
@@ -759,7 +785,7 @@ impl Entry {
             return Arc::make_mut(shared).as_mut_slice();
         }
         let new = Shape {
-            flags: shape.flags | RAW,
+            flags: shape.flags & !KIND_MASK | KIND_RAW,
             value_len: shape.value_len.max(len),
             ..shape
         };
@@ -786,7 +812,7 @@ impl Entry {
             value_len: old.value_len.max(len),
             ..old
         };
-        old.flags & KIND_MASK == KIND_INLINE
+        old.is_inline_text()
             && new.value_len <= INLINE_BYTES_MAX
             && new.allocated() == old.allocated()
     }
@@ -795,11 +821,11 @@ impl Entry {
     pub fn append_in_place(&mut self, tail: &[u8]) -> bool {
         let old = self.shape();
         let len = old.value_len + tail.len();
-        if old.flags & KIND_MASK != KIND_INLINE || len > INLINE_BYTES_MAX {
+        if !old.is_inline_text() || len > INLINE_BYTES_MAX {
             return false;
         }
         let new = Shape {
-            flags: old.flags | RAW,
+            flags: old.flags & !KIND_MASK | KIND_RAW,
             value_len: len,
             ..old
         };

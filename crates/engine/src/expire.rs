@@ -70,14 +70,15 @@ impl Sweep {
                 return self.finish();
             };
             lease.cover_one(stripe);
-            let table = lease.stripe_mut(0).table_mut(self.db);
+            let stripe = lease.stripe_mut(0);
+            let table = stripe.table(self.db);
             if table.is_timeless() || self.segment >= table.segment_count() {
                 self.lap.volatile += table.volatile();
                 self.next_table(lease.keyspace().databases());
                 continue;
             }
             let (keys, ends) = (&mut self.keys, &mut self.ends);
-            let looked = table.visit_expired(self.segment, env.now, |key| {
+            let looked = stripe.visit_expired(self.db, self.segment, env.now, |key| {
                 keys.extend_from_slice(key);
                 ends.push(keys.len());
             });

@@ -14,13 +14,18 @@ use std::time::Duration;
 
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
+use base::time::UnixMillis;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
+use crate::snapshot::Capture;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::watch::Watchers;
 
 pub mod ahead;
+mod door;
+
+pub(crate) use door::Door;
 
 /// A key with its hash, which is computed once per command.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,9 @@ pub struct StripeId(pub u32);
 pub struct Stripe {
     databases: Box<[Table]>,
     watchers: Watchers,
+    /// The epoch of entries made now; see `snapshot`.
+    epoch: bool,
+    capture: Option<Box<Capture>>,
 }
 
 impl Stripe {
@@ -50,8 +58,55 @@ impl Stripe {
 
     /// The same, to change it.
     #[inline]
-    pub fn table_mut(&mut self, db: DbIndex) -> &mut Table {
-        &mut self.databases[db.as_usize()]
+    pub(crate) fn door(&mut self, db: DbIndex) -> Door<'_> {
+        Door {
+            table: &mut self.databases[db.as_usize()],
+            capture: self.capture.as_deref_mut(),
+            db,
+            epoch: self.epoch,
+        }
+    }
+
+    /// See `Table::visit_expired`.
+    pub fn visit_expired(
+        &mut self,
+        db: DbIndex,
+        segment: usize,
+        now: UnixMillis,
+        found: impl FnMut(&[u8]),
+    ) -> bool {
+        self.databases[db.as_usize()].visit_expired(segment, now, found)
+    }
+
+    /// Whether a snapshot has yet to see some of this stripe.
+    pub(crate) fn is_captured(&self) -> bool {
+        self.capture.is_some()
+    }
+
+    /// From now on all entries that are here are of the past, and the capture's.
+    pub(crate) fn begin_epoch(&mut self, capture: Capture) {
+        self.epoch = !self.epoch;
+        self.capture = Some(Box::new(capture));
+    }
+
+    /// Saves what is of the past in the next segment; `false` when there is nothing left.
+    pub(crate) fn walk_epoch(&mut self) -> bool {
+        let Some(capture) = &mut self.capture else {
+            return false;
+        };
+        let Some((db, position)) = capture.next() else {
+            self.capture = None;
+            return false;
+        };
+        let epoch = self.epoch;
+        let next = self.databases[db.as_usize()].visit_segment(position, |entry| {
+            if entry.epoch() != epoch {
+                capture.save(db, entry);
+                entry.set_epoch(epoch);
+            }
+        });
+        capture.walked(db, next);
+        true
     }
 
     /// Who watches keys of this stripe.
@@ -74,16 +129,23 @@ impl Stripe {
                 .any(|table| table.find(key.hash, key.bytes).is_some())
         });
         self.databases.swap(a.as_usize(), b.as_usize());
+        if let Some(capture) = &mut self.capture {
+            capture.swap(a, b);
+        }
     }
 
-    /// Empties a database's part; the caller frees what it held.
-    pub fn take(&mut self, db: DbIndex) -> Table {
+    /// Empties a database's part. The caller frees what it held, unless a snapshot needs it.
+    pub fn take(&mut self, db: DbIndex) -> Option<Table> {
         let table = self.table(db);
         self.watchers
             .mark_all(&[db], |key| table.find(key.hash, key.bytes).is_some());
-        let table = self.table_mut(db);
+        let table = &mut self.databases[db.as_usize()];
         let empty = table.emptied();
-        std::mem::replace(table, empty)
+        let table = std::mem::replace(table, empty);
+        match &mut self.capture {
+            Some(capture) => capture.adopt(db, table, self.epoch),
+            None => Some(table),
+        }
     }
 }
 
@@ -133,6 +195,8 @@ impl Keyspace {
         let stripe = || Stripe {
             databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
+            epoch: false,
+            capture: None,
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
@@ -420,7 +484,7 @@ impl<'k> Lease<'k> {
         self.pinned = true;
     }
 
-    /// Whether a transaction or a script is running under it.
+    /// Whether the commands of a transaction or a script are under way.
     pub fn is_pinned(&self) -> bool {
         self.pinned
     }
@@ -536,8 +600,6 @@ impl<'k> Lease<'k> {
     /// Adds an entry for a key that is not there; replaces nothing.
     pub(crate) fn insert(&mut self, db: DbIndex, hash: u64, entry: Entry) {
         let hasher = self.keyspace.hasher();
-        self.stripe_mut(hash)
-            .table_mut(db)
-            .insert(hash, entry, &hasher);
+        self.stripe_mut(hash).door(db).insert(hash, entry, &hasher);
     }
 }

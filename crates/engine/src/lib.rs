@@ -8,7 +8,9 @@
 
 pub mod access;
 pub mod args;
+pub mod describe;
 pub mod dispatch;
+pub mod dump;
 pub mod entry;
 pub mod env;
 pub mod event;
@@ -21,6 +23,7 @@ pub mod object;
 pub mod parts;
 mod popcount;
 mod prefetch;
+pub mod snapshot;
 pub mod spec;
 pub mod table;
 pub mod tx;

@@ -467,7 +467,7 @@ impl Table {
 
     /// Edits the entry at a place. Deadlines may change: the counts follow.
     #[inline]
-    pub fn edit<R>(&mut self, place: Place, edit: impl FnOnce(&mut Entry) -> R) -> R {
+    pub(crate) fn edit<R>(&mut self, place: Place, edit: impl FnOnce(&mut Entry) -> R) -> R {
         let segment = &mut self.segments[place.segment as usize];
         let bucket = &mut segment.buckets[usize::from(place.bucket)];
         // Invariant: as in `at`.
@@ -489,7 +489,7 @@ impl Table {
     }
 
     /// Adds an entry whose key is not in the table.
-    pub fn insert(&mut self, hash: u64, entry: Entry, hasher: &impl KeyHasher) {
+    pub(crate) fn insert(&mut self, hash: u64, entry: Entry, hasher: &impl KeyHasher) {
         debug_assert!(self.find(hash, entry.key()).is_none());
         let hash = self.spread.of(hash);
         if self.directory.is_empty() {
@@ -510,7 +510,7 @@ impl Table {
     }
 
     /// Takes the entry at a place out.
-    pub fn remove(&mut self, place: Place, hasher: &impl KeyHasher) -> Entry {
+    pub(crate) fn remove(&mut self, place: Place, hasher: &impl KeyHasher) -> Entry {
         let (home, bucket) = (usize::from(place.home), usize::from(place.bucket));
         let segment = &mut self.segments[place.segment as usize];
         // Invariant: as in `at`.

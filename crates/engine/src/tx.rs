@@ -15,9 +15,9 @@ use crate::entry::{Entry, INLINE_BYTES_MAX, NewValue, Text, Value};
 use crate::env::{Env, add};
 use crate::event::Classes;
 use crate::failure::Failure;
-use crate::keyspace::{Key, Keyspace, Lease, StripeId};
-use crate::object::Kept;
-use crate::table::{Place, Table};
+use crate::keyspace::{Door, Key, Keyspace, Lease, StripeId};
+use crate::object::{Kept, Type};
+use crate::table::Place;
 
 /// What a write command did, for the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,18 @@ impl<'t, 'k> ReadTx<'t, 'k> {
     /// The entry, counted as a hit or miss, but not as an access (TTL, EXISTS, TYPE).
     #[inline]
     pub fn find_untouched(&self, key: Key<'_>) -> Option<&'t Entry> {
+        let found = self.find_unnoticed(key);
+        if found.is_none() {
+            let env = self.env;
+            env.note_event(Classes::KEY_MISS, "keymiss", self.db, key);
+        }
+        found
+    }
+
+    /// The entry, counted as a hit or miss, but not as an access, and no event tells that it is
+    /// missing (OBJECT).
+    #[inline]
+    pub fn find_unnoticed(&self, key: Key<'_>) -> Option<&'t Entry> {
         let found = self.peek(key);
         let stats = &self.env.stats;
         add(
@@ -198,16 +210,16 @@ pub fn view_of<C: Kept>(entry: &Entry) -> Result<C::Ref<'_>, Failure> {
     }
 }
 
-/// The table that `key` is in, for a change of what is at `key`.
+/// The door to the table that `key` is in, for a change of what is at `key`.
 #[inline]
-fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> &'l mut Table {
+fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> Door<'l> {
     let stripe = lease.stripe_mut(key.hash);
     if !stripe.watchers().is_empty()
         && let Some(touched) = stripe.watchers().touched(db, key)
     {
         env.note_touched(touched);
     }
-    stripe.table_mut(db)
+    stripe.door(db)
 }
 
 impl<'t, 'k> WriteTx<'t, 'k> {
@@ -315,12 +327,37 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
         let env = self.env;
         let hasher = self.lease.keyspace().hasher();
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         let (result, emptied) = table.edit(place, |entry| change_entry(entry, env, change))?;
         if emptied && let Some(large) = table.remove(place, &hasher).into_large() {
             env.discard(large);
         }
         Ok(result)
+    }
+
+    /// As `update`, but no news to those who watch or cache keys.
+    ///
+    /// Compat: Redis tells them nothing of consumer groups.
+    pub fn update_unseen<C: Kept, R>(
+        &mut self,
+        key: Key<'_>,
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Result<R, Failure> {
+        let result = self.update(key, change);
+        self.unseen();
+        result
+    }
+
+    /// Takes back that what this command has done so far is news to those who watch or cache keys.
+    pub fn unseen(&self) {
+        drop(self.env.take_touched());
+    }
+
+    /// Tells those who watch `key` that it has changed, though it has not.
+    ///
+    /// Compat: where Redis does so.
+    pub fn seen(&self, key: Key<'_>) {
+        self.lease.stripe(key.hash).watchers().mark(self.db, key);
     }
 
     /// Makes `key` hold this collection, replacing whatever was there; an empty one deletes the
@@ -337,14 +374,36 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// Makes `key` hold `value`, replacing whatever was there.
     #[inline]
     pub fn put(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
-        let table = changing(self.lease, self.env, self.db, key);
+        if self.env.limits.events == Classes::NONE {
+            return self.renew(key, value, deadline);
+        }
+        let before = self.kind_of(key);
+        self.renew(key, value, deadline);
+        if let Some(before) = before {
+            self.event_replaced(key, before);
+        }
+    }
+
+    /// Puts the collection that was changed outside of the entry; see [`WriteTx::renew`].
+    pub fn renew_collection<C: Kept>(&mut self, key: Key<'_>, collection: C, deadline: Deadline) {
+        with_value(collection, self.env, |value| {
+            self.renew(key, value, deadline)
+        });
+    }
+
+    /// Like [`WriteTx::put`], for a value made from the one that was there: to those who listen the
+    /// key is changed, not overwritten.
+    #[inline]
+    pub fn renew(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
+        let mut table = changing(self.lease, self.env, self.db, key);
         let Some(place) = table.find(key.hash, key.bytes) else {
             let deadline = match deadline {
                 Deadline::At(at) => Some(at),
                 Deadline::Clear | Deadline::Keep => None,
             };
             let entry = Entry::new(key.bytes, value, deadline, self.env.fresh_access());
-            return self.lease.insert(self.db, key.hash, entry);
+            self.lease.insert(self.db, key.hash, entry);
+            return self.event(Classes::NEW, "new", key);
         };
         let expired = table
             .at(place)
@@ -388,7 +447,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             entry.set_access(self.env.touched(entry.access()));
         }
         let number = change(Some(entry.text().ok_or(Failure::WRONG_TYPE)?))?;
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         let replaced = table.edit(place, |entry| entry.set_value(NewValue::Int(number)));
         if let Some(replaced) = replaced {
             self.env.discard(replaced);
@@ -397,11 +456,19 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     }
 
     /// Puts a whole entry (its own key, value, deadline) under `key`, which must equal its key.
-    pub fn put_entry(&mut self, key: Key<'_>, entry: Entry) {
+    /// Returns the type of the value that was there; telling of that is the caller's part, since
+    /// it comes after other events (`event_replaced`).
+    pub fn put_entry(&mut self, key: Key<'_>, entry: Entry) -> Option<Type> {
         debug_assert_eq!(entry.key(), key.bytes);
-        self.remove(key);
+        let replaced = self.take(key);
         changing(self.lease, self.env, self.db, key);
         self.lease.insert(self.db, key.hash, entry);
+        self.event(Classes::NEW, "new", key);
+        replaced.map(|entry| {
+            let kind = entry.kind();
+            self.free(entry);
+            kind
+        })
     }
 
     /// Gives `edit` the string at `key` as a growable buffer; a missing key (or one of another
@@ -446,7 +513,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         }
         let text = entry.text().ok_or(Failure::WRONG_TYPE)?;
         let (old_len, len) = (text.len(), prepare(Some(text))?);
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         Ok(table.edit(place, |entry| edit(entry.bytes_mut(len), old_len)))
     }
 
@@ -486,13 +553,22 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         self.take(key).map(|entry| self.free(entry)).is_some()
     }
 
+    /// Deletes `key` and tells so; whether it was there.
+    pub fn delete(&mut self, key: Key<'_>) -> bool {
+        let removed = self.remove(key);
+        if removed {
+            self.event(Classes::GENERIC, "del", key);
+        }
+        removed
+    }
+
     /// Takes the entry of `key` out.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
         let hasher = self.lease.keyspace().hasher();
         let table = self.lease.stripe(key.hash).table(self.db);
         let place = table.find(key.hash, key.bytes)?;
         // Only now: a missing key is not changed by its removal.
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         let live = table
             .at(place)
             .deadline()
@@ -512,7 +588,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
             return false;
         };
-        let table = changing(self.lease, self.env, self.db, key);
+        let mut table = changing(self.lease, self.env, self.db, key);
         table.edit(place, |entry| entry.set_deadline(deadline));
         true
     }
@@ -529,9 +605,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     pub fn flush(&mut self, db: DbIndex) -> usize {
         let mut count = 0;
         for stripe in self.lease.held() {
-            let table = stripe.take(db);
-            count += table.len();
-            self.env.discard_table(table);
+            count += stripe.table(db).len();
+            if let Some(table) = stripe.take(db) {
+                self.env.discard_table(table);
+            }
         }
         count
     }
@@ -573,6 +650,30 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     #[inline]
     pub fn event(&self, class: Classes, name: &'static str, key: Key<'_>) {
         self.env.note_event(class, name, self.db, key);
+    }
+
+    /// Notes that something was taken out of `key`, and `del` if nothing was left of it.
+    #[inline]
+    pub fn event_taken(&self, class: Classes, name: &'static str, key: Key<'_>) {
+        if self.env.limits.events != Classes::NONE {
+            self.event(class, name, key);
+            if self.kind_of(key).is_none() {
+                self.event(Classes::GENERIC, "del", key);
+            }
+        }
+    }
+
+    /// Notes that the whole value of `key`, of the type `before`, was replaced by another.
+    pub fn event_replaced(&self, key: Key<'_>, before: Type) {
+        self.event(Classes::OVERWRITTEN, "overwritten", key);
+        if self.kind_of(key) != Some(before) {
+            self.event(Classes::TYPE_CHANGED, "type_changed", key);
+        }
+    }
+
+    fn kind_of(&self, key: Key<'_>) -> Option<Type> {
+        let (entry, _) = find_live(self.lease, self.env, self.db, key)?;
+        Some(entry.kind())
     }
 
     /// Records the words that reproduce this command's change, if anybody wants them.

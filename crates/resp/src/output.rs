@@ -94,6 +94,20 @@ impl Output {
         self.chunks.insert(first_behind, Chunk { at, body });
     }
 
+    /// Moves what is pending in `other`, of which nothing was written yet, to the end.
+    pub(crate) fn append(&mut self, other: &mut Output) {
+        debug_assert_eq!(other.sent + other.chunk_sent, 0);
+        let start = self.tail.len();
+        self.tail.append(&mut other.tail);
+        self.chunk_bytes += other.chunk_bytes;
+        let moved = other.chunks.drain(..).map(|chunk| Chunk {
+            at: start + chunk.at,
+            ..chunk
+        });
+        self.chunks.extend(moved);
+        other.clear();
+    }
+
     #[inline]
     pub(crate) fn mark(&self) -> Mark {
         Mark(self.tail.len())

@@ -272,6 +272,11 @@ impl Reply {
         self.out.tail.extend_from_slice(encoded);
     }
 
+    /// Moves what is pending in `other` to the end.
+    pub fn append(&mut self, other: &mut Reply) {
+        self.out.append(&mut other.out);
+    }
+
     /// Header of an array whose length is told to [`finish`](Self::finish) after its elements are
     /// written.
     pub fn array_later(&mut self) -> Later {

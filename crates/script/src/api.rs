@@ -169,7 +169,11 @@ fn ask(lua: &Lua, words: &Words, shared: &Shared) -> Result<Answer> {
             Err(Thrown::End.into())
         }
     });
-    asked.unwrap_or_else(|| Err(reply("redis.call/pcall can only be called inside a script invocation")))
+    asked.unwrap_or_else(|| {
+        Err(reply(
+            "redis.call/pcall can only be called inside a script invocation",
+        ))
+    })
 }
 
 /// `redis.error_reply` and `redis.status_reply`.
@@ -218,7 +222,9 @@ fn log(lua: &Lua, values: MultiValue) -> Result<()> {
         Some(&Value::Number(level)) => level as i64,
         _ => return Err(reply("First argument must be a number (log level).")),
     };
-    let level = usize::try_from(level).ok().and_then(|level| LEVELS.get(level));
+    let level = usize::try_from(level)
+        .ok()
+        .and_then(|level| LEVELS.get(level));
     let Some((_, level)) = level else {
         return Err(reply("Invalid log level."));
     };

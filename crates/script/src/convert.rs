@@ -82,7 +82,9 @@ fn value(lua: &Lua, reader: &mut Reader<'_>) -> Result<Value> {
         b'_' => Value::Nil,
         b'#' => Value::Boolean(text == b"t"),
         b',' => {
-            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+            let number = std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok());
             wrap(lua, "double", Value::Number(number.unwrap_or(0.0)))?
         }
         b'(' => Value::Table(field(lua, "big_number", text)?),
@@ -210,7 +212,13 @@ fn write_special(table: &Table, proto: Proto, out: &mut Reply, depth: usize) -> 
         let digits: Vec<u8> = digits
             .as_bytes()
             .iter()
-            .map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte })
+            .map(|&byte| {
+                if matches!(byte, b'\r' | b'\n') {
+                    b' '
+                } else {
+                    byte
+                }
+            })
             .collect();
         out.big_number(&digits);
         return true;

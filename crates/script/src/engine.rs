@@ -106,7 +106,11 @@ impl Engine {
 
     fn load(&self, source: &[u8], name: &str) -> std::result::Result<mlua::Function, Vec<u8>> {
         let chunk = self.sandbox.lua.load(source);
-        match chunk.set_name(name).set_mode(ChunkMode::Text).into_function() {
+        match chunk
+            .set_name(name)
+            .set_mode(ChunkMode::Text)
+            .into_function()
+        {
             Ok(function) => Ok(function),
             Err(Error::SyntaxError { message, .. }) => Err(message.into_bytes()),
             Err(error) => Err(error.to_string().into_bytes()),
@@ -134,7 +138,10 @@ impl Engine {
     pub fn run<'a>(
         &self,
         script: Compiled,
-        input: Input<impl ExactSizeIterator<Item = &'a [u8]>, impl ExactSizeIterator<Item = &'a [u8]>>,
+        input: Input<
+            impl ExactSizeIterator<Item = &'a [u8]>,
+            impl ExactSizeIterator<Item = &'a [u8]>,
+        >,
         host: &mut dyn Host,
         out: &mut Reply,
     ) -> std::result::Result<(), Ended> {
@@ -148,7 +155,10 @@ impl Engine {
     pub fn run_function<'a>(
         &self,
         function: Compiled,
-        input: Input<impl ExactSizeIterator<Item = &'a [u8]>, impl ExactSizeIterator<Item = &'a [u8]>>,
+        input: Input<
+            impl ExactSizeIterator<Item = &'a [u8]>,
+            impl ExactSizeIterator<Item = &'a [u8]>,
+        >,
         host: &mut dyn Host,
         out: &mut Reply,
     ) -> std::result::Result<(), Ended> {
@@ -159,7 +169,10 @@ impl Engine {
         &self,
         enter: &mlua::Function,
         function: Compiled,
-        input: Input<impl ExactSizeIterator<Item = &'a [u8]>, impl ExactSizeIterator<Item = &'a [u8]>>,
+        input: Input<
+            impl ExactSizeIterator<Item = &'a [u8]>,
+            impl ExactSizeIterator<Item = &'a [u8]>,
+        >,
         host: &mut dyn Host,
         out: &mut Reply,
     ) -> std::result::Result<(), Ended> {

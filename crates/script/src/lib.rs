@@ -14,12 +14,12 @@ mod convert;
 mod engine;
 mod header;
 mod host;
-mod libs;
 mod library;
+mod libs;
 mod sandbox;
 mod thrown;
 
-pub use engine::{Compiled, Engine, Ended, Facts, Input};
+pub use engine::{Compiled, Ended, Engine, Facts, Input};
 pub use header::{Flags, Header};
 pub use host::{Asked, Host, Level, Words};
 pub use library::{Function, Library};

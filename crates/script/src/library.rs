@@ -130,7 +130,9 @@ fn from_table(_: &Lua, table: &Table) -> Result<Registered> {
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair?;
         let Value::String(key) = key else {
-            return Err(reply("named argument key given to redis.register_function is not a string"));
+            return Err(reply(
+                "named argument key given to redis.register_function is not a string",
+            ));
         };
         let key = key.as_bytes();
         match value {
@@ -164,9 +166,7 @@ fn from_table(_: &Lua, table: &Table) -> Result<Registered> {
                 ));
             }
             _ => {
-                return Err(reply(
-                    "unknown argument given to redis.register_function",
-                ));
+                return Err(reply("unknown argument given to redis.register_function"));
             }
         }
     }

@@ -9,8 +9,8 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, Result, StdLib, Table, Value};
 
 use crate::api;
 use crate::engine::Facts;
-use crate::libs;
 use crate::library::Registering;
+use crate::libs;
 use crate::thrown::{self, Given, Report, SANDBOX, Thrown};
 
 /// The reference's generator of random numbers starts here (POSIX `lrand48` without a seed).

@@ -63,10 +63,7 @@ pub(crate) fn at_call(lua: &Lua, text: impl AsRef<[u8]>) -> Error {
 pub(crate) fn bad_argument(lua: &Lua, number: usize, text: &str) -> Error {
     let name = lua.inspect_stack(0, |debug| debug.names().name.map(|name| name.into_owned()));
     let name = name.flatten().unwrap_or_else(|| "?".to_owned());
-    at_call(
-        lua,
-        format!("bad argument #{number} to '{name}' ({text})"),
-    )
+    at_call(lua, format!("bad argument #{number} to '{name}' ({text})"))
 }
 
 /// `user_script:1: ` for the function at this level, nothing for one that is not Lua.
@@ -150,9 +147,7 @@ fn prefixed(text: &[u8], place: &Option<(String, usize)>) -> Vec<u8> {
 
 /// The text after `sandbox:12: `.
 fn without_sandbox(text: &[u8]) -> Option<&[u8]> {
-    let rest = text
-        .strip_prefix(SANDBOX.as_bytes())?
-        .strip_prefix(b":")?;
+    let rest = text.strip_prefix(SANDBOX.as_bytes())?.strip_prefix(b":")?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     rest[digits..].strip_prefix(b": ")
 }
@@ -163,7 +158,11 @@ fn first_place(lua: &Lua) -> Option<(String, usize)> {
         let found = lua.inspect_stack(level, |debug| {
             let source = debug.source();
             let line = debug.current_line();
-            (source.what == "C", source.source.map(|name| name.into_owned()), line)
+            (
+                source.what == "C",
+                source.source.map(|name| name.into_owned()),
+                line,
+            )
         });
         let (is_c, source, line) = found?;
         let own = source.as_deref().is_some_and(|name| name[1..] == *SANDBOX);

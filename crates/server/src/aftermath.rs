@@ -14,6 +14,13 @@ use crate::server::Server;
 /// Passes on what has gathered in `env`, on the worker `own`.
 #[inline]
 pub fn settle(server: &Server, own: WorkerId, env: &Env) {
+    tell_events(server, own, env);
+}
+
+/// Publishes the keyspace events so far. Before a message of the same transaction, too, so that
+/// events and messages come in order.
+#[inline]
+pub fn tell_events(server: &Server, own: WorkerId, env: &Env) {
     if env.limits.events != Classes::NONE {
         for event in env.take_events() {
             publish(&event, env.limits.events, server, own);

@@ -23,9 +23,11 @@ use crate::aftermath;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
+use crate::delivery::Delivery;
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::{is_above_hard, output_limit};
+use crate::mailbox::Mailbox;
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
 use crate::scripting;
@@ -88,6 +90,10 @@ pub struct Surroundings<'s, 'k> {
     pub desk: &'s mut Desk,
     /// This worker's compiled scripts.
     pub scripts: &'s mut scripting::State,
+    /// This worker's mailbox.
+    pub mailbox: &'s Mailbox,
+    /// Connections to serve in the next round.
+    pub ready: &'s mut Vec<usize>,
     /// Time stamp at which the last command ended, or this batch began.
     pub mark: u64,
 }
@@ -263,6 +269,14 @@ impl Batch {
             if matches!(connection.waiting, Waiting::No) && connection.client.fate == Fate::Open {
                 self.run_one(command, connection, around);
             }
+            if around.mailbox.has_left() {
+                let mut delivery = Delivery {
+                    desk: around.desk,
+                    connections,
+                    ready: around.ready,
+                };
+                delivery.deliver_mail(around.mailbox);
+            }
         }
         around.lease.release();
         self.commands.clear();
@@ -387,6 +401,7 @@ fn handle(
                 evictor: around.evictor,
                 scripts: around.scripts,
                 mark: &mut around.mark,
+                waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);
             aftermath::settle(around.server, client.card.worker, around.env);
@@ -398,17 +413,14 @@ fn handle(
             client.fate = Fate::CloseNow;
         }
     }
-    match client.reply_mode {
-        ReplyMode::On => {}
-        ReplyMode::Off => out.truncate(start),
-        ReplyMode::SkipNext => {
-            out.truncate(start);
-            client.reply_mode = ReplyMode::Skip;
-        }
-        ReplyMode::Skip => {
-            out.truncate(start);
-            client.reply_mode = ReplyMode::On;
-        }
+    if client.reply_mode != ReplyMode::On {
+        out.truncate(start);
+        out.raw(&std::mem::take(&mut client.unmuted));
+        client.reply_mode = match client.reply_mode {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip | ReplyMode::On => ReplyMode::On,
+            ReplyMode::Off => ReplyMode::Off,
+        };
     }
     waiting
 }

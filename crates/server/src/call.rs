@@ -38,7 +38,8 @@ pub fn run(
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
-                    waiting = Some(Waiting::Walk { walk, muted });
+                    let held = Reply::new(out.proto());
+                    waiting = Some(Waiting::Walk { walk, muted, held });
                 }
             }
         }
@@ -50,6 +51,7 @@ pub fn run(
                     server.count_error(failure.text(), session.stats);
                 }
             }
+            waiting = session.waiting.take();
         }
         // Refused by the gate: a container alone has the wrong number of words.
         Handler::Container => {}

@@ -48,6 +48,8 @@ pub struct Client {
     pub authenticated: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
+    /// What the command under way answers whatever `reply_mode` is: confirmations of subscriptions.
+    pub unmuted: Vec<u8>,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
     /// The command under way, or the last one; `None` also when that does not exist.
@@ -74,6 +76,7 @@ impl Client {
             db: DbIndex::default(),
             authenticated,
             reply_mode: ReplyMode::On,
+            unmuted: Vec::new(),
             no_touch: false,
             last_command: None,
             commands: 0,
@@ -110,7 +113,10 @@ impl Client {
     pub fn reset(&mut self, settings: &Settings) {
         self.db = DbIndex::default();
         self.authenticated = settings.requirepass.is_none();
-        self.reply_mode = ReplyMode::On;
+        // Compat: a RESET that was to be skipped is.
+        if self.reply_mode != ReplyMode::Skip {
+            self.reply_mode = ReplyMode::On;
+        }
         self.no_touch = false;
         self.card.no_touch.store(false, Relaxed);
         self.card.no_evict.store(false, Relaxed);

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Sender;
 
 use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
@@ -28,6 +29,12 @@ pub enum Message {
     Resume,
     /// Give a published message to this worker's subscribers.
     Publish(Arc<Publication>),
+    /// A snapshot is on disk, or could not be written.
+    Saved(bool),
+    /// SHUTDOWN has failed: its clients go on.
+    NotEnding,
+    /// Say that all that was admitted before is done.
+    Barrier(Sender<()>),
     /// End the event loop.
     Stop,
 }
@@ -73,10 +80,33 @@ impl Mailbox {
         self.0.left.store(true, Relaxed);
     }
 
+    /// Makes the worker look before it sleeps. For that worker only.
+    pub fn remind(&self) {
+        self.0.left.store(true, Relaxed);
+    }
+
     /// Whether the worker has left itself something since the last `drain`. For that worker only.
     #[inline]
     pub fn has_left(&self) -> bool {
         self.0.left.load(Relaxed)
+    }
+
+    /// Takes the published messages out, oldest first. For the worker itself, between two rounds'
+    /// `drain`: what is left has come without waking it, perhaps.
+    pub fn drain_publications(&self) -> Vec<Arc<Publication>> {
+        let mut queue = self.0.queue.lock();
+        let mut publications = Vec::new();
+        let others = queue.drain(..).filter_map(|message| match message {
+            Message::Publish(publication) => {
+                publications.push(publication);
+                None
+            }
+            other => Some(other),
+        });
+        let others: Vec<Message> = others.collect();
+        self.0.left.store(!others.is_empty(), Relaxed);
+        *queue = others;
+        publications
     }
 
     /// Takes everything out, oldest first.

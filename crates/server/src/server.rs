@@ -21,8 +21,10 @@ use crate::memory::Marks;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
+use crate::saving::Saving;
 use crate::scripting::Scripting;
 use crate::settings::Published;
+use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
 
 /// Which commands a pause holds back.
@@ -94,6 +96,10 @@ pub struct Server {
     pub rates: Rates,
     /// Scripts and functions.
     pub scripting: Scripting,
+    /// Snapshots on disk.
+    pub saving: Saving,
+    /// What SHUTDOWN was told.
+    pub shutdown: Mutex<Option<Wish>>,
 }
 
 impl Server {
@@ -137,6 +143,8 @@ impl Server {
             exchange: Exchange::new(workers, Seed::random()),
             rates: Rates::default(),
             scripting: Scripting::new(workers),
+            saving: Saving::new(clock.now()),
+            shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);
         Ok(server)

@@ -8,7 +8,9 @@ use engine::failure::Failure;
 use engine::keyspace::Lease;
 use resp::Reply;
 
+use crate::aftermath;
 use crate::client::Client;
+use crate::connection::Waiting;
 use crate::eviction::Evictor;
 use crate::pubsub::{Desk, Kind};
 use crate::scripting;
@@ -42,11 +44,21 @@ pub struct Session<'s, 'k> {
     pub scripts: &'s mut scripting::State,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
+    /// What the client has to wait for after the command under way.
+    pub waiting: Option<Waiting>,
 }
 
 impl Session<'_, '_> {
+    /// Lets what was published before reach those who listen now, before that changes.
+    fn resolve_mail(&mut self) {
+        aftermath::tell_events(self.server, self.client.card.worker, self.env);
+        let own = usize::from(self.client.card.worker.0);
+        self.desk.resolve_mail(&self.server.mailboxes[own]);
+    }
+
     /// Subscribes the client.
     pub fn subscribe(&mut self, kind: Kind, name: &[u8]) {
+        self.resolve_mail();
         let Session {
             server,
             client,
@@ -67,6 +79,7 @@ impl Session<'_, '_> {
 
     /// Ends a subscription of the client.
     pub fn unsubscribe(&mut self, kind: Kind, name: &[u8]) {
+        self.resolve_mail();
         let Session {
             server,
             client,
@@ -87,6 +100,7 @@ impl Session<'_, '_> {
 
     /// Ends all subscriptions of the client.
     pub fn unsubscribe_all(&mut self) {
+        self.resolve_mail();
         self.client.leave(&self.server.exchange, self.desk);
     }
 }

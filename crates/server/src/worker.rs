@@ -23,6 +23,7 @@ use crate::client::{Client, Fate};
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
+use crate::delivery::Delivery;
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
@@ -204,12 +205,17 @@ impl<'k> Worker<'k> {
     }
 
     fn read_mail(&mut self) {
+        self.delivery().deliver_resolved();
         for message in self.seat.mailbox.drain() {
             match message {
                 Message::Accept(accepted) => self.take_over(accepted),
                 Message::Close(card) => self.close_killed(&card),
-                Message::Resume => self.resume(),
+                Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
+                Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
+                Message::NotEnding => self.wake(Connection::end_shutdown),
+                // Who asked may have given up waiting.
+                Message::Barrier(done) => drop(done.send(())),
                 Message::Stop => self.stopping = true,
             }
         }
@@ -244,28 +250,25 @@ impl<'k> Worker<'k> {
 
     /// Gives a published message to this worker's subscribers.
     fn deliver(&mut self, publication: &Publication) {
-        let (connections, ready) = (&mut self.connections, &mut self.ready);
-        self.desk.deliver(publication, |place, write| {
-            let place = place as usize;
-            if let Some(connection) = connections.get_mut(place) {
-                write(&mut connection.out);
-                connection.dirty = true;
-                if !connection.queued {
-                    connection.queued = true;
-                    ready.push(place);
-                }
-            }
-        });
+        self.delivery().deliver(publication);
     }
 
-    /// Lets the commands that a pause held back try again.
-    fn resume(&mut self) {
-        let paused: Vec<usize> = self
+    fn delivery(&mut self) -> Delivery<'_> {
+        Delivery {
+            desk: &mut self.desk,
+            connections: &mut self.connections,
+            ready: &mut self.ready,
+        }
+    }
+
+    /// Goes on with the connections that `end` says were waiting for this.
+    fn wake(&mut self, end: impl Fn(&mut Connection) -> bool) {
+        let waited: Vec<usize> = self
             .connections
             .iter_mut()
-            .filter_map(|(id, connection)| connection.resume().then_some(id))
+            .filter_map(|(id, connection)| end(connection).then_some(id))
             .collect();
-        paused.into_iter().for_each(|id| self.enqueue(id));
+        waited.into_iter().for_each(|id| self.enqueue(id));
     }
 
     /// Reads, runs and writes for all ready connections.
@@ -286,7 +289,7 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
-        // What its own clients published reaches its own subscribers before the worker sleeps.
+        // What its own periodic work has published since reaches its subscribers now.
         if self.seat.mailbox.has_left() {
             self.read_mail();
         }
@@ -311,6 +314,8 @@ impl<'k> Worker<'k> {
             evictor: &mut self.evictor,
             desk: &mut self.desk,
             scripts: &mut self.scripts,
+            mailbox: &self.seat.mailbox,
+            ready: &mut self.ready,
             mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);
@@ -425,7 +430,7 @@ impl<'k> Worker<'k> {
             let Some(connection) = self.connections.get_mut(id) else {
                 continue;
             };
-            let Waiting::Walk { walk, muted } = &mut connection.waiting else {
+            let Waiting::Walk { walk, muted, held } = &mut connection.waiting else {
                 continue;
             };
             let mut nowhere = Reply::new(connection.out.proto());
@@ -446,6 +451,7 @@ impl<'k> Worker<'k> {
             match step {
                 Step::More => self.walking.push(id),
                 Step::Done => {
+                    connection.out.append(held);
                     connection.waiting = Waiting::No;
                     connection.dirty = true;
                     connection.readable = true;
@@ -478,6 +484,8 @@ impl<'k> Worker<'k> {
         if self.id == WorkerId(0) {
             self.server.end_pause(self.env.now);
             self.server.rates.sample(now, &self.server.totals());
+            let (server, settings) = (self.server, &self.settings);
+            server.saving.tick(server, settings, self.env.now);
         }
         if now >= self.next_inspection {
             self.next_inspection = now + INSPECTION.as_nanos() as u64;

@@ -43,9 +43,15 @@ pub(super) const CRATES: &[CrateRule] = &[
         foreign: &["memchr"],
     },
     CrateRule {
+        name: "rdb",
+        path: "crates/rdb",
+        own: &["base", "structs"],
+        foreign: &[],
+    },
+    CrateRule {
         name: "engine",
         path: "crates/engine",
-        own: &["base", "resp", "structs"],
+        own: &["base", "rdb", "resp", "structs"],
         foreign: &["itoa", "memchr", "parking_lot", "regex", "xxhash-rust"],
     },
     CrateRule {
@@ -57,7 +63,9 @@ pub(super) const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "server",
         path: "crates/server",
-        own: &["base", "bench", "engine", "resp", "script", "structs"],
+        own: &[
+            "base", "bench", "engine", "rdb", "resp", "script", "structs",
+        ],
         foreign: &[
             "chrono",
             "clap",

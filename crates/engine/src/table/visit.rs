@@ -65,6 +65,32 @@ impl Table {
         (next < end).then_some(next as u64)
     }
 
+    /// Visits all entries of the segment that `position` falls into, also those before it; returns
+    /// the position after the segment, `None` at the end. What becomes of segments between two
+    /// calls makes entries be visited twice at most, never not at all.
+    pub fn visit_segment(&self, position: u64, mut visit: impl FnMut(&Entry)) -> Option<u64> {
+        let hash = position << POSITION_SHIFT;
+        let &index = self.directory.get(self.directory_index(hash))?;
+        let segment = &self.segments[index as usize];
+        for at in 0..segment.buckets.len() {
+            if at + 1 < segment.buckets.len() {
+                segment.prefetch_entries(at + 1);
+            }
+            let entries = segment.buckets[at].slots.iter().flatten();
+            entries.for_each(&mut visit);
+        }
+        self.position_after(segment, hash, segment.buckets.len() - 1)
+    }
+
+    /// Visits all entries.
+    pub fn visit_all(&self, mut visit: impl FnMut(&Entry)) {
+        for segment in &self.segments {
+            for bucket in &segment.buckets {
+                bucket.slots.iter().flatten().for_each(&mut visit);
+            }
+        }
+    }
+
     /// An entry near a random point: a random one of a random bucket that is not empty. Every entry
     /// can be returned; the odds are even up to the spread of bucket fill.
     pub fn sample(&self, random: u64) -> Option<&Entry> {

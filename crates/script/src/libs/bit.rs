@@ -54,9 +54,8 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
         table.raw_set(name, lua.create_function(function)?)?;
     }
     for (name, run) in SINGLE {
-        let function = move |lua: &Lua, values: MultiValue| {
-            Ok(run(bits(&Given::new(lua, values), 1)?) as i32)
-        };
+        let function =
+            move |lua: &Lua, values: MultiValue| Ok(run(bits(&Given::new(lua, values), 1)?) as i32);
         table.raw_set(name, lua.create_function(function)?)?;
     }
     table.raw_set("tohex", lua.create_function(tohex)?)?;

@@ -56,7 +56,10 @@ struct Reader<'a> {
 
 pub(super) fn read(lua: &Lua, text: &[u8], options: Options) -> Result<Value> {
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
-        return Err(at_call(lua, "JSON parser does not support UTF-16 or UTF-32"));
+        return Err(at_call(
+            lua,
+            "JSON parser does not support UTF-16 or UTF-32",
+        ));
     }
     let mut reader = Reader {
         lua,
@@ -377,7 +380,11 @@ fn hex_number(text: &[u8]) -> Option<(f64, usize)> {
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if count > 0 {
             let exponent = base::num::parse_i64(&rest[..count]).unwrap_or(0).min(9_999) as i32;
-            scale += if text[at + 1] == b'-' { -exponent } else { exponent };
+            scale += if text[at + 1] == b'-' {
+                -exponent
+            } else {
+                exponent
+            };
             at = from + count;
         }
     }

@@ -4,6 +4,7 @@
 //! them either. What would show or change a machine that this server does not have is left out.
 
 mod digest;
+mod object;
 mod protocol;
 
 use std::sync::atomic::Ordering;
@@ -14,13 +15,11 @@ use base::ids::DbIndex;
 use base::num::parse_i64;
 use base::strings::eq_ignore_case;
 use base::units::parse_memory;
-use engine::access;
-use engine::access::Recency;
 use engine::args::Args;
-use engine::entry::{Entry, NewValue, Text};
+use engine::entry::NewValue;
 use engine::failure::Failure;
 use engine::spec::{Flags, Group, Run, Spec};
-use engine::tx::{Deadline, ReadTx, WriteTx};
+use engine::tx::{Deadline, WriteTx};
 use log::warn;
 use resp::Reply;
 
@@ -59,8 +58,10 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("error", (1, 1), error),
     row("help", (0, 0), help),
     row("htstats", (1, 2), table_stats),
+    row("htstats-key", (1, 2), object::table_stats),
+    row("listpack", (1, 1), object::listpack),
     row("log", (1, 1), log_line),
-    row("object", (1, 1), object),
+    row("object", (1, 1), object::object),
     row("populate", (1, 3), populate),
     row("protocol", (1, 1), protocol::protocol),
     row("quicklist-packed-threshold", (1, 1), list_single),
@@ -81,6 +82,10 @@ const HELP: &[&str] = &[
     "    Answer an error with this text.",
     "HTSTATS <db> [full]",
     "    Describe the tables of a database.",
+    "HTSTATS-KEY <key> [full]",
+    "    Describe the table that a value is kept in.",
+    "LISTPACK <key>",
+    "    Write the elements of a packed value to the log.",
     "LOG <text>",
     "    Write a line to the log.",
     "OBJECT <key>",
@@ -215,59 +220,6 @@ fn string_match(
     let text = vec![b'a'; length.clamp(0, MATCHED_BYTES_MAX) as usize];
     out.int(glob_match(pattern, &text, false).into());
     Ok(())
-}
-
-fn object(
-    session: &mut Session<'_, '_>,
-    args: &mut Args<'_>,
-    out: &mut Reply,
-) -> Result<(), Failure> {
-    let key = session.lease.keyspace().key(args.bytes());
-    session.lease.cover(std::iter::once(key.hash));
-    let tx = ReadTx::new(session.lease, session.env, session.client.db);
-    let entry = tx.peek(key).ok_or(Failure::NO_SUCH_KEY)?;
-    let recency = match session.env.limits.recency {
-        Recency::Lru => format!(
-            "lru:{} lru_seconds_idle:{}",
-            entry.access(),
-            access::idle_seconds(entry.access(), session.env.now)
-        ),
-        Recency::Lfu { decay_minutes, .. } => {
-            let uses = access::decayed(entry.access(), decay_minutes, session.env.now);
-            format!("lru:{} freq:{uses}", entry.access())
-        }
-    };
-    let line = format!(
-        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} {recency}",
-        entry.address(),
-        entry.encoding(),
-        serialized_bytes(entry),
-    );
-    out.simple(line.as_bytes());
-    Ok(())
-}
-
-/// Bytes that the value takes in a snapshot file, before compression. Source: the RDB format's
-/// string encoding.
-fn serialized_bytes(entry: &Entry) -> usize {
-    let string = |length: usize| match length {
-        0..64 => 1 + length,
-        64..16_384 => 2 + length,
-        _ => 5 + length,
-    };
-    let Some(text) = entry.text() else {
-        return 0;
-    };
-    match text {
-        Text::Int(number) => match number {
-            -128..=127 => 2,
-            -32_768..=32_767 => 3,
-            -2_147_483_648..=2_147_483_647 => 5,
-            _ => string(number.to_string().len()),
-        },
-        Text::Inline(bytes) => string(bytes.len()),
-        Text::Shared(shared) => string(shared.len()),
-    }
 }
 
 const NOT_POSITIVE: Failure = Failure::fixed("ERR value is out of range, must be positive");

@@ -292,7 +292,10 @@ fn describe(library: &Library, with_code: bool, out: &mut Reply) {
         }
         out.bulk(b"flags");
         out.set(function.flags.names().count());
-        function.flags.names().for_each(|name| out.simple(name.as_bytes()));
+        function
+            .flags
+            .names()
+            .for_each(|name| out.simple(name.as_bytes()));
     }
     if with_code {
         out.bulk(b"library_code");
@@ -340,8 +343,9 @@ fn restore(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     let payload = args.bytes();
-    const WRONG_POLICY: Failure =
-        Failure::fixed("ERR Wrong restore policy given, policy should be either FLUSH, APPEND or REPLACE.");
+    const WRONG_POLICY: Failure = Failure::fixed(
+        "ERR Wrong restore policy given, policy should be either FLUSH, APPEND or REPLACE.",
+    );
     let (flush, replace) = match (args.left(), args.peek().unwrap_or_default()) {
         (0, _) => (false, false),
         (1, word) if eq_ignore_case(word, b"append") => (false, false),

@@ -14,6 +14,7 @@ mod debug;
 mod function;
 mod info;
 mod memory;
+mod persistence;
 mod pubsub;
 mod script;
 mod server;
@@ -29,6 +30,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     function::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    persistence::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     server::COMMANDS,

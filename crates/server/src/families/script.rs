@@ -7,9 +7,9 @@ use engine::spec::{Arg, ArgKind, Begin, Find, Flags, Group, KeySpec, Run, Spec};
 use resp::Reply;
 
 use super::reply_help;
+use crate::scripting::Kind;
 use crate::scripting::run::{self, Asked};
 use crate::scripting::running::Killed;
-use crate::scripting::Kind;
 use crate::scripting::store::Sha;
 use crate::session::{ControlRun, Session};
 
@@ -327,9 +327,7 @@ pub(super) fn answer_kill(
     match session.server.scripting.running.kill(kind) {
         Killed::Yes => out.ok(),
         Killed::Idle => {
-            return Err(Failure::fixed(
-                "NOTBUSY No scripts in execution right now.",
-            ));
+            return Err(Failure::fixed("NOTBUSY No scripts in execution right now."));
         }
         Killed::Other(kind) => return Err(crate::gate::busy(kind)),
         Killed::Wrote => {

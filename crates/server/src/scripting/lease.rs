@@ -56,7 +56,10 @@ pub(super) fn take(
 }
 
 /// Whether the command looks at data beyond the keys among its words.
-pub(super) fn looks_around(row: &Row, wide: impl Fn(fn(&engine::args::Args<'_>) -> bool) -> bool) -> bool {
+pub(super) fn looks_around(
+    row: &Row,
+    wide: impl Fn(fn(&engine::args::Args<'_>) -> bool) -> bool,
+) -> bool {
     match row.handler {
         Handler::Data(run) => match run {
             DataRun::Read(_) | DataRun::Write(_) | DataRun::Refresh(_) => false,

@@ -8,11 +8,11 @@ use engine::tx::{Step, WalkTx};
 use resp::{Proto, Reply};
 use script::{Asked, Host, Level, Words};
 
-use super::lease::{self, Held, Reaching};
-use super::running::Long;
-use super::run::Running;
-use super::store::{Learned, Reach};
 use super::Kind;
+use super::lease::{self, Held, Reaching};
+use super::run::Running;
+use super::running::Long;
+use super::store::{Learned, Reach};
 use crate::batch::find_keys;
 use crate::call;
 use crate::connection::Waiting;

@@ -152,7 +152,9 @@ pub fn load(session: &mut Session<'_, '_>, source: &[u8]) -> Result<Sha, Failure
             insert(session.scripts, scripting, sha, source, true)?;
         }
     }
-    session.scripts.note_memory(scripting, session.client.card.worker);
+    session
+        .scripts
+        .note_memory(scripting, session.client.card.worker);
     Ok(sha)
 }
 
@@ -193,7 +195,9 @@ fn start(
 ) -> Result<(), Failure> {
     let full = is_full(session);
     let read_only = check_flags(subject.flags, read_only, full)?;
-    let may_fill = subject.flags.is_some_and(|flags| flags.has(Flags::ALLOW_OOM));
+    let may_fill = subject
+        .flags
+        .is_some_and(|flags| flags.has(Flags::ALLOW_OOM));
     let was_pinned = session.lease.is_pinned();
     let only_declared = !session.settings.script_undeclared_keys;
     let State {
@@ -291,7 +295,9 @@ fn failure(ended: &Ended, subject: &Subject<'_>) -> Failure {
     let (text, counted, place) = match ended {
         Ended::ByHost => (
             match subject.kind {
-                Kind::Script => &b"ERR Error running script: Script killed by user with SCRIPT KILL."[..],
+                Kind::Script => {
+                    &b"ERR Error running script: Script killed by user with SCRIPT KILL."[..]
+                }
                 Kind::Function => b"ERR Script killed by user with FUNCTION KILL.",
             },
             false,

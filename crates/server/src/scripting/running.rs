@@ -142,7 +142,9 @@ impl Running {
     /// The scripts that have been running for a while.
     pub fn all(&self) -> Vec<Long> {
         let places = self.places.iter();
-        places.filter_map(|place| place.long.lock().clone()).collect()
+        places
+            .filter_map(|place| place.long.lock().clone())
+            .collect()
     }
 
     /// The kind of the script for which clients are refused.

@@ -112,13 +112,7 @@ impl State {
     /// Compiles a script's code.
     pub(super) fn check(&mut self, code: &[u8]) -> Result<Compiled, Failure> {
         engine(&mut self.scripts)?.compile(code).map_err(|text| {
-            Failure::owned(
-                [
-                    b"ERR Error compiling script (new function): ",
-                    &text[..],
-                ]
-                .concat(),
-            )
+            Failure::owned([b"ERR Error compiling script (new function): ", &text[..]].concat())
         })
     }
 

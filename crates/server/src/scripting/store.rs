@@ -159,7 +159,11 @@ impl Store {
     }
 
     fn evict(&self, scripts: &mut HashMap<Sha, Arc<Script>>) {
-        let from_eval = || scripts.values().filter(|script| !script.loaded.load(Relaxed));
+        let from_eval = || {
+            scripts
+                .values()
+                .filter(|script| !script.loaded.load(Relaxed))
+        };
         if from_eval().count() <= EVAL_SCRIPTS_MAX {
             return;
         }

@@ -12,10 +12,10 @@ use testkit::peers::Kind;
 use testkit::process::Server;
 
 /// How long something may take that does happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a test with each number of workers.
-fn with_workers(args: &[&str], test: impl Fn(&Server)) {
+pub(crate) fn with_workers(args: &[&str], test: impl Fn(&Server)) {
     for workers in ["1", "4"] {
         let args = [&["--workers", workers], args].concat();
         let binary = Path::new(env!("CARGO_BIN_EXE_ruddle"));
@@ -23,13 +23,13 @@ fn with_workers(args: &[&str], test: impl Fn(&Server)) {
     }
 }
 
-fn text(client: &mut Client, command: &str) -> String {
+pub(crate) fn text(client: &mut Client, command: &str) -> String {
     let words: Vec<&str> = command.split(' ').collect();
     client.call(&words).expect("a reply").lines().join("\n")
 }
 
 /// Asks again and again until the answer satisfies.
-fn until(client: &mut Client, command: &str, satisfies: impl Fn(&str) -> bool) {
+pub(crate) fn until(client: &mut Client, command: &str, satisfies: impl Fn(&str) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = text(client, command);
@@ -43,7 +43,7 @@ fn until(client: &mut Client, command: &str, satisfies: impl Fn(&str) -> bool) {
     }
 }
 
-fn is_closed(client: &mut Client) -> bool {
+pub(crate) fn is_closed(client: &mut Client) -> bool {
     client.receive().is_err()
 }
 

@@ -3,6 +3,7 @@
 mod allocator;
 mod clients;
 mod eviction;
+mod pubsub;
 mod transactions;
 
 #[global_allocator]

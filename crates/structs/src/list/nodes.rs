@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::node::{Node, reserve};
-use super::{End, Limit, Side, visit};
+use super::{End, Limit, Piece, Side, visit};
 use crate::packed::{self, Element, Encoded};
 
 /// See the module's head.
@@ -16,6 +16,15 @@ use crate::packed::{self, Element, Encoded};
 pub struct Nodes {
     nodes: VecDeque<Node>,
     len: usize,
+}
+
+/// How a long list is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Bytes that the nodes would take as listpacks and long elements, uncompressed.
+    pub bytes: usize,
 }
 
 /// A place in a list.
@@ -59,6 +68,21 @@ impl Nodes {
             ) => Some((&bytes[*start as usize..], *count as usize)),
             _ => None,
         }
+    }
+
+    /// One node; a compressed one is unpacked into `buffer`.
+    pub(super) fn piece<'b>(&'b self, index: usize, buffer: &'b mut Vec<u8>) -> Option<Piece<'b>> {
+        Some(match self.nodes.get(index)? {
+            Node::Single(text) => Piece::Single(text),
+            run => Piece::Run(run.body(buffer), run.count()),
+        })
+    }
+
+    /// Adds a node behind all others.
+    pub(super) fn append(&mut self, node: Node, depth: usize) {
+        self.len += node.count();
+        self.push_node(End::Tail, node);
+        self.compress_at_depth(depth);
     }
 
     /// The element at an end.
@@ -517,12 +541,19 @@ impl Nodes {
         nodes + (sum * self.nodes.len()).checked_div(count).unwrap_or(0)
     }
 
-    /// A deep copy.
+    /// How it is kept. O(nodes).
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout {
+            nodes: self.nodes.len(),
+            bytes: self.nodes.iter().map(Node::listpack_bytes).sum(),
+        }
+    }
+
+    /// A copy, which shares the nodes' bytes.
     pub(super) fn duplicate(&self) -> Nodes {
-        let mut nodes: VecDeque<Node> = self.nodes.iter().cloned().collect();
-        nodes.iter_mut().for_each(Node::tighten);
         Nodes {
-            nodes,
+            nodes: self.nodes.clone(),
             len: self.len,
         }
     }

@@ -12,8 +12,10 @@
 
 mod accepted;
 mod compare;
+mod events;
 mod generate;
 mod grammar;
+pub mod pubsub;
 mod random;
 mod session;
 mod shrink;
@@ -51,6 +53,9 @@ pub struct Plan {
     pub commands: usize,
     /// Whether known, reasoned differences are let through.
     pub accept_known: bool,
+    /// Whether the keyspace events of each command are compared, too. Commands go out one by one
+    /// then.
+    pub events: bool,
 }
 
 /// What a run found.

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::mem;
 
-use super::compare::{agree, agree_queued};
+use super::compare::agree;
+use super::events::{self, Listener};
 use super::{Difference, Mode, Plan, Step, accepted};
 use crate::client::{self, Client};
 use crate::peers::Kind;
@@ -34,11 +36,13 @@ const READERS: &[(&str, &[&str], Mode)] = &[
 /// Both servers and their connections.
 pub(super) struct Pair {
     accept_known: bool,
+    /// The classes of keyspace events that are compared, if any.
+    events: Option<&'static str>,
     subject: Side,
     peer: Side,
     accepted: BTreeMap<&'static str, usize>,
-    /// Modes of the commands queued by an open MULTI.
-    queued: Vec<Mode>,
+    /// The commands queued by an open MULTI.
+    queued: Vec<Step>,
 }
 
 struct Side {
@@ -48,6 +52,8 @@ struct Side {
     stream: Client,
     /// The auditor's connection; always RESP2.
     auditor: Client,
+    /// Hears the keyspace events, if they are compared.
+    listener: Option<Listener>,
     /// Whether a reply has failed to come: the server is dead, hung or out of step.
     lost: bool,
 }
@@ -66,19 +72,33 @@ impl Side {
             server,
             stream,
             auditor,
+            listener: None,
             lost: false,
         })
     }
 
     /// An empty server and a new connection; a lost server is replaced.
-    fn begin(&mut self) -> Result<(), String> {
+    fn begin(&mut self, events: Option<&str>) -> Result<(), String> {
         if self.lost {
             *self = Side::start(self.kind)?;
         }
         self.ask(&[b"FLUSHALL"]);
         let stream = self.server.connect();
-        self.stream = stream.map_err(|error| format!("{}: {error}", self.kind.name()))?;
+        let failure = |error: io::Error| format!("{}: {error}", self.kind.name());
+        self.stream = stream.map_err(failure)?;
+        if let Some(letters) = events {
+            self.listener = Some(Listener::start(&self.server, letters).map_err(failure)?);
+        }
         Ok(())
+    }
+
+    /// The events since the last call.
+    fn events(&mut self) -> Reply {
+        let Some(listener) = &mut self.listener else {
+            return Reply::Array(Vec::new());
+        };
+        let heard = listener.events(&mut self.auditor);
+        self.or_lost(heard)
     }
 
     /// A reply that did not come counts as one that no server gives, so that it is a difference.
@@ -131,10 +151,19 @@ impl Side {
     }
 }
 
+/// Whether a command failed, or one of a transaction's.
+fn has_error(reply: &Reply) -> bool {
+    reply.is_error()
+        || reply
+            .items()
+            .is_some_and(|items| items.iter().any(has_error))
+}
+
 impl Pair {
     pub(super) fn start(plan: &Plan) -> Result<Pair, String> {
         Ok(Pair {
             accept_known: plan.accept_known,
+            events: plan.events.then(|| events::letters(plan.peer)),
             subject: Side::start(plan.subject)?,
             peer: Side::start(plan.peer)?,
             accepted: BTreeMap::new(),
@@ -157,20 +186,28 @@ impl Pair {
     /// Empties both servers and opens new connections: the state that every run starts from.
     pub(super) fn begin(&mut self) -> Result<(), String> {
         self.queued.clear();
-        self.subject.begin()?;
-        self.peer.begin()
+        self.subject.begin(self.events)?;
+        self.peer.begin(self.events)
     }
 
     /// Sends steps to both servers; the first difference, with its steps ending at it.
     pub(super) fn exchange(&mut self, steps: &[Step]) -> Option<Difference> {
         let mut done = 0;
+        if self.events.is_some() {
+            // What audits caused is nobody's business.
+            self.subject.events();
+            self.peer.events();
+        }
         while done < steps.len() {
             // A SCAN is a dialogue; everything between two of them goes out in one write.
             let rest = &steps[done..];
-            let length = rest
-                .iter()
-                .position(|step| step.mode == Mode::Scan)
-                .unwrap_or(rest.len());
+            let length = match self.events {
+                Some(_) => 1,
+                None => rest
+                    .iter()
+                    .position(|step| step.mode == Mode::Scan)
+                    .unwrap_or(rest.len()),
+            };
             let batch = &rest[..length.max(1)];
             let replies = match batch {
                 [step] if step.mode == Mode::Scan => {
@@ -180,7 +217,10 @@ impl Pair {
             };
             for (step, (ours, theirs)) in batch.iter().zip(replies) {
                 done += 1;
-                if let Some(mut difference) = self.judge(step, ours, theirs) {
+                let failed = has_error(&ours) || has_error(&theirs);
+                let difference = self.judge(step, ours, theirs);
+                let difference = difference.or_else(|| self.judge_events(step, failed));
+                if let Some(mut difference) = difference {
                     difference.steps = steps[..done - 1].to_vec();
                     return Some(difference);
                 }
@@ -208,45 +248,87 @@ impl Pair {
             .first()
             .map(|name| name.to_ascii_uppercase())
             .unwrap_or_default();
-        let is_exec = name == b"EXEC";
-        let same = if is_exec {
-            agree_queued(&self.queued, &ours, &theirs)
-        } else {
-            agree(step.mode, &ours, &theirs)
-        };
         if ours.bytes() == Some(b"QUEUED") {
-            self.queued.push(step.mode);
-        } else if is_exec || name == b"DISCARD" || name == b"RESET" {
+            self.queued.push(step.clone());
+        } else if name == b"EXEC" {
+            let queued = mem::take(&mut self.queued);
+            return self.judge_queued(&queued, step, ours, theirs);
+        } else if name == b"DISCARD" || name == b"RESET" {
             self.queued.clear();
         }
-        if same {
+        if agree(step.mode, &ours, &theirs) {
             return None;
         }
         self.unless_accepted(step.line(), ours, theirs)
     }
 
+    /// Compares two replies to EXEC: each element as a reply to the command that was queued.
+    fn judge_queued(
+        &mut self,
+        queued: &[Step],
+        exec: &Step,
+        ours: Reply,
+        theirs: Reply,
+    ) -> Option<Difference> {
+        let (Reply::Array(our_items), Reply::Array(their_items)) = (&ours, &theirs) else {
+            let same = ours == theirs;
+            return (!same).then(|| self.difference(exec.line(), ours, theirs));
+        };
+        let mut same = [our_items.len(), their_items.len()] == [queued.len(); 2];
+        for (step, (a, b)) in queued.iter().zip(our_items.iter().zip(their_items)) {
+            // A queued SCAN is one step of an iteration, and steps are each server's own.
+            let mode = match step.mode {
+                Mode::Scan => Mode::Shape,
+                mode => mode,
+            };
+            same = same && (agree(mode, a, b) || self.is_accepted(&step.line(), a, b));
+        }
+        (!same).then(|| self.difference(exec.line(), ours, theirs))
+    }
+
+    /// Compares what the two servers told of a step. Of a command that `failed` it is their own
+    /// business which missing keys they had looked at before.
+    fn judge_events(&mut self, step: &Step, failed: bool) -> Option<Difference> {
+        self.events?;
+        let told = |side: &mut Side| match failed {
+            true => events::without_misses(side.events()),
+            false => side.events(),
+        };
+        let (ours, theirs) = (told(&mut self.subject), told(&mut self.peer));
+        if ours == theirs {
+            return None;
+        }
+        self.unless_accepted(format!("events of {}", step.line()), ours, theirs)
+    }
+
     fn unless_accepted(&mut self, asked: String, ours: Reply, theirs: Reply) -> Option<Difference> {
+        let known = self.is_accepted(&asked, &ours, &theirs);
+        (!known).then(|| self.difference(asked, ours, theirs))
+    }
+
+    /// Whether the difference between these replies is a known one; counts it then.
+    fn is_accepted(&mut self, asked: &str, ours: &Reply, theirs: &Reply) -> bool {
         let kinds = (self.subject.kind, self.peer.kind);
-        let known = accepted::explain(kinds.0, kinds.1, &asked, &ours, &theirs);
-        match known {
-            Some(row) if self.accept_known => {
-                *self.accepted.entry(row.reason).or_default() += 1;
-                None
-            }
-            _ => {
-                let log = if self.subject.lost {
-                    self.subject.server.log()
-                } else {
-                    String::new()
-                };
-                Some(Difference {
-                    steps: Vec::new(),
-                    asked,
-                    subject: ours,
-                    peer: theirs,
-                    log,
-                })
-            }
+        let known = accepted::explain(kinds.0, kinds.1, asked, ours, theirs);
+        let known = known.filter(|_| self.accept_known);
+        if let Some(row) = known {
+            *self.accepted.entry(row.reason).or_default() += 1;
+        }
+        known.is_some()
+    }
+
+    fn difference(&self, asked: String, subject: Reply, peer: Reply) -> Difference {
+        let log = if self.subject.lost {
+            self.subject.server.log()
+        } else {
+            String::new()
+        };
+        Difference {
+            steps: Vec::new(),
+            asked,
+            subject,
+            peer,
+            log,
         }
     }
 

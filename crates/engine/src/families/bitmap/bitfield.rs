@@ -10,6 +10,7 @@ use structs::bits;
 
 use crate::args::Args;
 use crate::env::Env;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -208,8 +209,9 @@ impl Field {
 }
 
 impl Operation {
-    /// Does it; the answer, `None` for nil.
-    fn apply(&self, bytes: &mut [u8], changes: &mut usize) -> Option<i64> {
+    /// Does it; the answer, `None` for nil. A write to a string that has grown for it is a change,
+    /// whatever was in the field.
+    fn apply(&self, bytes: &mut [u8], grown: bool, changes: &mut usize) -> Option<i64> {
         let old = self.field.get(bytes);
         let wanted = match self.action {
             Action::Get => return Some(old),
@@ -225,7 +227,7 @@ impl Operation {
             Overflow::Saturate => self.saturated(wanted),
             Overflow::Fail => return None,
         };
-        *changes += usize::from(new != old);
+        *changes += usize::from(grown || new != old);
         bits::set_field(bytes, self.field.offset, self.field.width, new as u64);
         Some(match self.action {
             Action::Get | Action::Set(_) => old,
@@ -281,19 +283,25 @@ pub(super) fn bitfield(
     }
     let env = tx.env();
     let edit = |bytes: &mut [u8], old_len: usize| {
-        // A string that has grown is a change, whether or not any field is.
-        let mut changes = usize::from(bytes.len() > old_len);
+        let grown = bytes.len() > old_len;
+        let mut changes = 0;
         out.array(extent.operations);
         for operation in operations(args, env).flatten() {
-            match operation.apply(bytes, &mut changes) {
+            match operation.apply(bytes, grown, &mut changes) {
                 Some(number) => out.int(number),
                 None => out.null(),
             }
         }
-        changes
+        (changes, grown)
     };
-    let changes = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
-    Ok(Effect::as_sent(changes))
+    let (changes, grown) = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
+    if changes > 0 {
+        tx.event(Classes::STRING, "setbit", key);
+    } else {
+        // Compat: nobody hears that the key has grown if every write failed. The journal does.
+        tx.unseen();
+    }
+    Ok(Effect::as_sent(changes.max(usize::from(grown))))
 }
 
 pub(super) fn bitfield_ro(

@@ -4,6 +4,7 @@ use resp::Reply;
 use structs::set::Set;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, ReadTx, WriteTx};
 
@@ -20,6 +21,9 @@ pub(super) fn sadd(
         let added = (0..count).filter(|_| set.add(args.member(packing), packing));
         added.count()
     })?;
+    if added > 0 {
+        tx.event(Classes::SET, "sadd", key);
+    }
     out.int(added as i64);
     Ok(Effect::as_sent(added))
 }
@@ -35,6 +39,9 @@ pub(super) fn srem(
         let removed = (0..args.left()).filter(|_| set.remove(args.member(packing)));
         removed.count()
     })?;
+    if removed > 0 {
+        tx.event_taken(Classes::SET, "srem", key);
+    }
     out.int(removed as i64);
     Ok(Effect::as_sent(removed))
 }
@@ -53,18 +60,24 @@ pub(super) fn smove(
         return Ok(Effect::NOTHING);
     };
     let is_there = set.contains(member);
-    tx.read::<Set>(destination)?;
+    let is_known = tx
+        .read::<Set>(destination)?
+        .is_some_and(|set| set.contains(member));
     out.int(i64::from(is_there));
     if !is_there || source.bytes == destination.bytes {
         return Ok(Effect::NOTHING);
     }
     // Neither fails: the types have been checked.
     tx.update(source, |set: &mut Set| set.remove(member))?;
-    let added = tx.update(destination, |set: &mut Set| {
-        set.prepare(member.bytes, 1, packing);
-        set.add(member, packing)
-    })?;
-    Ok(Effect::as_sent(1 + usize::from(added)))
+    tx.event_taken(Classes::SET, "srem", source);
+    if !is_known {
+        tx.update(destination, |set: &mut Set| {
+            set.prepare(member.bytes, 1, packing);
+            set.add(member, packing);
+        })?;
+        tx.event(Classes::SET, "sadd", destination);
+    }
+    Ok(Effect::as_sent(1 + usize::from(!is_known)))
 }
 
 pub(super) fn sismember(

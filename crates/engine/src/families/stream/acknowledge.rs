@@ -18,12 +18,12 @@ pub(super) fn xack(
     let name = args.bytes();
     let has_group = |stream: &Stream| stream.group(name).is_some();
     // Compat: the ids of a missing group are not looked at.
-    if !tx.read::<Stream>(key)?.is_some_and(has_group) {
+    if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         out.int(0);
         return Ok(Effect::NOTHING);
     }
     let ids = ids::rest(args)?;
-    let count = tx.update(key, |stream: &mut Stream| {
+    let count = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((_, group)) = stream.group_mut(name) else {
             return 0;
         };
@@ -80,7 +80,7 @@ pub(super) fn xnack(
         return Err(no_key_or_group(key, name));
     }
     let release = read_release(args)?;
-    let count = tx.update(key, |stream: &mut Stream| {
+    let count = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((log, group)) = stream.group_mut(name) else {
             return 0;
         };

@@ -36,13 +36,13 @@ pub(super) fn xclaim(
     let key = args.key();
     let (name, consumer) = (args.bytes(), args.bytes());
     let has_group = |stream: &Stream| stream.group(name).is_some();
-    if !tx.read::<Stream>(key)?.is_some_and(has_group) {
+    if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         return Err(no_key_or_group(key, name));
     }
     let now = tx.now().0;
     let claim = read_claim(args, now)?;
     let mut effects = Effects::new(tx, key, name, consumer);
-    let changes = tx.update(key, |stream: &mut Stream| {
+    let changes = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((log, group)) = stream.group_mut(name) else {
             return 0;
         };
@@ -200,12 +200,12 @@ pub(super) fn xautoclaim(
     let (name, consumer) = (args.bytes(), args.bytes());
     let claim = read_auto_claim(args)?;
     let has_group = |stream: &Stream| stream.group(name).is_some();
-    if !tx.read::<Stream>(key)?.is_some_and(has_group) {
+    if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         return Err(no_key_or_group(key, name));
     }
     let now = tx.now().0;
     let mut effects = Effects::new(tx, key, name, consumer);
-    let changes = tx.update(key, |stream: &mut Stream| {
+    let changes = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((log, group)) = stream.group_mut(name) else {
             return 0;
         };

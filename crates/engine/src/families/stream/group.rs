@@ -5,6 +5,7 @@ use resp::Reply;
 use structs::stream::{Group, Stream, StreamId};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Deadline, Effect, WriteTx};
@@ -93,9 +94,10 @@ pub(super) fn create(
         let mut stream = Stream::default();
         add(&mut stream);
         tx.put_collection(key, stream, Deadline::Clear);
-    } else if !tx.update(key, add)? {
+    } else if !tx.update_unseen(key, add)? {
         return Err(BUSY_GROUP);
     }
+    tx.event(Classes::STREAM, "xgroup-create", key);
     out.ok();
     Ok(Effect::as_sent(1))
 }
@@ -134,11 +136,12 @@ pub(super) fn setid(
         b"$" => None,
         id => Some(ids::lenient(id, 0)?),
     };
-    tx.update(key, |stream: &mut Stream| {
+    tx.update_unseen(key, |stream: &mut Stream| {
         if let Some((log, group)) = stream.group_mut(name) {
             group.set_progress(log, id.unwrap_or(log.last_id()), entries_read);
         }
     })?;
+    tx.event(Classes::STREAM, "xgroup-setid", key);
     out.ok();
     Ok(Effect::as_sent(1))
 }
@@ -151,7 +154,10 @@ pub(super) fn destroy(
     let (key, name) = read_names(args);
     args.end()?;
     tx.read::<Stream>(key)?.ok_or(NO_STREAM)?;
-    let removed = tx.update(key, |stream: &mut Stream| stream.remove_group(name))?;
+    let removed = tx.update_unseen(key, |stream: &mut Stream| stream.remove_group(name))?;
+    if removed {
+        tx.event(Classes::STREAM, "xgroup-destroy", key);
+    }
     out.int(i64::from(removed));
     Ok(Effect::as_sent(usize::from(removed)))
 }
@@ -166,10 +172,13 @@ pub(super) fn createconsumer(
     args.end()?;
     check_group(tx, key, name)?;
     let now = tx.now().0;
-    let created = tx.update(key, |stream: &mut Stream| {
+    let created = tx.update_unseen(key, |stream: &mut Stream| {
         let group = stream.group_mut(name);
         group.is_some_and(|(_, group)| group.consumer_or_new(consumer, now).1)
     })?;
+    if created {
+        tx.event(Classes::STREAM, "xgroup-createconsumer", key);
+    }
     out.int(i64::from(created));
     Ok(Effect::as_sent(usize::from(created)))
 }
@@ -183,10 +192,13 @@ pub(super) fn delconsumer(
     let consumer = args.bytes();
     args.end()?;
     check_group(tx, key, name)?;
-    let removed = tx.update(key, |stream: &mut Stream| {
+    let removed = tx.update_unseen(key, |stream: &mut Stream| {
         let (_, group) = stream.group_mut(name)?;
         group.remove_consumer(consumer)
     })?;
+    if removed.is_some() {
+        tx.event(Classes::STREAM, "xgroup-delconsumer", key);
+    }
     out.int(removed.unwrap_or(0) as i64);
     Ok(Effect::as_sent(usize::from(removed.is_some())))
 }
@@ -243,9 +255,10 @@ pub(super) fn xsetid(
     if max_deleted == StreamId::MIN {
         max_deleted = log.max_deleted_id();
     }
-    tx.update(key, |stream: &mut Stream| {
+    tx.update_unseen(key, |stream: &mut Stream| {
         stream.log_mut().set_past(id, max_deleted, added);
     })?;
+    tx.event(Classes::STREAM, "xsetid", key);
     out.ok();
     Ok(Effect::as_sent(1))
 }

@@ -33,7 +33,8 @@ pub(super) fn xreadgroup(
     let (group, consumer) = request.group.unwrap_or_default();
     for number in 0..request.len() {
         let key = request.key(args, number);
-        let stream = tx.read::<Stream>(key)?;
+        let reading = tx.reading();
+        let stream = reading.read::<Stream>(key)?;
         if stream.is_none_or(|stream| stream.group(group).is_none()) {
             return Err(no_group(key, group));
         }
@@ -46,7 +47,7 @@ pub(super) fn xreadgroup(
         let key = request.key(args, number);
         let wanted = read_wanted(request.id(args, number))?;
         let mut effects = Effects::new(tx, key, group, consumer);
-        changes += tx.update(key, |stream: &mut Stream| {
+        changes += tx.update_unseen(key, |stream: &mut Stream| {
             let Some((log, group)) = stream.group_mut(group) else {
                 return 0;
             };
