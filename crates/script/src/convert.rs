@@ -7,7 +7,7 @@ use resp::{Proto, Reply};
 use crate::thrown::error_table;
 
 /// Deepest nesting of tables in a script's reply.
-const DEPTH_MAX: usize = 128;
+const DEPTH_MAX: usize = 1000;
 
 /// What a reply is for Lua.
 pub(crate) enum Answer {
