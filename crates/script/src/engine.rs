@@ -99,13 +99,21 @@ impl Engine {
     /// # Errors
     /// What is wrong with it.
     pub fn compile(&mut self, source: &[u8]) -> std::result::Result<Compiled, Vec<u8>> {
-        let function = self.load(source, "@user_script")?;
+        let function = self.load(source, "@user_script", None)?;
         self.keep(function)
             .map_err(|error| error.to_string().into_bytes())
     }
 
-    fn load(&self, source: &[u8], name: &str) -> std::result::Result<mlua::Function, Vec<u8>> {
-        let chunk = self.sandbox.lua.load(source);
+    fn load(
+        &self,
+        source: &[u8],
+        name: &str,
+        environment: Option<&Table>,
+    ) -> std::result::Result<mlua::Function, Vec<u8>> {
+        let mut chunk = self.sandbox.lua.load(source);
+        if let Some(environment) = environment {
+            chunk = chunk.set_environment(environment.clone());
+        }
         match chunk
             .set_name(name)
             .set_mode(ChunkMode::Text)
@@ -234,7 +242,7 @@ impl Engine {
         };
         let shared = self.sandbox.shared.clone();
         let function = self
-            .load(source, "@user_function")
+            .load(source, "@user_function", Some(&self.sandbox.libraries))
             .map_err(|text| fail([b"ERR Error compiling function: ", &text[..]].concat()))?;
         shared.ending.set(false);
         *shared.registering.borrow_mut() = Some(Registering::default());

@@ -6,7 +6,7 @@ use crate::api::is_named;
 use crate::engine::{Compiled, Engine};
 use crate::header::Flags;
 use crate::sandbox::Shared;
-use crate::thrown::{Given, reply};
+use crate::thrown::{Given, as_text, reply};
 
 /// One registered function.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ pub(crate) fn register(lua: &Lua, shared: &Shared, values: &MultiValue) -> Resul
 
 fn from_pair(lua: &Lua, values: &MultiValue) -> Result<Registered> {
     let given = Given::new(lua, values.clone());
-    let Some(Value::String(name)) = given.get(1) else {
+    let Some(name) = as_text(lua, given.get(1)) else {
         return Err(reply(
             "first argument to redis.register_function must be a string",
         ));
@@ -117,7 +117,7 @@ fn from_pair(lua: &Lua, values: &MultiValue) -> Result<Registered> {
         ));
     };
     Ok(Registered {
-        name: name.as_bytes().to_vec(),
+        name,
         description: None,
         flags: Flags::default(),
         callback: callback.clone(),

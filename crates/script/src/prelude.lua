@@ -4,7 +4,7 @@
 -- are wrapped so that they know the guards.
 --
 -- Returns: the environment of scripts, how a script is entered, how a function is entered, how a
--- library is loaded.
+-- library is loaded, the environment of libraries.
 
 local native, libs = ...
 
@@ -225,17 +225,21 @@ local function enter_function(f, keys, argv)
     return raw_xpcall(call, handler)
 end
 
--- While a library is loaded, `redis` is what it may call then; afterwards it is the full table.
-local loading = guard(native.loading)
+-- While a library is loaded it sees nothing but `redis`, and of that only what may be called then;
+-- its functions see what scripts see.
 raw_setmetatable(native.loading, { __index = missing })
-metas[loading] = guard({ __index = missing })
+local loading = guard(native.loading, guard({ __index = missing }))
+local library_meta = { __index = globals }
+local library = raw_setmetatable({}, library_meta)
+local libraries = guard(library, guard({ __index = missing }))
 
 local function load_library(f)
-    local redis = globals.redis
-    globals.redis, globals.server = loading, loading
+    library.redis, library.server = loading, loading
+    library_meta.__index = missing
     local ok, problem = raw_xpcall(f, handler)
-    globals.redis, globals.server = redis, redis
+    library_meta.__index = globals
+    library.redis, library.server = nil, nil
     return ok, problem
 end
 
-return scripts, enter, enter_function, load_library
+return scripts, enter, enter_function, load_library, libraries

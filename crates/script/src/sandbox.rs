@@ -38,6 +38,8 @@ pub(crate) struct Sandbox {
     pub(crate) enter_function: Function,
     /// Runs a library's own code.
     pub(crate) load_library: Function,
+    /// What libraries see.
+    pub(crate) libraries: Table,
 }
 
 /// A fresh sandbox.
@@ -58,8 +60,8 @@ pub(crate) fn build(facts: &Facts) -> Result<Sandbox> {
         .set_name(format!("={SANDBOX}"))
         .set_mode(ChunkMode::Text)
         .into_function()?;
-    let (globals, enter, enter_function, load_library) =
-        prelude.call::<(Table, Function, Function, Function)>((natives, tables))?;
+    let (globals, enter, enter_function, load_library, libraries) =
+        prelude.call::<(Table, Function, Function, Function, Table)>((natives, tables))?;
     lua.set_globals(globals)?;
     Ok(Sandbox {
         lua,
@@ -67,6 +69,7 @@ pub(crate) fn build(facts: &Facts) -> Result<Sandbox> {
         enter,
         enter_function,
         load_library,
+        libraries,
     })
 }
 

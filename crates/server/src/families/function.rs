@@ -228,6 +228,11 @@ fn flush(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    if args.left() > 1 {
+        return Err(Failure::fixed(
+            "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.",
+        ));
+    }
     flush_type(
         args,
         Failure::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),
@@ -329,12 +334,12 @@ fn load(
 /// Loads a library and adds it; its name.
 fn add(libraries: &mut Libraries, source: &[u8], replace: bool) -> Result<Vec<u8>, Failure> {
     let metadata = metadata(source)?;
-    if !replace && libraries.get(metadata.name).is_some() {
-        return Err(already(metadata.name));
+    if !replace && libraries.get(&metadata.name).is_some() {
+        return Err(already(&metadata.name));
     }
     let loaded = load_library(&source[metadata.code..])?;
     libraries.add(&metadata, source, loaded, replace)?;
-    Ok(metadata.name.to_vec())
+    Ok(metadata.name)
 }
 
 fn restore(
@@ -354,7 +359,7 @@ fn restore(
         (1, _) => return Err(WRONG_POLICY),
         _ => {
             return Err(Failure::fixed(
-                "ERR Unknown subcommand or wrong number of arguments for 'RESTORE'. Try FUNCTION \
+                "ERR unknown subcommand or wrong number of arguments for 'restore'. Try FUNCTION \
                  HELP.",
             ));
         }
@@ -365,6 +370,12 @@ fn restore(
         false => libraries(session),
     };
     for source in sources {
+        let name = metadata(&source)?.name;
+        if !replace && libraries.get(&name).is_some() {
+            return Err(Failure::owned(
+                [b"ERR Library ", &name[..], b" already exists"].concat(),
+            ));
+        }
         add(&mut libraries, &source, replace)?;
     }
     session.server.scripting.set_libraries(libraries);

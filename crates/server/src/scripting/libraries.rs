@@ -78,9 +78,9 @@ impl Library {
 }
 
 /// The first line of a library.
-pub struct Metadata<'a> {
+pub struct Metadata {
     /// Its name.
-    pub name: &'a [u8],
+    pub name: Vec<u8>,
     /// Where its code begins.
     pub code: usize,
 }
@@ -89,7 +89,7 @@ pub struct Metadata<'a> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn metadata(source: &[u8]) -> Result<Metadata<'_>, Failure> {
+pub fn metadata(source: &[u8]) -> Result<Metadata, Failure> {
     let end = source.iter().position(|&byte| byte == b'\n');
     let Some(end) = end.filter(|_| source.starts_with(b"#!")) else {
         return Err(match source.starts_with(b"#!") {
@@ -97,10 +97,11 @@ pub fn metadata(source: &[u8]) -> Result<Metadata<'_>, Failure> {
             false => Failure::fixed("ERR Missing library metadata"),
         });
     };
-    let mut words = source[2..end]
-        .split(|byte| byte.is_ascii_whitespace())
-        .filter(|word| !word.is_empty());
+    const INVALID: Failure = Failure::fixed("ERR Invalid library metadata");
+    let words = base::strings::split_args(&source[..end]).map_err(|_| INVALID)?;
+    let mut words = words.iter().map(Vec::as_slice);
     let engine = words.next().unwrap_or_default();
+    let engine = engine.strip_prefix(b"#!").unwrap_or(engine);
     let mut name = None;
     for word in words {
         if let Some(value) = strip_ignoring_case(word, b"name=") {
@@ -109,12 +110,17 @@ pub fn metadata(source: &[u8]) -> Result<Metadata<'_>, Failure> {
                     "ERR Invalid metadata value, name argument was given multiple times",
                 ));
             }
-            name = Some(value);
+            name = Some(value.to_vec());
         } else {
             return Err(Failure::owned(
                 [b"ERR Invalid metadata value given: ", word].concat(),
             ));
         }
+    }
+    if !engine.eq_ignore_ascii_case(b"lua") {
+        return Err(Failure::owned(
+            [b"ERR Engine '", engine, b"' not found"].concat(),
+        ));
     }
     let Some(name) = name else {
         return Err(Failure::fixed("ERR Library name was not given"));
@@ -124,11 +130,6 @@ pub fn metadata(source: &[u8]) -> Result<Metadata<'_>, Failure> {
         return Err(Failure::fixed(
             "ERR Library names can only contain letters, numbers, or underscores(_) and must be at \
              least one character long",
-        ));
-    }
-    if !engine.eq_ignore_ascii_case(b"lua") {
-        return Err(Failure::owned(
-            [b"ERR Engine '", engine, b"' not found"].concat(),
         ));
     }
     Ok(Metadata { name, code: end })
@@ -186,13 +187,13 @@ impl Libraries {
     /// It has no functions, or names that are taken.
     pub fn add(
         &mut self,
-        metadata: &Metadata<'_>,
+        metadata: &Metadata,
         source: &[u8],
         loaded: Loaded,
         replace: bool,
     ) -> Result<(), Failure> {
-        if !replace && self.0.contains_key(metadata.name) {
-            return Err(already(metadata.name));
+        if !replace && self.0.contains_key(&metadata.name) {
+            return Err(already(&metadata.name));
         }
         if loaded.functions.is_empty() {
             return Err(Failure::fixed("ERR No functions registered"));
@@ -216,7 +217,7 @@ impl Libraries {
             learned: Arc::default(),
         });
         let library = Library {
-            name: metadata.name.to_vec(),
+            name: metadata.name.clone(),
             source: source.into(),
             code: metadata.code,
             functions: functions.collect(),

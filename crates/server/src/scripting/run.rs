@@ -23,9 +23,7 @@ const BAD_KEY_NUMBER: Failure =
 const NEGATIVE_KEY_NUMBER: Failure = Failure::fixed("ERR Number of keys can't be negative");
 const WRITER: Failure =
     Failure::fixed("ERR Can not execute a script with write flag using *_ro command.");
-const FULL: Failure = Failure::fixed(
-    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
-);
+const BAD_NUMBER: Failure = Failure::fixed("ERR Bad number of keys provided");
 
 /// What runs, for those who ask while it runs for long.
 #[derive(Clone, Copy)]
@@ -89,7 +87,7 @@ fn with_state(
     let scripting = &session.server.scripting;
     if asked == Asked::Function {
         let function = state.function(what, scripting)?.ok_or(NO_FUNCTION)?;
-        let keys = key_number(args)?;
+        let keys = key_number(args, BAD_NUMBER)?;
         let subject = Subject {
             kind: Kind::Function,
             name: what,
@@ -103,7 +101,7 @@ fn with_state(
         Asked::Name => Some(Sha::parse(what).ok_or(NO_SCRIPT)?),
         _ => None,
     };
-    let keys = key_number(args)?;
+    let keys = key_number(args, Failure::NOT_INTEGER)?;
     let ready = match sha {
         Some(sha) => state.script(&sha, &scripting.store)?.ok_or(NO_SCRIPT)?,
         None => {
@@ -158,9 +156,9 @@ pub fn load(session: &mut Session<'_, '_>, source: &[u8]) -> Result<Sha, Failure
     Ok(sha)
 }
 
-fn key_number(args: &mut Args<'_>) -> Result<usize, Failure> {
+fn key_number(args: &mut Args<'_>, no_number: Failure) -> Result<usize, Failure> {
     args.skip(1);
-    let number = args.int();
+    let number = args.int_or(no_number);
     args.check()?;
     match usize::try_from(number) {
         Err(_) => Err(NEGATIVE_KEY_NUMBER),
@@ -179,7 +177,7 @@ fn check_flags(flags: Option<Flags>, read_only: bool, full: bool) -> Result<bool
         return Err(WRITER);
     }
     if full && !flags.has(Flags::ALLOW_OOM) && writes {
-        return Err(FULL);
+        return Err(Failure::OUT_OF_MEMORY);
     }
     Ok(!writes)
 }

@@ -164,7 +164,9 @@ impl State {
             self.load_all(&scripting.libraries.read())?;
             self.functions_version = version;
         }
-        Ok(self.functions_known.get(name).cloned())
+        // Names of functions know no case.
+        let name = name.to_ascii_lowercase();
+        Ok(self.functions_known.get(&name).cloned())
     }
 
     /// Loads all libraries into a new state.
@@ -191,7 +193,7 @@ impl State {
                     flags,
                     learned,
                 };
-                self.functions_known.insert(name, ready);
+                self.functions_known.insert(name.to_ascii_lowercase(), ready);
             }
         }
         Ok(())
@@ -224,10 +226,8 @@ fn registering_failed(text: &[u8], place: Option<(String, usize)>) -> Failure {
     if text.starts_with(b"ERR Error compiling function: ") {
         return Failure::owned(text);
     }
-    let text = text.strip_prefix(b"ERR ").unwrap_or(text);
-    let mut whole = [b"ERR Error registering functions: ", text].concat();
     if let Some((source, line)) = place {
         log::debug!("while loading a library: {source}:{line}");
     }
-    Failure::owned(std::mem::take(&mut whole))
+    Failure::owned([b"ERR Error registering functions: ", text].concat())
 }
