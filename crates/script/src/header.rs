@@ -83,7 +83,10 @@ impl Header {
             let Some(list) = word.strip_prefix(b"flags=") else {
                 return Err([b"ERR Unknown lua shebang option: ", word].concat());
             };
-            for name in list.split(|&byte| byte == b',').filter(|name| !name.is_empty()) {
+            for name in list
+                .split(|&byte| byte == b',')
+                .filter(|name| !name.is_empty())
+            {
                 let Some(flag) = Flags::named(name) else {
                     return Err([b"ERR Unexpected flag in script shebang: ", name].concat());
                 };

@@ -124,7 +124,7 @@ fn from_pair(lua: &Lua, values: &MultiValue) -> Result<Registered> {
     })
 }
 
-fn from_table(_: &Lua, table: &Table) -> Result<Registered> {
+fn from_table(lua: &Lua, table: &Table) -> Result<Registered> {
     let (mut name, mut callback, mut description) = (None, None, None);
     let mut flags = Flags::default();
     for pair in table.pairs::<Value, Value>() {
@@ -136,21 +136,17 @@ fn from_table(_: &Lua, table: &Table) -> Result<Registered> {
         };
         let key = key.as_bytes();
         match value {
-            Value::String(text) if is_named(&key, "function_name") => {
-                name = Some(text.as_bytes().to_vec());
+            value if is_named(&key, "function_name") => {
+                name = Some(as_text(lua, Some(&value)).ok_or_else(|| {
+                    reply(
+                        "function_name argument given to redis.register_function must be a string",
+                    )
+                })?);
             }
-            _ if is_named(&key, "function_name") => {
-                return Err(reply(
-                    "function_name argument given to redis.register_function must be a string",
-                ));
-            }
-            Value::String(text) if is_named(&key, "description") => {
-                description = Some(text.as_bytes().to_vec());
-            }
-            _ if is_named(&key, "description") => {
-                return Err(reply(
-                    "description argument given to redis.register_function must be a string",
-                ));
+            value if is_named(&key, "description") => {
+                description = Some(as_text(lua, Some(&value)).ok_or_else(|| {
+                    reply("description argument given to redis.register_function must be a string")
+                })?);
             }
             Value::Function(function) if is_named(&key, "callback") => callback = Some(function),
             _ if is_named(&key, "callback") => {

@@ -27,7 +27,9 @@ const FOLDS: [(&str, Fold); 3] = [
     ("bxor", |a, b| a ^ b),
 ];
 
-const SINGLE: [(&str, fn(u32) -> u32); 3] = [
+type Single = fn(u32) -> u32;
+
+const SINGLE: [(&str, Single); 3] = [
     ("tobit", |value| value),
     ("bnot", |value| !value),
     ("bswap", u32::swap_bytes),

@@ -223,15 +223,25 @@ fn dump(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
     Ok(())
 }
 
+/// Too many words for a subcommand; it is quoted as it was sent.
+fn wrong_count(args: &Args<'_>) -> Failure {
+    Failure::owned(
+        [
+            b"ERR unknown subcommand or wrong number of arguments for '",
+            args.word(1),
+            b"'. Try FUNCTION HELP.",
+        ]
+        .concat(),
+    )
+}
+
 fn flush(
     session: &mut Session<'_, '_>,
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
     if args.left() > 1 {
-        return Err(Failure::fixed(
-            "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.",
-        ));
+        return Err(wrong_count(args));
     }
     flush_type(
         args,
@@ -349,7 +359,7 @@ fn restore(
 ) -> Result<(), Failure> {
     let payload = args.bytes();
     const WRONG_POLICY: Failure = Failure::fixed(
-        "ERR Wrong restore policy given, policy should be either FLUSH, APPEND or REPLACE.",
+        "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
     );
     let (flush, replace) = match (args.left(), args.peek().unwrap_or_default()) {
         (0, _) => (false, false),
@@ -357,12 +367,7 @@ fn restore(
         (1, word) if eq_ignore_case(word, b"flush") => (true, false),
         (1, word) if eq_ignore_case(word, b"replace") => (false, true),
         (1, _) => return Err(WRONG_POLICY),
-        _ => {
-            return Err(Failure::fixed(
-                "ERR unknown subcommand or wrong number of arguments for 'restore'. Try FUNCTION \
-                 HELP.",
-            ));
-        }
+        _ => return Err(wrong_count(args)),
     };
     let sources = read_dump(payload)?;
     let mut libraries = match flush {

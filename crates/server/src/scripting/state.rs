@@ -193,7 +193,8 @@ impl State {
                     flags,
                     learned,
                 };
-                self.functions_known.insert(name.to_ascii_lowercase(), ready);
+                self.functions_known
+                    .insert(name.to_ascii_lowercase(), ready);
             }
         }
         Ok(())
