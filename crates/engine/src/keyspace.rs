@@ -379,6 +379,17 @@ impl<'k> Lease<'k> {
         self.lock_wanted()
     }
 
+    /// Like [`cover_one`](Self::cover_one), but gives up as [`try_cover`](Self::try_cover) does.
+    #[must_use]
+    pub fn try_cover_one(&mut self, stripe: StripeId) -> bool {
+        if self.pinned || self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
+            return true;
+        }
+        self.release();
+        self.one = self.keyspace.lock_soon(stripe).map(|lock| (stripe, lock));
+        self.one.is_some()
+    }
+
     /// Like [`cover_all`](Self::cover_all), but gives up as [`try_cover`](Self::try_cover) does.
     #[must_use]
     pub fn try_cover_all(&mut self) -> bool {

@@ -150,10 +150,14 @@ impl Server {
         Ok(server)
     }
 
-    /// The worker with the fewest connections; it is counted as having one more.
+    /// The worker with the fewest connections; it is counted as having one more. One whose script
+    /// runs for long comes last.
     pub fn least_loaded(&self) -> WorkerId {
         let loads = self.load.iter().enumerate();
-        let least = loads.min_by_key(|(_, load)| load.load(Ordering::Relaxed));
+        let least = loads.min_by_key(|(at, load)| {
+            let busy = self.scripting.running.is_busy_at(WorkerId(*at as u16));
+            (busy, load.load(Ordering::Relaxed))
+        });
         let at = least.map_or(0, |(at, _)| at);
         self.load[at].fetch_add(1, Ordering::Relaxed);
         WorkerId(at as u16)

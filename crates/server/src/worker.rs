@@ -425,6 +425,9 @@ impl<'k> Worker<'k> {
 
     /// A few steps of the long commands under way, in turn.
     fn go_on_walking(&mut self) {
+        if self.server.scripting.running.is_busy() {
+            return;
+        }
         for _ in 0..WALK_STEPS_MAX.min(self.walking.len()) {
             let id = self.walking.remove(0);
             let Some(connection) = self.connections.get_mut(id) else {
@@ -466,6 +469,10 @@ impl<'k> Worker<'k> {
         let now = self.server.ticks_nanos();
         let effort = self.settings.active_expire_effort;
         let (server, stats) = (self.server, self.stats);
+        if self.server.scripting.running.is_busy() {
+            // Most data cannot be reached; all of this can wait until the script is over.
+            return;
+        }
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
         if now >= self.next_tick || self.evictor.is_behind() {

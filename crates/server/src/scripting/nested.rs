@@ -282,8 +282,13 @@ impl Host for Nested<'_, '_, '_> {
         if !self.busy {
             return false;
         }
-        let worker = self.session.client.card.worker;
-        self.session.server.scripting.running.is_killed(worker)
+        let (server, worker) = (self.session.server, self.session.client.card.worker);
+        // This worker may be the one that accepts: others must get in to end the script.
+        server
+            .doors
+            .accept_everywhere(server, self.session.settings);
+        server.scripting.running.is_killed(worker)
+            || server.mailboxes[usize::from(worker.0)].says_stop()
     }
 }
 

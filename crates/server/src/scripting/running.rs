@@ -72,6 +72,12 @@ impl Running {
         self.busy.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether this worker's script is the reason.
+    pub fn is_busy_at(&self, worker: WorkerId) -> bool {
+        let long = self.place(worker).long.lock();
+        self.is_busy() && long.as_ref().is_some_and(|long| long.busy)
+    }
+
     /// A script has run long enough to be known of.
     pub fn enter(&self, worker: WorkerId, long: Long) {
         let place = self.place(worker);
@@ -132,11 +138,6 @@ impl Running {
             };
         }
         result
-    }
-
-    /// Ends the script of a worker, whatever it has done: the server stops.
-    pub fn stop(&self, worker: WorkerId) {
-        self.place(worker).killed.store(true, Ordering::Relaxed);
     }
 
     /// The scripts that have been running for a while.
