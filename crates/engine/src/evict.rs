@@ -14,7 +14,7 @@ use base::time::UnixMillis;
 
 use crate::access;
 use crate::access::Recency;
-use crate::dispatch::{Expired, expire_if_due, raise_flags};
+use crate::dispatch::{Expired, expire_if_due, tell_observers};
 use crate::entry::Entry;
 use crate::env::{Env, add};
 use crate::event::Classes;
@@ -253,7 +253,7 @@ impl Pool {
 /// Deletes a key that is there, for lack of memory.
 fn evict(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) {
     WriteTx::new(lease, env, db).remove(key);
-    raise_flags(true, lease, env);
+    tell_observers(true, lease, env);
     env.note_event(Classes::EVICTED, "evicted", db, key);
     add(&env.stats.evicted_keys, 1);
     env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);

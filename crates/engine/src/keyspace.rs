@@ -8,8 +8,9 @@
 //! With one worker there is one stripe; a lease on it is kept across a batch and then costs
 //! nothing.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use base::hash::{Seed, hash_key};
@@ -18,8 +19,11 @@ use base::time::UnixMillis;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
+use crate::env::Env;
 use crate::snapshot::Capture;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
+use crate::track::{Invalidation, Name, Totals, Trackers};
+use crate::waiters::Waiters;
 use crate::watch::Watchers;
 
 pub mod ahead;
@@ -44,9 +48,11 @@ pub struct StripeId(pub u32);
 pub struct Stripe {
     databases: Box<[Table]>,
     watchers: Watchers,
+    trackers: Trackers,
     /// The epoch of entries made now; see `snapshot`.
     epoch: bool,
     capture: Option<Box<Capture>>,
+    waiters: Waiters,
 }
 
 impl Stripe {
@@ -120,7 +126,46 @@ impl Stripe {
         &mut self.watchers
     }
 
-    /// Exchanges two databases' parts.
+    /// Who caches keys of this stripe.
+    pub fn trackers(&self) -> &Trackers {
+        &self.trackers
+    }
+
+    /// The same, to enter or strike out a reader.
+    pub fn trackers_mut(&mut self) -> &mut Trackers {
+        &mut self.trackers
+    }
+
+    /// Whether somebody watches or caches keys of this stripe, or waits for some.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        !(self.watchers.is_empty() & self.trackers.is_empty() & self.waiters.is_empty())
+    }
+
+    /// `key` was changed: tells those who want to hear of it.
+    pub fn tell(&mut self, db: DbIndex, key: Key<'_>, by_command: bool, env: &Env) {
+        self.watchers.mark(db, key);
+        if let Some(news) = self.trackers.invalidate(key) {
+            env.note_invalidation(news);
+        }
+        if env.broadcast {
+            let key: Name = key.bytes.into();
+            env.note_invalidation(Invalidation::Changed { key, by_command });
+        }
+    }
+
+    /// Who waits for keys of this stripe.
+    #[inline]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// The same, to enter or strike out a waiter.
+    pub(crate) fn waiters_mut(&mut self) -> &mut Waiters {
+        &mut self.waiters
+    }
+
+    /// Exchanges two databases' parts. Those who cache keys do not hear of it, as in Redis.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         let tables = [self.table(a), self.table(b)];
         self.watchers.mark_all(&[a, b], |key| {
@@ -134,11 +179,13 @@ impl Stripe {
         }
     }
 
-    /// Empties a database's part. The caller frees what it held, unless a snapshot needs it.
+    /// Empties a database's part. The caller frees what it held, unless a snapshot needs it, and
+    /// tells those who cache keys.
     pub fn take(&mut self, db: DbIndex) -> Option<Table> {
         let table = self.table(db);
         self.watchers
             .mark_all(&[db], |key| table.find(key.hash, key.bytes).is_some());
+        self.trackers.clear();
         let table = &mut self.databases[db.as_usize()];
         let empty = table.emptied();
         let table = std::mem::replace(table, empty);
@@ -164,6 +211,8 @@ pub struct Keyspace {
     stripe_bits: u8,
     databases: u32,
     seed: Seed,
+    tracked: Arc<Totals>,
+    tickets: AtomicU64,
 }
 
 /// `KeyHasher` over the keyspace's seed.
@@ -192,11 +241,14 @@ impl Keyspace {
         let stripes = stripes.next_power_of_two().min(1024);
         let stripe_bits = stripes.trailing_zeros() as u8;
         let table = |db: u32| Table::new(stripe_bits, hash_key(&seed, &db.to_le_bytes()));
+        let tracked = Arc::<Totals>::default();
         let stripe = || Stripe {
             databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
+            trackers: Trackers::new(Arc::clone(&tracked)),
             epoch: false,
             capture: None,
+            waiters: Waiters::default(),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
@@ -204,6 +256,8 @@ impl Keyspace {
             databases,
             seed,
             held_up: AtomicBool::new(false),
+            tracked,
+            tickets: AtomicU64::new(1),
         }
     }
 
@@ -212,9 +266,21 @@ impl Keyspace {
         self.held_up.store(held_up, Relaxed);
     }
 
+    /// A number larger than all before. Drawn under a key's stripe, the numbers of those who wait
+    /// for that key are in the order in which they came.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed)
+    }
+
     /// Number of stripes.
     pub fn stripe_count(&self) -> u32 {
         self.stripes.len() as u32
+    }
+
+    /// How many keys are tracked for those who cache them.
+    #[inline]
+    pub fn tracked(&self) -> &Totals {
+        &self.tracked
     }
 
     /// Number of logical databases.
@@ -432,16 +498,6 @@ impl<'k> Lease<'k> {
         all
     }
 
-    /// Whether the stripe of a hash is held.
-    #[inline]
-    pub fn covers(&self, hash: u64) -> bool {
-        let stripe = self.keyspace.stripe_of(hash);
-        match &self.one {
-            Some((held, _)) => *held == stripe,
-            None => self.many[stripe.0 as usize].is_some(),
-        }
-    }
-
     /// Whether every stripe is held.
     pub fn covers_all(&self) -> bool {
         self.held + usize::from(self.one.is_some()) == self.many.len()
@@ -487,6 +543,35 @@ impl<'k> Lease<'k> {
                 .as_deref_mut()
                 .expect("stripe is covered"),
         }
+    }
+
+    /// Whether the stripe of a hash is held.
+    #[inline]
+    pub fn covers(&self, hash: u64) -> bool {
+        let id = self.keyspace.stripe_of(hash);
+        match &self.one {
+            Some((held, _)) => *held == id,
+            None => self.many[id.0 as usize].is_some(),
+        }
+    }
+
+    /// Takes the stripe of a hash besides what is held, if that needs no waiting; whether it is
+    /// held now. Also adds to a pinned lease.
+    pub(crate) fn try_add(&mut self, hash: u64) -> bool {
+        if self.covers(hash) {
+            return true;
+        }
+        let id = self.keyspace.stripe_of(hash);
+        let Some(guard) = self.keyspace.try_lock(id) else {
+            return false;
+        };
+        if let Some((held, stripe)) = self.one.take() {
+            self.many[held.0 as usize] = Some(stripe);
+            self.held = 1;
+        }
+        self.many[id.0 as usize] = Some(guard);
+        self.held += 1;
+        true
     }
 
     /// Keeps what is held until `unpin`, whatever is covered or released meanwhile: the commands of

@@ -6,15 +6,37 @@
 
 use engine::env::Env;
 use engine::event::{Classes, Event};
+use engine::keyspace::Lease;
 
+use crate::client::Client;
 use crate::mailbox::WorkerId;
 use crate::pubsub::Kind;
 use crate::server::Server;
+use crate::tracking;
+use crate::waking;
 
-/// Passes on what has gathered in `env`, on the worker `own`.
+/// Passes on what has gathered in `env`, on the worker `own`; `by` is the client whose command it
+/// was, if one did it. Those who wait for what has become ready are served here; that may leave
+/// other stripes leased than were.
 #[inline]
-pub fn settle(server: &Server, own: WorkerId, env: &Env) {
+pub fn settle(
+    server: &Server,
+    own: WorkerId,
+    env: &Env,
+    lease: &mut Lease<'_>,
+    by: Option<&mut Client>,
+) {
+    if env.has_invalidations() {
+        tracking::tell(server, own, env, by);
+    }
     tell_events(server, own, env);
+    if env.has_ready() {
+        waking::serve_ready(server, own, env, lease);
+        if env.has_invalidations() {
+            tracking::tell(server, own, env, None);
+        }
+        tell_events(server, own, env);
+    }
 }
 
 /// Publishes the keyspace events so far. Before a message of the same transaction, too, so that

@@ -5,13 +5,16 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use base::ids::DbIndex;
 use base::time::UnixMillis;
+use engine::track::Reader;
 use resp::{Proto, Reply};
 
 use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::registry::RowId;
+use crate::server::Server;
 use crate::settings::Settings;
+use crate::tracking::Caching;
 use crate::transaction::{Transaction, Watched};
 
 /// Which replies are sent.
@@ -62,6 +65,10 @@ pub struct Client {
     pub transaction: Option<Box<Transaction>>,
     /// What it watches.
     pub watched: Option<Box<Watched>>,
+    /// Its client-side caching.
+    pub caching: Option<Box<Caching>>,
+    /// MONITOR: it is shown all commands.
+    pub monitors: bool,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// What becomes of the connection.
@@ -83,6 +90,8 @@ impl Client {
             query: QueryUse::default(),
             transaction: None,
             watched: None,
+            caching: None,
+            monitors: false,
             subscriptions: Subscriptions::default(),
             fate: Fate::Open,
         }
@@ -92,6 +101,12 @@ impl Client {
     #[inline]
     pub fn may_speak(&self, settings: &Settings) -> bool {
         self.authenticated || settings.requirepass.is_none()
+    }
+
+    /// Under what name the reads of the next command are remembered, if they are.
+    #[inline]
+    pub fn reader(&self) -> Option<Reader> {
+        self.caching.as_deref().and_then(Caching::reader)
     }
 
     /// Bytes of arguments that wait for EXEC.
@@ -109,6 +124,18 @@ impl Client {
         }
     }
 
+    /// Ends its client-side caching and its monitoring.
+    pub fn stop_observing(&mut self, server: &Server, desk: &mut Desk) {
+        server.tracking.stop(self);
+        if self.monitors {
+            let place = self.card.place.load(Relaxed);
+            self.monitors = false;
+            self.card.monitors.store(false, Relaxed);
+            desk.monitors.retain(|&known| known != place);
+            server.monitors.remove(self.card.worker);
+        }
+    }
+
     /// Forgets all that the client has asked for, but not which library it is.
     pub fn reset(&mut self, settings: &Settings) {
         self.db = DbIndex::default();
@@ -121,6 +148,13 @@ impl Client {
         self.card.no_touch.store(false, Relaxed);
         self.card.no_evict.store(false, Relaxed);
         self.card.names.lock().name.clear();
+    }
+
+    /// Bytes of what it has asked to be remembered.
+    fn interest_bytes(&self) -> usize {
+        let watched = self.watched.as_deref().map_or(0, Watched::bytes);
+        let caching = self.caching.as_deref().map_or(0, Caching::bytes);
+        watched + caching + self.subscriptions.bytes()
     }
 
     /// Tells others how it stands: at the end of a round, and before it looks at itself.
@@ -148,6 +182,8 @@ impl Client {
         let transaction = self.transaction.as_deref();
         let queued = transaction.map_or(-1, |queued| queued.command_count() as i64);
         card.queued.store(queued, Relaxed);
+        card.interest_bytes
+            .store(self.interest_bytes() as u64, Relaxed);
         let queue_bytes = transaction.map_or(0, Transaction::bytes);
         card.queue_bytes.store(queue_bytes as u64, Relaxed);
         card.reply_capacity_bytes

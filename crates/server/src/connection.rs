@@ -10,9 +10,11 @@ use mio::{Interest, Registry, Token};
 use resp::{Parser, Proto, Reply};
 
 use crate::client::Client;
+use crate::client_memory::Weight;
 use crate::clients::Card;
 use crate::input::Input;
 use crate::limits::SoftLimit;
+use crate::waking::Blocked;
 use engine::tx::Walk;
 
 /// Pieces of a reply given to one `writev`.
@@ -98,6 +100,8 @@ pub enum Waiting {
     },
     /// SHUTDOWN: the process ends, or the reply says why not.
     Shutdown,
+    /// A blocking command waits for its keys; the next ones wait.
+    Blocked(Blocked),
 }
 
 /// See the module's head.
@@ -118,6 +122,8 @@ pub struct Connection {
     pub out: Reply,
     /// What holds its commands back.
     pub waiting: Waiting,
+    /// Its part of what `maxmemory-clients` limits.
+    pub weight: Weight,
     /// Since when its replies have been above the soft limit.
     pub soft_limit: SoftLimit,
     /// The last read filled its buffer: there may be more, and no event will say so.
@@ -146,6 +152,7 @@ impl Connection {
             missing: 0,
             out: Reply::new(Proto::Resp2),
             waiting: Waiting::No,
+            weight: Weight::default(),
             soft_limit: SoftLimit::default(),
             readable: false,
             unfinished: false,
@@ -173,9 +180,10 @@ impl Connection {
         waited
     }
 
-    /// Whether its peer hung up while a pause held its commands back: they will not be run.
+    /// Whether its peer hung up while a pause or a blocking command held its commands back: they
+    /// will not be run.
     pub fn is_abandoned(&self) -> bool {
-        self.hung_up && matches!(self.waiting, Waiting::Pause)
+        self.hung_up && matches!(self.waiting, Waiting::Pause | Waiting::Blocked(_))
     }
 
     /// SAVE is over, well or not; whether it waited for that.

@@ -61,6 +61,9 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
     }
+    if client.monitors && reaches_keys(effective_flags(row, client, registry)) {
+        return Verdict::Refuse(Some(id), ONLY_WATCHING);
+    }
     if server.saving.is_failing()
         && let Err(failure) = saved_lately(effective_flags(row, client, registry), row, settings)
     {
@@ -81,6 +84,15 @@ pub fn busy(kind: Kind) -> Failure {
              NOSAVE.",
         ),
     }
+}
+
+/// Redis counts a client that monitors as a replica.
+const ONLY_WATCHING: Failure = Failure::fixed("ERR Replica can't interact with the keyspace");
+
+fn reaches_keys(flags: Flags) -> bool {
+    [Flags::READONLY, Flags::WRITE, Flags::MAY_REPLICATE]
+        .iter()
+        .any(|&flag| flags.has(flag))
 }
 
 /// What a client may send that listens to channels and speaks RESP2, where messages cannot be told

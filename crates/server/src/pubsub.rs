@@ -215,12 +215,19 @@ impl Exchange {
 pub struct Subscriptions {
     names: [HashMap<Name, u64>; KINDS],
     made: u64,
+    name_bytes: usize,
 }
 
 impl Subscriptions {
     /// Number of subscriptions of this kind.
     pub fn count(&self, kind: Kind) -> usize {
         self.names[kind as usize].len()
+    }
+
+    /// Bytes that their names take.
+    pub fn bytes(&self) -> usize {
+        let slots = self.names.iter().map(HashMap::capacity).sum::<usize>();
+        slots * size_of::<(Name, u64)>() + self.name_bytes
     }
 
     /// Whether there is any.
@@ -282,6 +289,8 @@ impl Places {
 pub struct Desk {
     subscribers: [HashMap<Name, Places>; KINDS],
     resolved: Vec<Resolved>,
+    /// Those that are shown all commands (MONITOR).
+    pub monitors: Vec<u32>,
 }
 
 /// A message whose receivers are known, because since it was published somebody has begun or ceased
@@ -335,6 +344,7 @@ impl Desk {
         };
         mine.made += 1;
         names.insert(Arc::clone(&name), mine.made);
+        mine.name_bytes += name.len();
         exchange.change(kind, &name, worker, 1);
         subscribers.entry(name).or_default().add(place);
         true
@@ -353,6 +363,7 @@ impl Desk {
         let Some((name, _)) = mine.names[kind as usize].remove_entry(name) else {
             return false;
         };
+        mine.name_bytes -= name.len();
         exchange.change(kind, &name, worker, -1);
         let subscribers = &mut self.subscribers[kind as usize];
         if let Some(places) = subscribers.get_mut(&name) {

@@ -13,11 +13,13 @@ use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
 use crate::background::Background;
+use crate::client_memory::Burden;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
 use crate::doors::Doors;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
+use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
@@ -26,6 +28,7 @@ use crate::scripting::Scripting;
 use crate::settings::Published;
 use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
+use crate::tracking::Tracking;
 
 /// Which commands a pause holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,12 @@ pub struct Server {
     pub doors: Doors,
     /// Who listens to which channel.
     pub exchange: Exchange,
+    /// Memory of the connections.
+    pub burden: Burden,
+    /// Who caches keys.
+    pub tracking: Tracking,
+    /// Who is shown all commands.
+    pub monitors: Monitors,
     /// Commands and bytes per second.
     pub rates: Rates,
     /// Scripts and functions.
@@ -141,6 +150,9 @@ impl Server {
             replication_id: RunId::generate(&mut rng),
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
+            burden: Burden::new(workers),
+            tracking: Tracking::new(workers),
+            monitors: Monitors::new(workers),
             rates: Rates::default(),
             scripting: Scripting::new(workers),
             saving: Saving::new(clock.now()),

@@ -21,6 +21,15 @@ use crate::stats::WorkerStats;
 /// A control command's handler.
 pub type ControlRun = fn(&mut Session<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
 
+/// Whether blocking commands may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocking {
+    /// They may.
+    Allowed,
+    /// They answer at once, as if their time was up (inside transactions and scripts).
+    Denied,
+}
+
 /// See the module's head.
 pub struct Session<'s, 'k> {
     /// What the workers share.
@@ -42,6 +51,8 @@ pub struct Session<'s, 'k> {
     pub evictor: &'s mut Evictor,
     /// This worker's compiled scripts.
     pub scripts: &'s mut scripting::State,
+    /// Whether a command may wait for its keys.
+    pub blocking: Blocking,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
     /// What the client has to wait for after the command under way.
@@ -49,6 +60,17 @@ pub struct Session<'s, 'k> {
 }
 
 impl Session<'_, '_> {
+    /// Passes on what has gathered since the last time, before the lease is released. Those who
+    /// wait are served at the time it is by then: a transaction may have taken long.
+    #[inline]
+    pub fn settle(&mut self) {
+        if self.env.has_ready() {
+            self.env.now = self.server.now();
+        }
+        let (own, by) = (self.client.card.worker, Some(&mut *self.client));
+        aftermath::settle(self.server, own, self.env, self.lease, by);
+    }
+
     /// Lets what was published before reach those who listen now, before that changes.
     fn resolve_mail(&mut self) {
         aftermath::tell_events(self.server, self.client.card.worker, self.env);
@@ -96,6 +118,15 @@ impl Session<'_, '_> {
             kind,
             name,
         );
+    }
+
+    /// Lets the client be shown all commands.
+    pub fn monitor(&mut self) {
+        let card = &self.client.card;
+        self.client.monitors = true;
+        card.monitors.store(true, Relaxed);
+        self.desk.monitors.push(card.place.load(Relaxed));
+        self.server.monitors.add(card.worker);
     }
 
     /// Ends all subscriptions of the client.

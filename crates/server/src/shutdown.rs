@@ -2,7 +2,6 @@
 //! workers stop. If it cannot be written, the server goes on, unless it is forced to end.
 
 use std::sync::mpsc;
-use std::time::Duration;
 
 use base::time::UnixMillis;
 use log::{error, info, warn};
@@ -19,9 +18,6 @@ pub struct Wish {
     pub force: bool,
 }
 
-/// How often the end of a snapshot is looked for.
-const LOOK: Duration = Duration::from_millis(2);
-
 /// Does what has to be done before the workers stop; `false` if that was not possible: then the
 /// server is as before.
 pub fn prepare(server: &Server, wish: Wish) -> bool {
@@ -33,7 +29,7 @@ pub fn prepare(server: &Server, wish: Wish) -> bool {
     server.pause(UnixMillis(i64::MAX), PauseKind::All);
     wait_for_workers(server);
     info!("Saving the final snapshot before exiting");
-    if save(server) {
+    if server.saving.save_now() {
         return true;
     }
     if wish.force {
@@ -56,18 +52,4 @@ fn wait_for_workers(server: &Server) {
     drop(done);
     // Ends when each has answered and dropped its sender.
     all.iter().for_each(drop);
-}
-
-/// Writes a snapshot of what is there now; whether that went well.
-fn save(server: &Server) -> bool {
-    let saving = &server.saving;
-    // One under way would be of an earlier moment.
-    saving.cancel();
-    while saving.ask().is_err() {
-        std::thread::sleep(LOOK);
-    }
-    while saving.is_busy() {
-        std::thread::sleep(LOOK);
-    }
-    saving.report().ok
 }

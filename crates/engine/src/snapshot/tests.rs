@@ -1,3 +1,5 @@
+//! Snapshots against a copy of all there was when they began.
+
 use std::collections::BTreeMap;
 
 use base::hash::Seed;
@@ -116,7 +118,8 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let db = 0..DATABASES;
     prop_oneof![
-        20 => (db.clone(), 0u16..400, 0u16..40_000).prop_map(|(db, key, len)| Op::Set(db, key, len)),
+        20 => (db.clone(), 0u16..400, 0u16..40_000)
+            .prop_map(|(db, key, len)| Op::Set(db, key, len)),
         10 => (db.clone(), 0u16..400).prop_map(|(db, key)| Op::Push(db, key)),
         8 => (db.clone(), 0u16..400).prop_map(|(db, key)| Op::Remove(db, key)),
         4 => (db.clone(), 0u16..400).prop_map(|(db, key)| Op::Deadline(db, key)),

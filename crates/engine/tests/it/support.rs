@@ -115,7 +115,7 @@ fn append(word: &[u8], buffer: &mut Vec<u8>) -> Span {
     Span { start, len }
 }
 
-fn row(words: &[Vec<u8>]) -> (&'static Spec<DataRun>, DataRun) {
+pub(crate) fn row(words: &[Vec<u8>]) -> (&'static Spec<DataRun>, DataRun) {
     let spec = find(TABLES.iter().copied().flatten(), &words[0]);
     match spec.run {
         Run::Do(run) | Run::Both(run, _) => (spec, run),

@@ -82,7 +82,6 @@ const fn bytes_to(store: fn(&mut Settings, u64)) -> Kind {
 
 // What the notices name.
 const ACL: &str = "access control lists";
-const CLIENT_EVICTION: &str = "the memory limit for all clients";
 const CLUSTER: &str = "cluster mode";
 const LATENCY: &str = "latency monitoring";
 const LOG_FORMATS: &str = "another log format";
@@ -94,7 +93,6 @@ const SLOW_LOG: &str = "the slow log";
 const SUPERVISION: &str = "reporting to an init system";
 const SYSLOG: &str = "syslog";
 const TLS: &str = "TLS";
-const TRACKING: &str = "client-side caching";
 
 // What happens instead.
 const NO_DEFRAG: &str = "values are allocated compactly and never defragmented";
@@ -989,11 +987,10 @@ pub const PARAMS: &[Param] = &[
     .then(Apply::MaxMemory),
     p(
         "maxmemory-clients",
-        Kind::MemoryOrPercent,
+        Kind::MemoryOrPercent(|s, v| s.maxmemory_clients = v),
         "0",
         "Most memory for all connections together.",
-    )
-    .refused(CLIENT_EVICTION),
+    ),
     p(
         "maxmemory-eviction-tenacity",
         int_to(0, 100, |s, v| s.maxmemory_eviction_tenacity = v as u32),
@@ -1362,11 +1359,15 @@ pub const PARAMS: &[Param] = &[
     .ahead("RESTORE"),
     p(
         "save",
-        list(words::save),
+        Kind::Words {
+            read: words::save,
+            lines: words::save_lines,
+        },
         "3600 1 300 100 60 10000",
         "After how many seconds and changes a snapshot is written.",
     )
-    .always_written(),
+    .always_written()
+    .adds_up(),
     p(
         "server-cpulist",
         TEXT,
@@ -1624,11 +1625,10 @@ pub const PARAMS: &[Param] = &[
     .ahead(TLS),
     p(
         "tracking-table-max-keys",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.tracking_table_max_keys = v),
         "1000000",
         "Keys remembered for client-side caches.",
-    )
-    .ahead(TRACKING),
+    ),
     p(
         "unixsocket",
         Kind::Text(|s, v| {

@@ -288,6 +288,12 @@ impl Config {
         {
             words = source::split(word, &origin)?;
         }
+        let before = &self.values[index];
+        let empties = words.iter().all(Vec::is_empty);
+        if param.adds_up && before.origin.is_some() && !before.text.is_empty() && !empties {
+            let known = before.text.split(|&byte| byte == b' ').map(<[u8]>::to_vec);
+            words.splice(0..0, known);
+        }
         self.assign(index, &words).map_err(|fault| {
             let value = match param.secret {
                 true => "(hidden)".to_owned(),

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use base::hash::Seed;
+use base::units::MemoryLimit;
 use engine::env::Packing;
 use engine::event::Classes;
 
@@ -206,6 +207,10 @@ pub struct Settings {
     pub maxmemory_policy: EvictionPolicy,
     pub maxmemory_samples: u32,
     pub maxmemory_eviction_tenacity: u32,
+    /// See `client_memory`.
+    pub maxmemory_clients: MemoryLimit,
+    /// Zero: no limit.
+    pub tracking_table_max_keys: u64,
     pub lfu_log_factor: u32,
     /// Up to where collections stay packed: `*-max-listpack-*` and their like. The seed in it means
     /// nothing here; the keyspace has the true one.
@@ -267,6 +272,8 @@ impl Settings {
             maxmemory_policy: EvictionPolicy::NoEviction,
             maxmemory_samples: 0,
             maxmemory_eviction_tenacity: 0,
+            maxmemory_clients: MemoryLimit::Bytes(0),
+            tracking_table_max_keys: 0,
             lfu_log_factor: 0,
             packing: Packing::with_seed(Seed::from_u64(0)),
             events: Classes::NONE,

@@ -12,24 +12,16 @@ pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
     ("aof_last_write_status", "ok"),
 ];
 
-/// No publish/subscribe, blocking commands, tracking or cluster links.
-pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[
-    ("cluster_connections", "0"),
-    ("tracking_clients", "0"),
-    ("total_blocking_keys", "0"),
-];
+/// No cluster links.
+pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[("cluster_connections", "0")];
 
 /// Never happens here: no fork, no replicas, no client eviction.
 pub(super) const NO_EVENTS: &[(&str, &str)] = &[
     ("sync_full", "0"),
     ("sync_partial_ok", "0"),
     ("sync_partial_err", "0"),
-    ("evicted_clients", "0"),
     ("latest_fork_usec", "0"),
     ("total_forks", "0"),
-    ("tracking_total_keys", "0"),
-    ("tracking_total_items", "0"),
-    ("tracking_total_prefixes", "0"),
     ("unexpected_error_replies", "0"),
 ];
 

@@ -63,6 +63,7 @@ pub(super) fn looks_around(
     match row.handler {
         Handler::Data(run) => match run {
             DataRun::Read(_) | DataRun::Write(_) | DataRun::Refresh(_) => false,
+            DataRun::Block(_) | DataRun::BlockRead(_) => false,
             DataRun::Bare(_) | DataRun::Help(_) => false,
             DataRun::ReadWide(_, asks) => wide(asks),
             DataRun::WriteWide(_, asks) => wide(asks),

@@ -11,7 +11,7 @@ use super::nested::{Nested, Rules};
 use super::state::{Ready, State};
 use super::store::{Learned, Sha};
 use super::{Kind, Scripting};
-use crate::session::Session;
+use crate::session::{Blocking, Session};
 
 /// First word after the number of keys.
 const FIRST_KEY: usize = 3;
@@ -70,7 +70,9 @@ pub fn run(
 ) -> Result<(), Failure> {
     // Nothing that a script may call comes back here, so it is not missed meanwhile.
     let mut state = std::mem::take(session.scripts);
+    let blocking = std::mem::replace(&mut session.blocking, Blocking::Denied);
     let result = with_state(&mut state, session, args, out, asked, read_only);
+    session.blocking = blocking;
     *session.scripts = state;
     result
 }
@@ -281,10 +283,11 @@ fn is_full(session: &mut Session<'_, '_>) -> bool {
         evictor,
         lease,
         env,
+        client,
         ..
     } = session;
     evictor
-        .admit(CommandFlags::DENYOOM, server, settings, lease, env)
+        .admit(CommandFlags::DENYOOM, server, settings, lease, env, client)
         .is_err()
 }
 

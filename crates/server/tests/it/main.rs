@@ -1,6 +1,8 @@
 //! Integration tests of the server crate, one binary. They run on the server's own allocator.
 
 mod allocator;
+mod blocking;
+mod caching;
 mod clients;
 mod eviction;
 mod pubsub;
