@@ -70,7 +70,9 @@ pub fn run(
             if let Err(failure) = run_control(run, id, args, session, out) {
                 failed = true;
                 out.error(failure.text());
-                server.count_error(failure.text(), session.stats);
+                if !failure.is_counted() {
+                    server.count_error(failure.text(), session.stats);
+                }
             }
             waiting = session.waiting.take();
         }

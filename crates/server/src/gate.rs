@@ -8,6 +8,7 @@ use resp::Proto;
 
 use crate::client::Client;
 use crate::registry::{Handler, InMulti, Missing, Registry, Row, RowId};
+use crate::scripting::Kind;
 use crate::server::{PauseKind, Server};
 use crate::settings::Settings;
 
@@ -50,6 +51,12 @@ pub fn admit<'a>(
             return Verdict::Refuse(Some(id), failure);
         }
     }
+    if server.scripting.running.is_busy()
+        && !row.flags.has(Flags::ALLOW_BUSY)
+        && let Some(kind) = server.scripting.running.busy_kind()
+    {
+        return Verdict::Refuse(Some(id), busy(kind));
+    }
     if client.subscriptions.any() && proto == Proto::Resp2 && !WHILE_LISTENING.contains(&&*row.name)
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
@@ -69,6 +76,17 @@ pub fn admit<'a>(
         return Verdict::Postpone;
     }
     Verdict::Run(id)
+}
+
+/// What others are told while a script runs for too long.
+pub fn busy(kind: Kind) -> Failure {
+    match kind {
+        Kind::Script => Failure::BUSY,
+        Kind::Function => Failure::fixed(
+            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+             NOSAVE.",
+        ),
+    }
 }
 
 /// Redis counts a client that monitors as a replica.

@@ -40,6 +40,7 @@ pub mod rates;
 pub mod registry;
 pub mod run;
 pub mod saving;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -138,6 +138,12 @@ impl Mailbox {
         publications
     }
 
+    /// Whether the worker is told to stop, and has not read it yet.
+    pub fn says_stop(&self) -> bool {
+        let queue = self.0.queue.lock();
+        queue.iter().any(|message| matches!(message, Message::Stop))
+    }
+
     /// Takes everything out, oldest first.
     pub fn drain(&self) -> Vec<Message> {
         self.0.left.store(false, Relaxed);

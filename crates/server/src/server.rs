@@ -25,6 +25,7 @@ use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::saving::Saving;
+use crate::scripting::Scripting;
 use crate::settings::Published;
 use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
@@ -108,6 +109,8 @@ pub struct Server {
     /// Source texts of the libraries of functions that came with the data. They are written back
     /// with them.
     pub libraries: Mutex<Vec<Vec<u8>>>,
+    /// Scripts and functions.
+    pub scripting: Scripting,
     /// Snapshots on disk.
     pub saving: Saving,
     /// What SHUTDOWN was told.
@@ -159,6 +162,7 @@ impl Server {
             rates: Rates::default(),
             loading: Progress::default(),
             libraries: Mutex::default(),
+            scripting: Scripting::new(workers),
             saving: Saving::new(clock.now()),
             shutdown: Mutex::new(None),
         };
@@ -166,10 +170,14 @@ impl Server {
         Ok(server)
     }
 
-    /// The worker with the fewest connections; it is counted as having one more.
+    /// The worker with the fewest connections; it is counted as having one more. One whose script
+    /// runs for long comes last.
     pub fn least_loaded(&self) -> WorkerId {
         let loads = self.load.iter().enumerate();
-        let least = loads.min_by_key(|(_, load)| load.load(Ordering::Relaxed));
+        let least = loads.min_by_key(|(at, load)| {
+            let busy = self.scripting.running.is_busy_at(WorkerId(*at as u16));
+            (busy, load.load(Ordering::Relaxed))
+        });
         let at = least.map_or(0, |(at, _)| at);
         self.load[at].fetch_add(1, Ordering::Relaxed);
         WorkerId(at as u16)
@@ -211,6 +219,7 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.scripting.store.reset_stats();
         self.memory.reset_peak(self.now());
     }
 

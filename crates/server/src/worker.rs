@@ -32,6 +32,7 @@ use crate::eviction::Evictor;
 use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::pubsub::{Desk, Publication};
+use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
@@ -100,6 +101,7 @@ pub struct Worker<'k> {
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    scripts: scripting::State,
     scales: Scales,
     deadlines: Deadlines,
     next_tick: u64,
@@ -128,6 +130,7 @@ impl<'k> Worker<'k> {
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            scripts: scripting::State::default(),
             scales: Scales::new(id),
             deadlines: Deadlines::default(),
             next_tick: 0,
@@ -412,6 +415,7 @@ impl<'k> Worker<'k> {
             lease: &mut self.lease,
             evictor: &mut self.evictor,
             desk: &mut self.desk,
+            scripts: &mut self.scripts,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
             mark: self.server.ticks.raw(),
@@ -553,6 +557,9 @@ impl<'k> Worker<'k> {
 
     /// A few steps of the long commands under way, in turn.
     fn go_on_walking(&mut self) {
+        if self.server.scripting.running.is_busy() {
+            return;
+        }
         for _ in 0..WALK_STEPS_MAX.min(self.walking.len()) {
             let id = self.walking.remove(0);
             let Some(connection) = self.connections.get_mut(id) else {
@@ -595,6 +602,10 @@ impl<'k> Worker<'k> {
         let effort = self.settings.active_expire_effort;
         let (server, stats) = (self.server, self.stats);
         self.env.broadcast = server.tracking.is_broadcasting();
+        if self.server.scripting.running.is_busy() {
+            // Most data cannot be reached; all of this can wait until the script is over.
+            return;
+        }
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
         if now >= self.next_tick || self.evictor.is_behind() {

@@ -55,9 +55,17 @@ pub(super) const CRATES: &[CrateRule] = &[
         foreign: &["itoa", "memchr", "parking_lot", "regex", "xxhash-rust"],
     },
     CrateRule {
+        name: "script",
+        path: "crates/script",
+        own: &["base", "resp"],
+        foreign: &["mlua", "scoped-tls-hkt", "sha1"],
+    },
+    CrateRule {
         name: "server",
         path: "crates/server",
-        own: &["base", "bench", "engine", "rdb", "resp"],
+        own: &[
+            "base", "bench", "engine", "rdb", "resp", "script", "structs",
+        ],
         foreign: &[
             "chrono",
             "clap",

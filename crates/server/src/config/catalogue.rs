@@ -95,7 +95,7 @@ const SNAPSHOT_READERS: [rdb::Reader; 3] = [
 
 const PERSISTENCE: &str = "persistence";
 const REPLICATION: &str = "replication";
-const SCRIPTS: &str = "scripting";
+const SCRIPTS: &str = "functions that were removed from scripts for safety";
 const SLOW_LOG: &str = "the slow log";
 const SUPERVISION: &str = "reporting to an init system";
 const SYSLOG: &str = "syslog";
@@ -331,12 +331,11 @@ pub const PARAMS: &[Param] = &[
         .moot(NO_PINNING),
     p(
         "busy-reply-threshold",
-        int(0, I64),
+        int_to(0, I64, |s, v| s.busy_reply_threshold_millis = v as u64),
         "5000",
         "Milliseconds after which other clients are told that a script is running.",
     )
-    .alias(&["lua-time-limit"])
-    .ahead(SCRIPTS),
+    .alias(&["lua-time-limit"]),
     p(
         "client-output-buffer-limit",
         Kind::Words {
@@ -1385,6 +1384,12 @@ pub const PARAMS: &[Param] = &[
     .alias(&["server_cpulist"])
     .fixed()
     .moot(NO_PINNING),
+    p(
+        "script-undeclared-keys",
+        Kind::Bool(|s, v| s.script_undeclared_keys = v),
+        "yes",
+        "Whether scripts may touch keys that were not named when they were called.",
+    ),
     p(
         "set-max-intset-entries",
         count_to(|s, v| s.packing.set_ints_max = v as usize),

@@ -235,6 +235,8 @@ pub struct Settings {
     pub proto_max_bulk_len_bytes: u64,
     pub lazyfree: LazyFree,
     pub active_expire_effort: u32,
+    pub busy_reply_threshold_millis: u64,
+    pub script_undeclared_keys: bool,
     pub enable_debug_command: Permission,
     pub enable_protected_configs: Permission,
 }
@@ -295,6 +297,8 @@ impl Settings {
             proto_max_bulk_len_bytes: 0,
             lazyfree: LazyFree::default(),
             active_expire_effort: 0,
+            busy_reply_threshold_millis: 0,
+            script_undeclared_keys: true,
             enable_debug_command: Permission::No,
             enable_protected_configs: Permission::No,
         }
