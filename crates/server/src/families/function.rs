@@ -5,6 +5,8 @@ use base::strings::eq_ignore_case;
 use engine::args::Args;
 use engine::failure::Failure;
 use engine::spec::{Arg, ArgKind, Flags, Group, KeySpec, Run, Spec};
+use rdb::Encoder;
+use rdb::payload::{self, Refusal};
 use resp::Reply;
 
 use super::reply_help;
@@ -12,9 +14,9 @@ use super::script::{
     ARGS, FLUSH_TYPES, KEYS, NUMKEYS, READER, READER_KEYS, WRITER, WRITER_KEYS, answer_kill,
     flush_type,
 };
-use crate::scripting::libraries::{Libraries, Library, already, metadata, read_dump};
+use crate::scripting::Kind;
+use crate::scripting::libraries::{Libraries, Library, metadata};
 use crate::scripting::run::{self, Asked};
-use crate::scripting::{Kind, load_library};
 use crate::session::{ControlRun, Session};
 
 const FUNCTION_NAME: Arg = Arg::new("function", ArgKind::String);
@@ -199,9 +201,17 @@ fn fcall_ro(
     run::run(session, args, out, Asked::Function, true)
 }
 
-/// A copy of the libraries, to be changed and set.
-fn libraries(session: &Session<'_, '_>) -> Libraries {
-    session.server.scripting.libraries.read().clone()
+/// Changes the libraries. The command is its own effect.
+fn change<T>(
+    session: &mut Session<'_, '_>,
+    args: &Args<'_>,
+    change: impl FnOnce(&mut Libraries) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let result = session.server.scripting.change_libraries(change)?;
+    let (env, db) = (&session.env, session.client.db);
+    env.stats.changes.set(env.stats.changes.get() + 1);
+    env.record(db, || args.words().map(<[u8]>::to_vec).collect());
+    Ok(result)
 }
 
 fn delete(
@@ -209,17 +219,22 @@ fn delete(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
-    let mut libraries = libraries(session);
-    if libraries.remove(args.bytes()).is_none() {
-        return Err(Failure::fixed("ERR Library not found"));
-    }
-    session.server.scripting.set_libraries(libraries);
+    let name = args.bytes();
+    change(session, args, |libraries| match libraries.remove(name) {
+        Some(_) => Ok(()),
+        None => Err(Failure::fixed("ERR Library not found")),
+    })?;
     out.ok();
     Ok(())
 }
 
 fn dump(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
-    out.bulk(&session.server.scripting.libraries.read().dump());
+    let mut encoder = Encoder::new(session.env.limits.dump);
+    let mut payload = Vec::new();
+    let libraries = session.server.scripting.libraries.read();
+    let sources = libraries.iter().map(Library::source);
+    payload::write_libraries(sources, &mut encoder, &mut payload);
+    out.bulk(&payload);
     Ok(())
 }
 
@@ -247,7 +262,10 @@ fn flush(
         args,
         Failure::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),
     )?;
-    session.server.scripting.set_libraries(Libraries::default());
+    change(session, args, |libraries| {
+        *libraries = Libraries::default();
+        Ok(())
+    })?;
     out.ok();
     Ok(())
 }
@@ -334,22 +352,9 @@ fn load(
         replace = true;
     }
     let source = args.bytes();
-    let mut libraries = libraries(session);
-    let name = add(&mut libraries, source, replace)?;
-    session.server.scripting.set_libraries(libraries);
+    let name = change(session, args, |libraries| libraries.load(source, replace))?;
     out.bulk(&name);
     Ok(())
-}
-
-/// Loads a library and adds it; its name.
-fn add(libraries: &mut Libraries, source: &[u8], replace: bool) -> Result<Vec<u8>, Failure> {
-    let metadata = metadata(source)?;
-    if !replace && libraries.get(&metadata.name).is_some() {
-        return Err(already(&metadata.name));
-    }
-    let loaded = load_library(&source[metadata.code..])?;
-    libraries.add(&metadata, source, loaded, replace)?;
-    Ok(metadata.name)
 }
 
 fn restore(
@@ -369,21 +374,28 @@ fn restore(
         (1, _) => return Err(WRONG_POLICY),
         _ => return Err(wrong_count(args)),
     };
-    let sources = read_dump(payload)?;
-    let mut libraries = match flush {
-        true => Libraries::default(),
-        false => libraries(session),
-    };
-    for source in sources {
-        let name = metadata(&source)?.name;
-        if !replace && libraries.get(&name).is_some() {
-            return Err(Failure::owned(
-                [b"ERR Library ", &name[..], b" already exists"].concat(),
-            ));
+    let sources = payload::read_libraries(payload).map_err(|refusal| match refusal {
+        Refusal::VersionOrChecksum => {
+            Failure::fixed("ERR DUMP payload version or checksum are wrong")
         }
-        add(&mut libraries, &source, replace)?;
-    }
-    session.server.scripting.set_libraries(libraries);
+        Refusal::Kind => Failure::fixed("ERR given type is not a function"),
+        Refusal::Format => Failure::fixed("ERR Failed loading library data"),
+    })?;
+    change(session, args, |libraries| {
+        if flush {
+            *libraries = Libraries::default();
+        }
+        for source in &sources {
+            let name = metadata(source)?.name;
+            if !replace && libraries.get(&name).is_some() {
+                return Err(Failure::owned(
+                    [b"ERR Library ", &name[..], b" already exists"].concat(),
+                ));
+            }
+            libraries.load(source, replace)?;
+        }
+        Ok(())
+    })?;
     out.ok();
     Ok(())
 }

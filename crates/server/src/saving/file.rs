@@ -18,6 +18,7 @@ use rdb::{Crc64, Cursor, Encoder, Progress, Target};
 use super::pieces::Pieces;
 use super::walk::Control;
 use crate::config::settings::EvictionPolicy;
+use crate::scripting::libraries::Libraries;
 use crate::settings::Settings;
 use crate::version::REDIS_VERSION;
 
@@ -42,8 +43,7 @@ pub(super) struct About<'a> {
     pub(super) counts: &'a [Counts],
     pub(super) now: UnixMillis,
     pub(super) used_bytes: u64,
-    /// Source texts of the libraries of functions.
-    pub(super) libraries: &'a [Vec<u8>],
+    pub(super) libraries: &'a Libraries,
 }
 
 impl About<'_> {
@@ -166,8 +166,8 @@ impl<'a> Writer<'a> {
             let (name, value) = (name.as_bytes(), value.as_bytes());
             put_fact(name, value, &mut self.encoder, &mut self.buffer);
         }
-        for code in self.about.libraries {
-            put_library(code, &mut self.encoder, &mut self.buffer);
+        for library in self.about.libraries.iter() {
+            put_library(library.source(), &mut self.encoder, &mut self.buffer);
         }
         Ok(())
     }

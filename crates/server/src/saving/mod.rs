@@ -299,7 +299,7 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
             counts: &counts,
             now: server.now(),
             used_bytes: allocator::used_bytes(),
-            libraries: &server.libraries.lock().clone(),
+            libraries: &server.scripting.libraries.read().clone(),
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
@@ -326,7 +326,7 @@ pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
         counts: &count(lease),
         now: server.now(),
         used_bytes: allocator::used_bytes(),
-        libraries: &server.libraries.lock().clone(),
+        libraries: &server.scripting.libraries.read().clone(),
     };
     let written = file::write_held(path, lease, &about);
     written.map_err(|why| format!("{}: {why}", path.display()))?;

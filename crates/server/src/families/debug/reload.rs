@@ -6,6 +6,7 @@ use engine::failure::Failure;
 use log::{error, warn};
 use resp::Reply;
 
+use crate::scripting::libraries::Libraries;
 use crate::session::Session;
 use crate::{loading, saving};
 
@@ -63,6 +64,7 @@ fn through_the_file(session: &mut Session<'_, '_>, words: &[Word]) -> Result<(),
             let tables = (0..databases).filter_map(|db| stripe.take(DbIndex(db)));
             tables.for_each(|table| session.env.discard_table(table));
         }
+        server.scripting.set_libraries(Libraries::default());
     }
     let replace = words.contains(&Word::Merge);
     loading::under_lease(server, lease, session.env, replace).map_err(|why| {
