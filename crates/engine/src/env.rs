@@ -94,6 +94,8 @@ pub struct Env {
     pub reader: Cell<Option<Reader>>,
     /// Whether somebody caches keys without reading them here, and so hears of every change.
     pub broadcast: bool,
+    /// Whether effects are left out: a script has asked for that (`redis.set_repl`).
+    pub unrecorded: bool,
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
@@ -116,6 +118,7 @@ impl Env {
             expire: true,
             reader: Cell::new(None),
             broadcast: false,
+            unrecorded: false,
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
             effects: RefCell::new(None),
@@ -145,12 +148,14 @@ impl Env {
     /// Whether anybody wants effects; making them costs nothing otherwise.
     #[inline]
     pub fn wants_effects(&self) -> bool {
-        self.effects.borrow().is_some()
+        !self.unrecorded && self.effects.borrow().is_some()
     }
 
     /// Adds an effect, if anybody wants it.
     pub fn record(&self, db: DbIndex, words: impl FnOnce() -> Vec<Vec<u8>>) {
-        if let Some(effects) = &mut *self.effects.borrow_mut() {
+        if self.wants_effects()
+            && let Some(effects) = &mut *self.effects.borrow_mut()
+        {
             effects.push(Record { db, words: words() });
         }
     }

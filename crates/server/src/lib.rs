@@ -7,6 +7,7 @@
 
 pub mod aftermath;
 pub mod allocator;
+pub mod attending;
 pub mod background;
 pub mod batch;
 pub mod call;

@@ -187,12 +187,7 @@ impl Libraries {
     }
 
     /// Adds a library that has been loaded.
-    fn add(
-        &mut self,
-        metadata: &Metadata,
-        source: &[u8],
-        loaded: Loaded,
-    ) -> Result<(), Failure> {
+    fn add(&mut self, metadata: &Metadata, source: &[u8], loaded: Loaded) -> Result<(), Failure> {
         if loaded.functions.is_empty() {
             return Err(Failure::fixed("ERR No functions registered"));
         }
