@@ -6,6 +6,7 @@ mod caching;
 mod clients;
 mod eviction;
 mod pubsub;
+mod scripts;
 mod transactions;
 
 #[global_allocator]
