@@ -485,6 +485,8 @@ impl<'k> Worker<'k> {
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;
+            // Before the replies, for who has one can ask another worker how this client stands.
+            connection.client.publish(&connection.out, self.env.now);
             match connection.flush() {
                 Ok(0) => {}
                 Ok(count) => {
@@ -498,7 +500,7 @@ impl<'k> Worker<'k> {
         connection.input.rest(&mut self.spare);
         if news {
             connection.client.query = connection.input.usage();
-            connection.client.publish(&connection.out, self.env.now);
+            connection.client.publish_buffers(&connection.out);
             let writing = &connection.client.card.writing;
             writing.store(!connection.out.is_empty(), Ordering::Relaxed);
         }
