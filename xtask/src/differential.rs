@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Report known differences, too.
     #[arg(long)]
     strict: bool,
+    /// Compare the keyspace events of each command, too.
+    #[arg(long)]
+    events: bool,
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
@@ -39,6 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         seed: options.seed.unwrap_or_else(clock_seed),
         commands: options.commands,
         accept_known: !options.strict,
+        events: options.events,
     };
     check(&plan)
 }

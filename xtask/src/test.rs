@@ -59,10 +59,16 @@ const PARTS: &[(&str, Part)] = &[
     ("cargo test", |_| cargo_test()),
     ("client library", |_| smoke::run()),
     ("differential, redis", |options| {
-        compare(options, Kind::Redis)
+        compare(options, Kind::Redis, false)
     }),
     ("differential, valkey", |options| {
-        compare(options, Kind::Valkey)
+        compare(options, Kind::Valkey, false)
+    }),
+    ("differential, redis, events", |options| {
+        compare(options, Kind::Redis, true)
+    }),
+    ("differential, valkey, events", |options| {
+        compare(options, Kind::Valkey, true)
     }),
 ];
 
@@ -125,7 +131,7 @@ fn number_before(text: &str, word: &str) -> usize {
         .unwrap_or(0)
 }
 
-fn compare(options: &Options, peer: Kind) -> Tally {
+fn compare(options: &Options, peer: Kind, events: bool) -> Tally {
     if !peers_lookup::has_ruddle() {
         return Tally::default();
     }
@@ -135,6 +141,7 @@ fn compare(options: &Options, peer: Kind) -> Tally {
         seed: options.seed,
         commands: options.commands,
         accept_known: true,
+        events,
     }))
 }
 

@@ -63,7 +63,7 @@ const KIND_PACKED: u32 = 4;
 const KIND_RAW: u32 = 10;
 
 /// The packed forms, by their number in an entry.
-const FORMS: [Form; 6] = [
+pub(crate) const FORMS: [Form; 6] = [
     Form::List,
     Form::Ints,
     Form::Set,

@@ -105,6 +105,11 @@ impl Stripe {
         true
     }
 
+    /// Keys of all databases, expired ones not yet deleted included.
+    pub fn key_count(&self) -> usize {
+        self.databases.iter().map(Table::len).sum()
+    }
+
     /// Who watches keys of this stripe.
     #[inline]
     pub fn watchers(&self) -> &Watchers {
@@ -346,6 +351,11 @@ impl<'k> Lease<'k> {
     /// a transaction run under one lease, which must cover all their keys.
     pub fn pin(&mut self) {
         self.pinned = true;
+    }
+
+    /// Whether a transaction holds it.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     /// Ends what `pin` began, and gives every lock back.

@@ -8,9 +8,9 @@
 //! or remove one that the walk has not come to saves it first (`keyspace::Door`, the only way to
 //! do so). When the walk is through, nothing of the past is left, and the next snapshot can begin.
 //!
-//! What is saved goes to a [`Sink`] as [`Piece`]s in no particular order. Small values are encoded
-//! at once; large ones are held as they are (`Frozen`) and encoded by whoever takes the pieces, so
-//! that a stripe is locked for microseconds.
+//! What is saved goes to a [`Sink`] as [`Piece`]s in no particular order. Small values are copied
+//! ([`Chunk`]), large ones are held as they are ([`Frozen`]); whoever takes the pieces makes a file
+//! of them, so that a stripe is locked for microseconds.
 //!
 //! Invariants: an entry whose epoch is not its stripe's present one exists only while the stripe
 //! has a `Capture`; a capture ends when its stripe's tables have all been walked through; a flushed
@@ -27,21 +27,14 @@ use crate::keyspace::{Keyspace, Lease, Stripe, StripeId};
 use crate::object::Object;
 use crate::table::Table;
 
-/// Bytes of encoded entries that a stripe gathers before it passes them on.
+mod chunk;
+
+pub use chunk::{Chunk, Copied};
+
+/// Bytes of small entries that a stripe gathers before it passes them on.
 const CHUNK_BYTES: usize = 16 * 1024;
-/// Strings longer than this are borrowed instead of encoded under the stripe's lock.
-const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// Collections of more allocations than this are frozen instead of encoded under the lock.
-const EFFORT_MAX: usize = 8;
-
-/// Writes small entries in the format that the snapshot is for.
-pub trait Encode: Send + Sync {
-    /// Appends what says that the next entries are of this database.
-    fn database(&self, db: DbIndex, out: &mut Vec<u8>);
-
-    /// Appends an entry whose value is not large.
-    fn entry(&self, entry: &Entry, out: &mut Vec<u8>);
-}
+/// What the last entry may add to that without a new allocation.
+const CHUNK_ROOM: usize = CHUNK_BYTES + CHUNK_BYTES / 4;
 
 /// Where pieces go.
 pub trait Sink: Send + Sync {
@@ -51,13 +44,8 @@ pub trait Sink: Send + Sync {
 
 /// Some of what was there when the snapshot began.
 pub enum Piece {
-    /// Small entries, encoded. Says itself which database they are of.
-    Encoded {
-        /// What `Encode` has appended.
-        bytes: Vec<u8>,
-        /// Number of entries.
-        keys: usize,
-    },
+    /// Small entries.
+    Small(Chunk),
     /// One with a large value.
     Large(DbIndex, Box<LargeEntry>),
     /// A table that was flushed; its entries of this epoch are part of the snapshot.
@@ -90,13 +78,9 @@ impl Frozen {
     /// The value if it is a large one.
     fn of(value: Value<'_>) -> Option<Frozen> {
         match value {
-            Value::Text(Text::Shared(text)) if text.len() > TEXT_BYTES_MAX => {
-                Some(Frozen::Text(Arc::clone(text)))
-            }
-            Value::Object(object) if object.free_effort() > EFFORT_MAX => {
-                Some(Frozen::Object(Box::new(object.duplicate())))
-            }
-            Value::Text(_) | Value::Packed(..) | Value::Object(_) => None,
+            Value::Text(Text::Shared(text)) => Some(Frozen::Text(Arc::clone(text))),
+            Value::Object(object) => Some(Frozen::Object(Box::new(object.duplicate()))),
+            Value::Text(Text::Int(_) | Text::Inline(_)) | Value::Packed(..) => None,
         }
     }
 }
@@ -104,17 +88,13 @@ impl Frozen {
 /// What the stripes' parts of a snapshot have in common.
 pub(crate) struct Job {
     sink: Box<dyn Sink>,
-    encode: Box<dyn Encode>,
     cancelled: AtomicBool,
 }
 
 /// A stripe's part in the snapshot under way.
 pub(crate) struct Capture {
     job: Arc<Job>,
-    bytes: Vec<u8>,
-    keys: usize,
-    /// The database of the last entry in `bytes`.
-    last_db: Option<DbIndex>,
+    chunk: Option<Chunk>,
     /// By present database.
     tables: Box<[Walked]>,
 }
@@ -136,9 +116,7 @@ impl Capture {
         });
         Capture {
             job,
-            bytes: Vec::new(),
-            keys: 0,
-            last_db: None,
+            chunk: None,
             tables: tables.collect(),
         }
     }
@@ -159,28 +137,24 @@ impl Capture {
             };
             return self.job.sink.accept(Piece::Large(origin, Box::new(large)));
         }
-        if self.bytes.capacity() == 0 {
-            self.bytes.reserve_exact(CHUNK_BYTES + CHUNK_BYTES / 4);
+        if self.chunk.as_ref().is_some_and(|chunk| chunk.db != origin) {
+            self.pass_on();
         }
-        if self.last_db != Some(origin) {
-            self.last_db = Some(origin);
-            self.job.encode.database(origin, &mut self.bytes);
-        }
-        self.job.encode.entry(entry, &mut self.bytes);
-        self.keys += 1;
-        if self.bytes.len() >= CHUNK_BYTES {
+        let new = || Chunk::with_room(origin, CHUNK_ROOM);
+        let chunk = self.chunk.get_or_insert_with(new);
+        let taken = chunk.push(entry);
+        debug_assert!(taken, "what is not large is small");
+        if chunk.len_bytes() >= CHUNK_BYTES {
             self.pass_on();
         }
     }
 
     fn pass_on(&mut self) {
-        if self.keys > 0 && !self.job.cancelled.load(Ordering::Relaxed) {
-            let (bytes, keys) = (std::mem::take(&mut self.bytes), self.keys);
-            self.job.sink.accept(Piece::Encoded { bytes, keys });
+        if let Some(chunk) = self.chunk.take()
+            && !self.job.cancelled.load(Ordering::Relaxed)
+        {
+            self.job.sink.accept(Piece::Small(chunk));
         }
-        self.bytes.clear();
-        self.keys = 0;
-        self.last_db = None;
     }
 
     /// Takes over a table that is being flushed, if there may be something to save in it; `epoch`
@@ -236,21 +210,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// There is one already.
-    pub fn begin(
-        lease: &mut Lease<'_>,
-        encode: Box<dyn Encode>,
-        sink: Box<dyn Sink>,
-    ) -> Result<Snapshot, UnderWay> {
+    pub fn begin(lease: &mut Lease<'_>, sink: Box<dyn Sink>) -> Result<Snapshot, UnderWay> {
         lease.cover_all();
         if lease.held().any(|stripe| stripe.is_captured()) {
             return Err(UnderWay);
         }
         let cancelled = AtomicBool::new(false);
-        let job = Arc::new(Job {
-            sink,
-            encode,
-            cancelled,
-        });
+        let job = Arc::new(Job { sink, cancelled });
         let keyspace = lease.keyspace();
         for (id, stripe) in keyspace.stripes().zip(lease.held()) {
             let first = keyspace.first_position(id);

@@ -16,7 +16,7 @@ use crate::env::{Env, add};
 use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::{Door, Key, Keyspace, Lease, StripeId};
-use crate::object::Kept;
+use crate::object::{Kept, Type};
 use crate::table::Place;
 
 /// What a write command did, for the journal.
@@ -136,6 +136,18 @@ impl<'t, 'k> ReadTx<'t, 'k> {
     /// The entry, counted as a hit or miss, but not as an access (TTL, EXISTS, TYPE).
     #[inline]
     pub fn find_untouched(&self, key: Key<'_>) -> Option<&'t Entry> {
+        let found = self.find_unnoticed(key);
+        if found.is_none() {
+            let env = self.env;
+            env.note_event(Classes::KEY_MISS, "keymiss", self.db, key);
+        }
+        found
+    }
+
+    /// The entry, counted as a hit or miss, but not as an access, and no event tells that it is
+    /// missing (OBJECT).
+    #[inline]
+    pub fn find_unnoticed(&self, key: Key<'_>) -> Option<&'t Entry> {
         let found = self.peek(key);
         let stats = &self.env.stats;
         add(
@@ -337,6 +349,27 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// Makes `key` hold `value`, replacing whatever was there.
     #[inline]
     pub fn put(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
+        if self.env.limits.events == Classes::NONE {
+            return self.renew(key, value, deadline);
+        }
+        let before = self.kind_of(key);
+        self.renew(key, value, deadline);
+        if let Some(before) = before {
+            self.event_replaced(key, before);
+        }
+    }
+
+    /// Puts the collection that was changed outside of the entry; see [`WriteTx::renew`].
+    pub fn renew_collection<C: Kept>(&mut self, key: Key<'_>, collection: C, deadline: Deadline) {
+        with_value(collection, self.env, |value| {
+            self.renew(key, value, deadline)
+        });
+    }
+
+    /// Like [`WriteTx::put`], for a value made from the one that was there: to those who listen the
+    /// key is changed, not overwritten.
+    #[inline]
+    pub fn renew(&mut self, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
         let mut table = changing(self.lease, self.env, self.db, key);
         let Some(place) = table.find(key.hash, key.bytes) else {
             let deadline = match deadline {
@@ -344,7 +377,8 @@ impl<'t, 'k> WriteTx<'t, 'k> {
                 Deadline::Clear | Deadline::Keep => None,
             };
             let entry = Entry::new(key.bytes, value, deadline, self.env.fresh_access());
-            return self.lease.insert(self.db, key.hash, entry);
+            self.lease.insert(self.db, key.hash, entry);
+            return self.event(Classes::NEW, "new", key);
         };
         let expired = table
             .at(place)
@@ -397,11 +431,19 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     }
 
     /// Puts a whole entry (its own key, value, deadline) under `key`, which must equal its key.
-    pub fn put_entry(&mut self, key: Key<'_>, entry: Entry) {
+    /// Returns the type of the value that was there; telling of that is the caller's part, since
+    /// it comes after other events (`event_replaced`).
+    pub fn put_entry(&mut self, key: Key<'_>, entry: Entry) -> Option<Type> {
         debug_assert_eq!(entry.key(), key.bytes);
-        self.remove(key);
+        let replaced = self.take(key);
         changing(self.lease, self.env, self.db, key);
         self.lease.insert(self.db, key.hash, entry);
+        self.event(Classes::NEW, "new", key);
+        replaced.map(|entry| {
+            let kind = entry.kind();
+            self.free(entry);
+            kind
+        })
     }
 
     /// Gives `edit` the string at `key` as a growable buffer; a missing key (or one of another
@@ -484,6 +526,15 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// Deletes `key`; whether it was there.
     pub fn remove(&mut self, key: Key<'_>) -> bool {
         self.take(key).map(|entry| self.free(entry)).is_some()
+    }
+
+    /// Deletes `key` and tells so; whether it was there.
+    pub fn delete(&mut self, key: Key<'_>) -> bool {
+        let removed = self.remove(key);
+        if removed {
+            self.event(Classes::GENERIC, "del", key);
+        }
+        removed
     }
 
     /// Takes the entry of `key` out.
@@ -574,6 +625,30 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     #[inline]
     pub fn event(&self, class: Classes, name: &'static str, key: Key<'_>) {
         self.env.note_event(class, name, self.db, key);
+    }
+
+    /// Notes that something was taken out of `key`, and `del` if nothing was left of it.
+    #[inline]
+    pub fn event_taken(&self, class: Classes, name: &'static str, key: Key<'_>) {
+        if self.env.limits.events != Classes::NONE {
+            self.event(class, name, key);
+            if self.kind_of(key).is_none() {
+                self.event(Classes::GENERIC, "del", key);
+            }
+        }
+    }
+
+    /// Notes that the whole value of `key`, of the type `before`, was replaced by another.
+    pub fn event_replaced(&self, key: Key<'_>, before: Type) {
+        self.event(Classes::OVERWRITTEN, "overwritten", key);
+        if self.kind_of(key) != Some(before) {
+            self.event(Classes::TYPE_CHANGED, "type_changed", key);
+        }
+    }
+
+    fn kind_of(&self, key: Key<'_>) -> Option<Type> {
+        let (entry, _) = find_live(self.lease, self.env, self.db, key)?;
+        Some(entry.kind())
     }
 
     /// Records the words that reproduce this command's change, if anybody wants them.

@@ -381,6 +381,7 @@ fn handle(
                 lease: around.lease,
                 desk: around.desk,
                 mark: &mut around.mark,
+                waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);
             aftermath::settle(around.server, client.card.worker, around.env);

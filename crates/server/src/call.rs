@@ -48,6 +48,7 @@ pub fn run(
                 out.error(failure.text());
                 server.count_error(failure.text(), session.stats);
             }
+            waiting = session.waiting.take();
         }
         // Refused by the gate: a container alone has the wrong number of words.
         Handler::Container => {}

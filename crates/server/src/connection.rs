@@ -89,6 +89,13 @@ pub enum Waiting {
     },
     /// CLIENT PAUSE holds its next command back.
     Pause,
+    /// SAVE: the snapshot is being written. Its reply is thrown away if `muted`.
+    Save {
+        /// CLIENT REPLY was OFF or SKIP when it began.
+        muted: bool,
+    },
+    /// SHUTDOWN: the process ends, or the reply says why not.
+    Shutdown,
 }
 
 /// See the module's head.
@@ -167,6 +174,40 @@ impl Connection {
     /// Whether its peer hung up while a pause held its commands back: they will not be run.
     pub fn is_abandoned(&self) -> bool {
         self.hung_up && matches!(self.waiting, Waiting::Pause)
+    }
+
+    /// SAVE is over, well or not; whether it waited for that.
+    pub fn end_save(&mut self, ok: bool) -> bool {
+        let Waiting::Save { muted } = self.waiting else {
+            return false;
+        };
+        self.go_on(muted, |out| match ok {
+            true => out.ok(),
+            // Compat: no more than this; the log says what happened.
+            false => out.error(b"ERR"),
+        });
+        true
+    }
+
+    /// The process does not end after all; whether it waited for that.
+    pub fn end_shutdown(&mut self) -> bool {
+        let waited = matches!(self.waiting, Waiting::Shutdown);
+        if waited {
+            self.go_on(false, |out| {
+                out.error(b"ERR Errors trying to SHUTDOWN. Check logs.");
+            });
+        }
+        waited
+    }
+
+    /// What it waited for is over, and this the reply.
+    fn go_on(&mut self, muted: bool, reply: impl FnOnce(&mut Reply)) {
+        if !muted {
+            reply(&mut self.out);
+        }
+        self.waiting = Waiting::No;
+        self.dirty = true;
+        self.readable = true;
     }
 
     /// Forgets what was parsed but not run.

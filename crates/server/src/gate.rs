@@ -54,6 +54,11 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
     }
+    if server.saving.is_failing()
+        && let Err(failure) = saved_lately(effective_flags(row, client, registry), row, settings)
+    {
+        return Verdict::Refuse(Some(id), failure);
+    }
     if server.is_pausing() && postponed(effective_flags(row, client, registry), server) {
         return Verdict::Postpone;
     }
@@ -125,6 +130,22 @@ pub fn effective_flags(row: &Row, client: &Client, registry: &Registry) -> Flags
         }
         _ => row.flags,
     }
+}
+
+/// Refuses writes while snapshots fail.
+#[cold]
+fn saved_lately(flags: Flags, row: &Row, settings: &Settings) -> Result<(), Failure> {
+    let concerned = flags.has(Flags::WRITE) || row.name == "ping";
+    if !concerned || settings.save_points.is_empty() || !settings.stop_writes_on_bgsave_error {
+        return Ok(());
+    }
+    Err(Failure::fixed(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist \
+         to disk. Commands that may modify the data set are disabled, because this instance is \
+         configured to report errors during writes if RDB snapshotting fails \
+         (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the \
+         RDB error.",
+    ))
 }
 
 fn postponed(flags: Flags, server: &Server) -> bool {

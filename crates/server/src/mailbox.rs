@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Sender;
 
 use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
@@ -28,6 +29,12 @@ pub enum Message {
     Resume,
     /// Give a published message to this worker's subscribers.
     Publish(Arc<Publication>),
+    /// A snapshot is on disk, or could not be written.
+    Saved(bool),
+    /// SHUTDOWN has failed: its clients go on.
+    NotEnding,
+    /// Say that all that was admitted before is done.
+    Barrier(Sender<()>),
     /// End the event loop.
     Stop,
 }

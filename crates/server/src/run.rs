@@ -15,7 +15,9 @@ use crate::doors::{Refusal, open_listeners};
 use crate::listener::Listener;
 use crate::logging;
 use crate::mailbox::{Message, WorkerId};
+use crate::saving;
 use crate::server::Server;
+use crate::shutdown;
 use crate::version::VERSION;
 use crate::worker::{Seat, Worker};
 
@@ -98,16 +100,35 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
                 }
             })?;
         }
+        thread::Builder::new()
+            .name("saver".to_owned())
+            .spawn_scoped(scope, || saving::serve(&server))?;
         info!("Ready to accept connections");
-        if let Some(signal) = signals.forever().next() {
-            let name = if signal == SIGINT {
-                "SIGINT"
-            } else {
-                "SIGTERM"
-            };
-            info!("Received {name}, shutting down...");
-        }
+        wait_for_the_end(&server, &mut signals);
+        server.saving.end();
         server.broadcast(|| Message::Stop);
         Ok(())
     })
+}
+
+/// Waits until somebody wants the server to end and nothing speaks against it.
+fn wait_for_the_end(server: &Server, signals: &mut Signals) {
+    for signal in signals.forever() {
+        let told = server.shutdown.lock().take();
+        let settings = server.settings.get();
+        let wish = match signal {
+            _ if told.is_some() => told.unwrap_or_default(),
+            SIGINT => {
+                info!("Received SIGINT, shutting down...");
+                settings.shutdown_on_sigint
+            }
+            _ => {
+                info!("Received SIGTERM, shutting down...");
+                settings.shutdown_on_sigterm
+            }
+        };
+        if shutdown::prepare(server, wish) {
+            return;
+        }
+    }
 }

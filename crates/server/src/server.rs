@@ -21,7 +21,9 @@ use crate::memory::Marks;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
+use crate::saving::Saving;
 use crate::settings::Published;
+use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
 
 /// Which commands a pause holds back.
@@ -91,6 +93,10 @@ pub struct Server {
     pub exchange: Exchange,
     /// Commands and bytes per second.
     pub rates: Rates,
+    /// Snapshots on disk.
+    pub saving: Saving,
+    /// What SHUTDOWN was told.
+    pub shutdown: Mutex<Option<Wish>>,
 }
 
 impl Server {
@@ -133,6 +139,8 @@ impl Server {
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
             rates: Rates::default(),
+            saving: Saving::new(clock.now()),
+            shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);
         Ok(server)

@@ -9,6 +9,7 @@ use engine::keyspace::Lease;
 use resp::Reply;
 
 use crate::client::Client;
+use crate::connection::Waiting;
 use crate::pubsub::{Desk, Kind};
 use crate::server::Server;
 use crate::stats::WorkerStats;
@@ -33,6 +34,8 @@ pub struct Session<'s, 'k> {
     pub desk: &'s mut Desk,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
+    /// What the client has to wait for after the command under way.
+    pub waiting: Option<Waiting>,
 }
 
 impl Session<'_, '_> {

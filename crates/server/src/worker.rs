@@ -205,8 +205,12 @@ impl<'k> Worker<'k> {
             match message {
                 Message::Accept(accepted) => self.take_over(accepted),
                 Message::Close(card) => self.close_killed(&card),
-                Message::Resume => self.resume(),
+                Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
+                Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
+                Message::NotEnding => self.wake(Connection::end_shutdown),
+                // Who asked may have given up waiting.
+                Message::Barrier(done) => drop(done.send(())),
                 Message::Stop => self.stopping = true,
             }
         }
@@ -255,14 +259,14 @@ impl<'k> Worker<'k> {
         });
     }
 
-    /// Lets the commands that a pause held back try again.
-    fn resume(&mut self) {
-        let paused: Vec<usize> = self
+    /// Goes on with the connections that `end` says were waiting for this.
+    fn wake(&mut self, end: impl Fn(&mut Connection) -> bool) {
+        let waited: Vec<usize> = self
             .connections
             .iter_mut()
-            .filter_map(|(id, connection)| connection.resume().then_some(id))
+            .filter_map(|(id, connection)| end(connection).then_some(id))
             .collect();
-        paused.into_iter().for_each(|id| self.enqueue(id));
+        waited.into_iter().for_each(|id| self.enqueue(id));
     }
 
     /// Reads, runs and writes for all ready connections.
@@ -474,6 +478,8 @@ impl<'k> Worker<'k> {
         if self.id == WorkerId(0) {
             self.server.end_pause(self.env.now);
             self.server.rates.sample(now, &self.server.totals());
+            let (server, settings) = (self.server, &self.settings);
+            server.saving.tick(server, settings, self.env.now);
         }
         if now >= self.next_inspection {
             self.next_inspection = now + INSPECTION.as_nanos() as u64;

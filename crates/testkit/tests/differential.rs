@@ -12,6 +12,7 @@ fn plan(subject: Kind, peer: Kind, accept_known: bool) -> Plan {
         seed: 1,
         commands: 10_000,
         accept_known,
+        events: false,
     }
 }
 

@@ -27,17 +27,20 @@ fn text_of(entry: &Entry) -> String {
     text
 }
 
-struct Lines;
-
-impl Encode for Lines {
-    fn database(&self, db: DbIndex, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("db {}\n", db.0).as_bytes());
-    }
-
-    fn entry(&self, entry: &Entry, out: &mut Vec<u8>) {
-        let key = String::from_utf8_lossy(entry.key());
-        out.extend_from_slice(format!("{key} = {}\n", text_of(entry)).as_bytes());
-    }
+/// The same for what a chunk has.
+fn text_of_copied(copied: &Copied<'_>) -> String {
+    let value = match copied.value {
+        Value::Text(Text::Int(number)) => NewValue::Int(number),
+        Value::Text(Text::Inline(bytes)) => NewValue::Bytes(bytes),
+        Value::Packed(form, bytes) => NewValue::Packed(form, bytes),
+        _ => panic!("not a small value"),
+    };
+    text_of(&Entry::new(
+        copied.key,
+        value,
+        copied.deadline,
+        copied.access,
+    ))
 }
 
 #[derive(Clone, Default)]
@@ -59,7 +62,14 @@ impl Kept {
         };
         for piece in self.0.lock().iter() {
             match piece {
-                Piece::Encoded { bytes, keys } => add_lines(bytes, *keys, &mut add),
+                Piece::Small(chunk) => {
+                    let mut keys = 0;
+                    for copied in chunk.entries() {
+                        add(chunk.db, copied.key, text_of_copied(&copied));
+                        keys += 1;
+                    }
+                    assert_eq!(keys, chunk.keys);
+                }
                 Piece::Large(db, large) => {
                     let value = match &large.value {
                         Frozen::Text(text) => NewValue::Shared(Arc::clone(text)),
@@ -75,25 +85,6 @@ impl Kept {
         }
         saved
     }
-}
-
-fn add_lines(bytes: &[u8], keys: usize, add: &mut impl FnMut(DbIndex, &[u8], String)) {
-    let lines = String::from_utf8_lossy(bytes).into_owned();
-    let (mut db, mut count) = (None, 0);
-    for line in lines.lines() {
-        if let Some(number) = line.strip_prefix("db ") {
-            db = Some(DbIndex(number.parse().expect("a number")));
-        } else {
-            let (key, text) = line.split_once(" = ").expect("a pair");
-            add(
-                db.expect("a database first"),
-                key.as_bytes(),
-                text.to_owned(),
-            );
-            count += 1;
-        }
-    }
-    assert_eq!(count, keys);
 }
 
 /// All that is in the keyspace.
@@ -211,9 +202,9 @@ proptest! {
         before.iter().for_each(|op| change(op, &mut lease, &env));
         for round in 0..2 {
             let (kept, then) = (Kept::default(), contents(&mut lease));
-            let started = Snapshot::begin(&mut lease, Box::new(Lines), Box::new(kept.clone()));
+            let started = Snapshot::begin(&mut lease, Box::new(kept.clone()));
             let mut snapshot = started.expect("no other is under way");
-            prop_assert!(Snapshot::begin(&mut lease, Box::new(Lines), Box::new(Kept::default())).is_err());
+            prop_assert!(Snapshot::begin(&mut lease, Box::new(Kept::default())).is_err());
             lease.release();
             for op in &meanwhile {
                 if let Op::Walk(steps) = op {

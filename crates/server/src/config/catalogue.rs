@@ -84,7 +84,6 @@ const fn bytes_to(store: fn(&mut Settings, u64)) -> Kind {
 const ACL: &str = "access control lists";
 const CLIENT_EVICTION: &str = "the memory limit for all clients";
 const CLUSTER: &str = "cluster mode";
-const EVENTS: &str = "keyspace events";
 const LATENCY: &str = "latency monitoring";
 const LOG_FORMATS: &str = "another log format";
 const MODULES: &str = "modules";
@@ -647,8 +646,7 @@ pub const PARAMS: &[Param] = &[
         "dump.rdb",
         "Name of the snapshot file.",
     )
-    .protected()
-    .ahead(PERSISTENCE),
+    .protected(),
     p("debug-context", TEXT, "", "A note for crash reports.")
         .hidden()
         .moot(NO_DEBUG),
@@ -1050,8 +1048,7 @@ pub const PARAMS: &[Param] = &[
         Kind::Text(words::event_letters),
         "",
         "Which keyspace events are published.",
-    )
-    .ahead(EVENTS),
+    ),
     p(
         "oom-score-adj",
         choice(&["no", "yes", "relative", "absolute"]),
@@ -1137,11 +1134,10 @@ pub const PARAMS: &[Param] = &[
     .moot(NO_DEBUG),
     p(
         "rdb-save-incremental-fsync",
-        BOOL,
+        Kind::Bool(|s, v| s.rdb_save_incremental_fsync = v),
         "yes",
         "Syncs a snapshot piece by piece.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "rdb-version-check",
         choice(&["strict", "relaxed"]),
@@ -1151,19 +1147,17 @@ pub const PARAMS: &[Param] = &[
     .ahead(PERSISTENCE),
     p(
         "rdbchecksum",
-        BOOL,
+        Kind::Bool(|s, v| s.rdbchecksum = v),
         "yes",
         "Ends snapshots with a checksum.",
     )
-    .fixed()
-    .ahead(PERSISTENCE),
+    .fixed(),
     p(
         "rdbcompression",
-        BOOL,
+        Kind::Bool(|s, v| s.rdbcompression = v),
         "yes",
         "Compresses texts in snapshots.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "rdma-bind",
         list(words::any_words),
@@ -1370,11 +1364,10 @@ pub const PARAMS: &[Param] = &[
     p(
         "save",
         list(words::save),
-        "",
-        "After how many seconds and changes a snapshot is written; none until there are snapshots.",
+        "3600 1 300 100 60 10000",
+        "After how many seconds and changes a snapshot is written.",
     )
-    .always_written()
-    .refused(PERSISTENCE),
+    .always_written(),
     p(
         "server-cpulist",
         TEXT,
@@ -1412,18 +1405,16 @@ pub const PARAMS: &[Param] = &[
     .moot(NO_TITLE),
     p(
         "shutdown-on-sigint",
-        list(words::shutdown_flags),
+        list(words::on_sigint),
         "default",
         "Options of the shutdown that SIGINT starts.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "shutdown-on-sigterm",
-        list(words::shutdown_flags),
+        list(words::on_sigterm),
         "default",
         "Options of the shutdown that SIGTERM starts.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "shutdown-timeout",
         int(0, I32),
@@ -1462,11 +1453,10 @@ pub const PARAMS: &[Param] = &[
     .refused("marking packets"),
     p(
         "stop-writes-on-bgsave-error",
-        BOOL,
+        Kind::Bool(|s, v| s.stop_writes_on_bgsave_error = v),
         "yes",
         "Refuses writes after a snapshot has failed.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "stream-node-max-bytes",
         bytes_to(|s, v| s.packing.stream_node_bytes_max = v as usize),

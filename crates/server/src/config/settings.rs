@@ -10,6 +10,8 @@ use base::hash::Seed;
 use engine::env::Packing;
 use engine::event::Classes;
 
+use crate::shutdown::Wish;
+
 /// Declares an enum whose variants have a name in the configuration.
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -122,6 +124,15 @@ pub struct BindAddress {
     pub required: bool,
 }
 
+/// After so many seconds with so many changes, a snapshot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavePoint {
+    /// Seconds since the last one.
+    pub seconds: i64,
+    /// Changes since the last one.
+    pub changes: u64,
+}
+
 /// When a client that does not read its replies is disconnected. Zero switches a limit off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLimit {
@@ -201,6 +212,14 @@ pub struct Settings {
     pub packing: Packing,
     /// `notify-keyspace-events`.
     pub events: Classes,
+    pub dbfilename: PathBuf,
+    pub save_points: Vec<SavePoint>,
+    pub rdbcompression: bool,
+    pub rdbchecksum: bool,
+    pub rdb_save_incremental_fsync: bool,
+    pub stop_writes_on_bgsave_error: bool,
+    pub shutdown_on_sigint: Wish,
+    pub shutdown_on_sigterm: Wish,
     pub lfu_decay_time_minutes: u32,
     pub client_output_buffer_limit: OutputLimits,
     pub client_query_buffer_limit_bytes: u64,
@@ -249,6 +268,14 @@ impl Settings {
             lfu_log_factor: 0,
             packing: Packing::with_seed(Seed::from_u64(0)),
             events: Classes::NONE,
+            dbfilename: PathBuf::new(),
+            save_points: Vec::new(),
+            rdbcompression: true,
+            rdbchecksum: true,
+            rdb_save_incremental_fsync: true,
+            stop_writes_on_bgsave_error: true,
+            shutdown_on_sigint: Wish::default(),
+            shutdown_on_sigterm: Wish::default(),
             lfu_decay_time_minutes: 0,
             client_output_buffer_limit: OutputLimits::default(),
             client_query_buffer_limit_bytes: 0,

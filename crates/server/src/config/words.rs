@@ -8,8 +8,10 @@ use base::num::{parse_f64, parse_i64};
 use base::units::parse_memory;
 use engine::event::Classes;
 
+use crate::shutdown::Wish;
+
 use super::kinds::{Fault, WRONG_WORD_COUNT, find_name, not_one_of};
-use super::settings::{BindAddress, BindHost, OutputLimit, OutputLimits, Settings};
+use super::settings::{BindAddress, BindHost, OutputLimit, OutputLimits, SavePoint, Settings};
 
 /// A path from bytes of the configuration.
 pub(super) fn path_of(text: &[u8]) -> PathBuf {
@@ -166,21 +168,22 @@ pub(super) fn with_unit(shown: &[u8]) -> Vec<u8> {
 }
 
 /// `save`: pairs of seconds and changes.
-pub(super) fn save(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+pub(super) fn save(settings: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
     const INVALID: &str = "Invalid save parameters";
+    settings.save_points.clear();
     if is_empty_list(words) {
         return Ok(Vec::new());
     }
     if !words.len().is_multiple_of(2) {
         return Err(INVALID.into());
     }
-    for pair in words.chunks_exact(2) {
-        let seconds = parse_i64(&pair[0]).ok_or(INVALID)?;
-        let changes = parse_i64(&pair[1]).ok_or(INVALID)?;
-        if seconds < 1 || changes < 0 {
-            return Err(INVALID.into());
-        }
-    }
+    let point = |pair: &[Vec<u8>]| {
+        let seconds = parse_i64(&pair[0]).filter(|&seconds| seconds >= 1)?;
+        let changes = u64::try_from(parse_i64(&pair[1])?).ok()?;
+        Some(SavePoint { seconds, changes })
+    };
+    let points: Option<Vec<SavePoint>> = words.chunks_exact(2).map(point).collect();
+    settings.save_points = points.ok_or(INVALID)?;
     Ok(join(words))
 }
 
@@ -201,8 +204,22 @@ pub(super) fn replicaof(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, 
     }
 }
 
-/// `shutdown-on-sigint` and `-sigterm`: options of SHUTDOWN, or `default`.
-pub(super) fn shutdown_flags(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+/// `shutdown-on-sigint`.
+pub(super) fn on_sigint(settings: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+    let (wish, shown) = shutdown_wish(words)?;
+    settings.shutdown_on_sigint = wish;
+    Ok(shown)
+}
+
+/// `shutdown-on-sigterm`.
+pub(super) fn on_sigterm(settings: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+    let (wish, shown) = shutdown_wish(words)?;
+    settings.shutdown_on_sigterm = wish;
+    Ok(shown)
+}
+
+/// Options of SHUTDOWN, or `default`.
+fn shutdown_wish(words: &[Vec<u8>]) -> Result<(Wish, Vec<u8>), Fault> {
     const NAMES: [&str; 5] = ["default", "save", "nosave", "now", "force"];
     let mut given = [false; NAMES.len()];
     if words.is_empty() {
@@ -211,7 +228,7 @@ pub(super) fn shutdown_flags(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<
     for word in words {
         given[find_name(&NAMES, word).ok_or_else(|| not_one_of(&NAMES))?] = true;
     }
-    let [_, save, nosave, ..] = given;
+    let [_, save, nosave, _, force] = given;
     if save && nosave {
         return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".into());
     }
@@ -227,7 +244,8 @@ pub(super) fn shutdown_flags(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<
     } else {
         options.join(" ")
     };
-    Ok(shown.into_bytes())
+    let save = (save || nosave).then_some(save);
+    Ok((Wish { save, force }, shown.into_bytes()))
 }
 
 /// `oom-score-adj-values`: three numbers.
@@ -312,8 +330,10 @@ pub(crate) fn io_text(error: &std::io::Error) -> Fault {
 }
 
 /// `dbfilename`.
-pub(super) fn dbfilename(_: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
-    plain_name(text, "dbfilename can't be a path, just a filename")
+pub(super) fn dbfilename(settings: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
+    let name = plain_name(text, "dbfilename can't be a path, just a filename")?;
+    settings.dbfilename = path_of(&name);
+    Ok(name)
 }
 
 /// `appendfilename`.

@@ -13,6 +13,7 @@ mod connection;
 mod debug;
 mod info;
 mod memory;
+mod persistence;
 mod pubsub;
 mod server;
 mod transaction;
@@ -26,6 +27,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     debug::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    persistence::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,

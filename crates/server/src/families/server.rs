@@ -5,13 +5,14 @@ use base::time::Clock;
 use engine::args::Args;
 use engine::failure::Failure;
 use engine::spec::{Arg, ArgKind, Flags, Group, Run, Spec};
-use log::{info, warn};
+use log::info;
 use resp::Reply;
 use signal_hook::consts::SIGTERM;
 
-use crate::client::Fate;
+use crate::connection::Waiting;
 use crate::families::reply_help;
 use crate::session::{ControlRun, Session};
+use crate::shutdown::Wish;
 use crate::version::{REDIS_VERSION, VERSION};
 
 const ANYTIME: Flags = Flags::LOADING.or(Flags::STALE);
@@ -155,14 +156,13 @@ fn shutdown(
         // There is nothing to wait for (no replicas), so that none is ever under way.
         return Err(Failure::fixed("ERR No shutdown in progress."));
     }
-    if has(Word::Save) && !has(Word::Force) {
-        warn!("SHUTDOWN SAVE refused: this version cannot save");
-        return Err(Failure::fixed("ERR Errors trying to SHUTDOWN. Check logs."));
-    }
+    let save = (has(Word::Save) || has(Word::NoSave)).then(|| has(Word::Save));
+    let force = has(Word::Force);
     info!("User requested shutdown...");
+    *session.server.shutdown.lock() = Some(Wish { save, force });
     signal_hook::low_level::raise(SIGTERM)
         .map_err(|error| Failure::owned(format!("ERR cannot shut down: {error}")))?;
-    session.client.fate = Fate::CloseAfterReply;
+    session.waiting = Some(Waiting::Shutdown);
     Ok(())
 }
 

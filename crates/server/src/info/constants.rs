@@ -1,13 +1,8 @@
 //! Fields whose value follows from what this server cannot do yet. Each row goes when the
 //! capability comes.
 
-/// Nothing is written to disk: as Redis shows itself with `save ""` and no append-only file.
+/// There is no append-only file.
 pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
-    ("rdb_bgsave_in_progress", "0"),
-    ("rdb_last_bgsave_status", "ok"),
-    ("rdb_last_bgsave_time_sec", "-1"),
-    ("rdb_current_bgsave_time_sec", "-1"),
-    ("rdb_saves", "0"),
     ("aof_enabled", "0"),
     ("aof_rewrite_in_progress", "0"),
     ("aof_rewrite_scheduled", "0"),

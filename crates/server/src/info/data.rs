@@ -1,10 +1,15 @@
 //! Sections about what the server holds: Memory, Persistence, Keyspace.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use base::ids::DbIndex;
 use base::units::format_human;
 
 use super::{Fields, View, constants};
 use crate::memory::memory_info;
+use crate::saving::Running;
+use crate::server::Server;
 
 pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
     let info = memory_info(view.server, view.lease);
@@ -55,10 +60,32 @@ pub(super) fn persistence(view: &mut View<'_, '_>, fields: &mut Fields) {
     let server = view.server;
     fields.put("loading", 0);
     fields.put("async_loading", 0);
-    fields.put("rdb_changes_since_last_save", server.totals().changes);
-    // As in Redis, a server that has never saved says when it started.
-    fields.put("rdb_last_save_time", server.started.as_secs());
+    snapshots(server, fields);
     fields.put_all(constants::NO_PERSISTENCE);
+}
+
+fn snapshots(server: &Server, fields: &mut Fields) {
+    let (report, running) = (server.saving.report(), server.saving.running());
+    let control = running.as_ref().map(|running| &running.control);
+    let load = |counter: &AtomicU64| counter.load(Relaxed);
+    let keys = control.map_or(0, |control| load(&control.keys));
+    let permille = control.map_or(0, |control| load(&control.permille));
+    let status = if report.ok { "ok" } else { "err" };
+    let now = server.now();
+    let seconds = |running: &Running| (now.0 - running.since.0) / 1000;
+    let unsaved = server.totals().changes.wrapping_sub(report.changes_saved);
+    fields.put("current_save_keys_processed", keys * permille / 1000);
+    fields.put("current_save_keys_total", keys);
+    fields.put("rdb_changes_since_last_save", unsaved);
+    fields.put("rdb_bgsave_in_progress", u8::from(server.saving.is_busy()));
+    fields.put("rdb_last_save_time", report.saved_at.as_secs());
+    fields.put("rdb_last_bgsave_status", status);
+    fields.put("rdb_last_bgsave_time_sec", report.seconds.unwrap_or(-1));
+    let current = running.as_ref().map_or(-1, seconds);
+    fields.put("rdb_current_bgsave_time_sec", current);
+    fields.put("rdb_saves", report.saves);
+    // What is held back for the writer is what a fork's copied pages are elsewhere.
+    fields.put("rdb_last_cow_size", report.peak_bytes);
 }
 
 /// Counts of one database.

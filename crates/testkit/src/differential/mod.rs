@@ -12,6 +12,7 @@
 
 mod accepted;
 mod compare;
+mod events;
 mod generate;
 mod grammar;
 mod random;
@@ -51,6 +52,9 @@ pub struct Plan {
     pub commands: usize,
     /// Whether known, reasoned differences are let through.
     pub accept_known: bool,
+    /// Whether the keyspace events of each command are compared, too. Commands go out one by one
+    /// then.
+    pub events: bool,
 }
 
 /// What a run found.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::compare::{agree, agree_queued};
+use super::events::{self, Listener};
 use super::{Difference, Mode, Plan, Step, accepted};
 use crate::client::{self, Client};
 use crate::peers::Kind;
@@ -34,6 +35,8 @@ const READERS: &[(&str, &[&str], Mode)] = &[
 /// Both servers and their connections.
 pub(super) struct Pair {
     accept_known: bool,
+    /// The classes of keyspace events that are compared, if any.
+    events: Option<&'static str>,
     subject: Side,
     peer: Side,
     accepted: BTreeMap<&'static str, usize>,
@@ -48,6 +51,8 @@ struct Side {
     stream: Client,
     /// The auditor's connection; always RESP2.
     auditor: Client,
+    /// Hears the keyspace events, if they are compared.
+    listener: Option<Listener>,
     /// Whether a reply has failed to come: the server is dead, hung or out of step.
     lost: bool,
 }
@@ -66,19 +71,33 @@ impl Side {
             server,
             stream,
             auditor,
+            listener: None,
             lost: false,
         })
     }
 
     /// An empty server and a new connection; a lost server is replaced.
-    fn begin(&mut self) -> Result<(), String> {
+    fn begin(&mut self, events: Option<&str>) -> Result<(), String> {
         if self.lost {
             *self = Side::start(self.kind)?;
         }
         self.ask(&[b"FLUSHALL"]);
         let stream = self.server.connect();
-        self.stream = stream.map_err(|error| format!("{}: {error}", self.kind.name()))?;
+        let failure = |error: io::Error| format!("{}: {error}", self.kind.name());
+        self.stream = stream.map_err(failure)?;
+        if let Some(letters) = events {
+            self.listener = Some(Listener::start(&self.server, letters).map_err(failure)?);
+        }
         Ok(())
+    }
+
+    /// The events since the last call.
+    fn events(&mut self) -> Reply {
+        let Some(listener) = &mut self.listener else {
+            return Reply::Array(Vec::new());
+        };
+        let heard = listener.events(&mut self.auditor);
+        self.or_lost(heard)
     }
 
     /// A reply that did not come counts as one that no server gives, so that it is a difference.
@@ -131,10 +150,16 @@ impl Side {
     }
 }
 
+/// Whether a command failed, or one of a transaction's.
+fn has_error(reply: &Reply) -> bool {
+    reply.is_error() || reply.items().is_some_and(|items| items.iter().any(has_error))
+}
+
 impl Pair {
     pub(super) fn start(plan: &Plan) -> Result<Pair, String> {
         Ok(Pair {
             accept_known: plan.accept_known,
+            events: plan.events.then(|| events::letters(plan.peer)),
             subject: Side::start(plan.subject)?,
             peer: Side::start(plan.peer)?,
             accepted: BTreeMap::new(),
@@ -157,20 +182,28 @@ impl Pair {
     /// Empties both servers and opens new connections: the state that every run starts from.
     pub(super) fn begin(&mut self) -> Result<(), String> {
         self.queued.clear();
-        self.subject.begin()?;
-        self.peer.begin()
+        self.subject.begin(self.events)?;
+        self.peer.begin(self.events)
     }
 
     /// Sends steps to both servers; the first difference, with its steps ending at it.
     pub(super) fn exchange(&mut self, steps: &[Step]) -> Option<Difference> {
         let mut done = 0;
+        if self.events.is_some() {
+            // What audits caused is nobody's business.
+            self.subject.events();
+            self.peer.events();
+        }
         while done < steps.len() {
             // A SCAN is a dialogue; everything between two of them goes out in one write.
             let rest = &steps[done..];
-            let length = rest
-                .iter()
-                .position(|step| step.mode == Mode::Scan)
-                .unwrap_or(rest.len());
+            let length = match self.events {
+                Some(_) => 1,
+                None => rest
+                    .iter()
+                    .position(|step| step.mode == Mode::Scan)
+                    .unwrap_or(rest.len()),
+            };
             let batch = &rest[..length.max(1)];
             let replies = match batch {
                 [step] if step.mode == Mode::Scan => {
@@ -180,7 +213,10 @@ impl Pair {
             };
             for (step, (ours, theirs)) in batch.iter().zip(replies) {
                 done += 1;
-                if let Some(mut difference) = self.judge(step, ours, theirs) {
+                let failed = has_error(&ours);
+                let difference = self.judge(step, ours, theirs);
+                let difference = difference.or_else(|| self.judge_events(step, failed));
+                if let Some(mut difference) = difference {
                     difference.steps = steps[..done - 1].to_vec();
                     return Some(difference);
                 }
@@ -223,6 +259,21 @@ impl Pair {
             return None;
         }
         self.unless_accepted(step.line(), ours, theirs)
+    }
+
+    /// Compares what the two servers told of a step. Of a command that `failed` it is their own
+    /// business which missing keys they had looked at before.
+    fn judge_events(&mut self, step: &Step, failed: bool) -> Option<Difference> {
+        self.events?;
+        let told = |side: &mut Side| match failed {
+            true => events::without_misses(side.events()),
+            false => side.events(),
+        };
+        let (ours, theirs) = (told(&mut self.subject), told(&mut self.peer));
+        if ours == theirs {
+            return None;
+        }
+        self.unless_accepted(format!("events of {}", step.line()), ours, theirs)
     }
 
     fn unless_accepted(&mut self, asked: String, ours: Reply, theirs: Reply) -> Option<Difference> {

@@ -5,6 +5,7 @@ use resp::Reply;
 use structs::bits;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, ReadTx, WriteTx};
 
@@ -30,6 +31,9 @@ pub(super) fn setbit(
         (old, old != value || byte >= old_len)
     };
     let (old, changed) = tx.edit_bytes(key, |_| Ok(byte + 1), edit)?;
+    if changed {
+        tx.event(Classes::STRING, "setbit", key);
+    }
     out.int(i64::from(old));
     Ok(Effect::as_sent(usize::from(changed)))
 }

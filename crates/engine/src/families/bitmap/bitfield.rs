@@ -10,6 +10,7 @@ use structs::bits;
 
 use crate::args::Args;
 use crate::env::Env;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -280,12 +281,16 @@ pub(super) fn bitfield(
         return get_all(&tx.reading(), key, args, &extent, out).map(|()| Effect::NOTHING);
     }
     let env = tx.env();
+    // Compat: growth alone is not told, if all that was to be written failed.
+    let mut told = false;
     let edit = |bytes: &mut [u8], old_len: usize| {
         // A string that has grown is a change, whether or not any field is.
         let mut changes = usize::from(bytes.len() > old_len);
         out.array(extent.operations);
         for operation in operations(args, env).flatten() {
-            match operation.apply(bytes, &mut changes) {
+            let answer = operation.apply(bytes, &mut changes);
+            told |= changes > 0 && answer.is_some() && !matches!(operation.action, Action::Get);
+            match answer {
                 Some(number) => out.int(number),
                 None => out.null(),
             }
@@ -293,6 +298,9 @@ pub(super) fn bitfield(
         changes
     };
     let changes = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
+    if told {
+        tx.event(Classes::STRING, "setbit", key);
+    }
     Ok(Effect::as_sent(changes))
 }
 

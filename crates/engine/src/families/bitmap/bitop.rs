@@ -6,6 +6,7 @@ use structs::bits::{self, Combination};
 
 use crate::args::Args;
 use crate::entry::{INLINE_BYTES_MAX, NewValue, Text};
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Deadline, Effect, WriteTx};
 
@@ -43,7 +44,7 @@ pub(super) fn bitop(
     let result = bits::combine(how, &sources);
     out.int(result.len() as i64);
     if result.is_empty() {
-        return Ok(Effect::as_sent(usize::from(tx.remove(destination))));
+        return Ok(Effect::as_sent(usize::from(tx.delete(destination))));
     }
     let value = if result.len() <= INLINE_BYTES_MAX {
         NewValue::Edited(&result)
@@ -51,6 +52,7 @@ pub(super) fn bitop(
         NewValue::Owned(result)
     };
     tx.put(destination, value, Deadline::Clear);
+    tx.event(Classes::STRING, "set", destination);
     Ok(Effect::as_sent(1))
 }
 

@@ -7,6 +7,7 @@ use structs::Member;
 use structs::zset::Zset;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::families::zset::add::{Options, Tally};
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -83,6 +84,7 @@ pub(super) fn geoadd(
         tally.added
     } as i64);
     if changes > 0 {
+        tx.event(Classes::ZSET, "zadd", key);
         tx.instead(|| zadd_words(key.bytes, options, &entries));
     }
     Ok(Effect::instead(changes))

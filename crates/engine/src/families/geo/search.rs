@@ -7,6 +7,7 @@ use structs::packed::Element;
 use structs::zset::{Cut, Zset, ZsetRef};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::families::zset::entries::{Gathered, reply_member};
 use crate::keyspace::Key;
@@ -493,7 +494,7 @@ fn answer_or_store(
         };
         (key, found.gather(query.scores, packing))
     };
-    Ok(store(tx, gathered.0, gathered.1, out))
+    Ok(store(tx, gathered.0, gathered.1, "georadiusstore", out))
 }
 
 pub(super) fn geosearchstore(
@@ -509,16 +510,23 @@ pub(super) fn geosearchstore(
         let query = Query::read(zset, args, Form::SearchStore, packing)?;
         query.run().gather(query.scores, packing)
     };
-    Ok(store(tx, destination, gathered, out))
+    Ok(store(tx, destination, gathered, "geosearchstore", out))
 }
 
-/// Makes `key` hold what was found.
-fn store(tx: &mut WriteTx<'_, '_>, key: Key<'_>, found: Gathered, out: &mut Reply) -> Effect {
+/// Makes `key` hold what was found, and tells of it as `event`.
+fn store(
+    tx: &mut WriteTx<'_, '_>,
+    key: Key<'_>,
+    found: Gathered,
+    event: &'static str,
+    out: &mut Reply,
+) -> Effect {
     let (count, packing) = (found.len(), tx.packing());
     out.int(count as i64);
     if count == 0 {
-        return Effect::as_sent(usize::from(tx.remove(key)));
+        return Effect::as_sent(usize::from(tx.delete(key)));
     }
     tx.put_collection(key, found.into_zset(packing), Deadline::Clear);
+    tx.event(Classes::ZSET, event, key);
     Effect::as_sent(count)
 }

@@ -9,6 +9,7 @@ use structs::hash::{Hash, Until};
 use structs::{Collection, Member};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::families::expiry::{ExpiryWord, TimeForm};
 use crate::keyspace::Key;
@@ -269,7 +270,9 @@ pub(super) fn hsetex(
     let deletes = matches!(request.until, Until::At(at) if at <= env.now) && env.expire;
     let first = args.count() - args.left();
     let longest = args.rest().map(<[u8]>::len).max().unwrap_or(0);
+    let mut was_missing = false;
     let changed = tx.update(key, |hash: &mut Hash| {
+        was_missing = hash.is_empty();
         if !request.holds(hash, args, due) {
             return None;
         }
@@ -297,7 +300,17 @@ pub(super) fn hsetex(
         return Ok(Effect::NOTHING);
     };
     if deletes {
-        return Ok(changed.deleted(tx, key));
+        // Compat: what is told is that the fields were set first, even in a hash that is not made.
+        if was_missing {
+            tx.event(Classes::NEW, "new", key);
+        }
+        tx.event(Classes::HASH, "hset", key);
+        tx.event_taken(Classes::HASH, "hdel", key);
+        return Ok(changed.deleted_silently(tx, key));
+    }
+    tx.event(Classes::HASH, "hset", key);
+    if matches!(request.until, Until::At(_)) {
+        tx.event(Classes::HASH, "hexpire", key);
     }
     let pairs = (args.count() - first) / 2;
     if request.lasting {

@@ -10,6 +10,7 @@ use structs::hash::Hash;
 use structs::{Collection, Member};
 
 use crate::env::{Env, add};
+use crate::event::Classes;
 use crate::keyspace::Key;
 use crate::tx::WriteTx;
 
@@ -49,6 +50,8 @@ impl<'a> DropDue<'a> {
         let now = self.env.now;
         if hash.borrow().may_have_due(now) && hash.expire_field(field, now) {
             add(&self.env.stats.expired_fields, 1);
+            self.env
+                .note_event(Classes::HASH, "hexpired", self.db, self.key);
             self.env
                 .record(self.db, || words(&[b"HDEL", self.key.bytes, field.bytes]));
         }

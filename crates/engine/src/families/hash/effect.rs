@@ -4,6 +4,7 @@ use base::num::{I64_TEXT_MAX, format_i64};
 use base::time::UnixMillis;
 
 use crate::env::Env;
+use crate::event::Classes;
 use crate::keyspace::Key;
 use crate::tx::{Effect, WriteTx};
 
@@ -35,11 +36,22 @@ impl Changed {
 
     /// They have been deleted.
     pub(super) fn deleted(self, tx: &WriteTx<'_, '_>, key: Key<'_>) -> Effect {
+        if self.count > 0 {
+            tx.event_taken(Classes::HASH, "hdel", key);
+        }
+        self.deleted_silently(tx, key)
+    }
+
+    /// They have been deleted, which those who listen know already.
+    pub(super) fn deleted_silently(self, tx: &WriteTx<'_, '_>, key: Key<'_>) -> Effect {
         self.record(tx, words(&[b"HDEL", key.bytes]))
     }
 
     /// They have this deadline now.
     pub(super) fn due_at(self, tx: &WriteTx<'_, '_>, key: Key<'_>, at: UnixMillis) -> Effect {
+        if self.count > 0 {
+            tx.event(Classes::HASH, "hexpire", key);
+        }
         let mut digits = [0; I64_TEXT_MAX];
         let at = format_i64(at.0, &mut digits);
         let start = words(&[b"HPEXPIREAT", key.bytes, at, b"FIELDS", &self.number()]);
@@ -48,6 +60,9 @@ impl Changed {
 
     /// They have no deadline any more.
     pub(super) fn persisted(self, tx: &WriteTx<'_, '_>, key: Key<'_>) -> Effect {
+        if self.count > 0 {
+            tx.event(Classes::HASH, "hpersist", key);
+        }
         let start = words(&[b"HPERSIST", key.bytes, b"FIELDS", &self.number()]);
         self.record(tx, start)
     }

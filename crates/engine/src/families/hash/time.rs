@@ -6,6 +6,7 @@ use structs::Collection;
 use structs::hash::Hash;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::families::expiry::TimeForm;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -183,6 +184,9 @@ pub(super) fn hpersist(
         }
         persisted
     })?;
+    if persisted > 0 {
+        tx.event(Classes::HASH, "hpersist", key);
+    }
     Ok(Effect::as_sent(persisted))
 }
 

@@ -7,6 +7,7 @@ use structs::Collection;
 use structs::hash::{Hash, Text, Until};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, WriteTx};
 
@@ -49,7 +50,7 @@ fn set_pairs(
     args.check()?;
     let longest = args.rest().map(<[u8]>::len).max().unwrap_or(0);
     let (packing, due) = (tx.packing(), DropDue::of(tx, key));
-    tx.update(key, |hash: &mut Hash| {
+    let new = tx.update(key, |hash: &mut Hash| {
         hash.prepare(words / 2, longest, packing);
         let mut new = 0;
         while args.left() > 0 {
@@ -58,7 +59,9 @@ fn set_pairs(
             new += usize::from(hash.set(field, args.bytes(), Until::Forever, packing));
         }
         new
-    })
+    })?;
+    tx.event(Classes::HASH, "hset", key);
+    Ok(new)
 }
 
 pub(super) fn hsetnx(
@@ -77,6 +80,9 @@ pub(super) fn hsetnx(
         let absent = hash.borrow().get(field, now).is_none();
         absent && hash.set(field, value, Until::Forever, packing)
     })?;
+    if set {
+        tx.event(Classes::HASH, "hset", key);
+    }
     out.int(set.into());
     Ok(Effect::as_sent(set.into()))
 }
@@ -97,6 +103,9 @@ pub(super) fn hdel(
         }
         removed
     })?;
+    if removed > 0 {
+        tx.event_taken(Classes::HASH, "hdel", key);
+    }
     out.int(removed as i64);
     Ok(Effect::as_sent(removed))
 }
@@ -123,6 +132,7 @@ pub(super) fn hincrby(
         hash.set(field, Text::Int(sum).bytes(digits), Until::Kept, packing);
         Ok::<_, Failure>(sum)
     })??;
+    tx.event(Classes::HASH, "hincrby", key);
     out.int(sum);
     Ok(Effect::as_sent(1))
 }
@@ -165,6 +175,7 @@ pub(super) fn hincrbyfloat(
         hash.set(field, &text, Until::Kept, packing);
         Ok::<_, Failure>(text)
     })??;
+    tx.event(Classes::HASH, "hincrbyfloat", key);
     out.bulk(&text);
     // Another machine might compute other digits.
     tx.instead(|| {

@@ -8,6 +8,7 @@ use structs::hll::{self, Corrupt, Encoding, Mark, REGISTERS};
 
 use crate::args::Args;
 use crate::entry::{INLINE_BYTES_MAX, NewValue, Text};
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::spec::{Arg, ArgKind, DataRun, Flags, Group, KeySpec, Run, Spec};
@@ -109,7 +110,7 @@ fn put(tx: &mut WriteTx<'_, '_>, key: Key<'_>, bytes: Vec<u8>) {
     } else {
         NewValue::Owned(bytes)
     };
-    tx.put(key, value, Deadline::Keep);
+    tx.renew(key, value, Deadline::Keep);
 }
 
 fn pfadd(
@@ -130,6 +131,9 @@ fn pfadd(
             }
         }
     };
+    if raised > 0 {
+        tx.event(Classes::STRING, "pfadd", key);
+    }
     out.int(i64::from(raised > 0));
     Ok(Effect::as_sent(raised))
 }
@@ -259,6 +263,7 @@ fn pfmerge(
     hll::raise_all(&mut bytes, &merged.registers, limit).map_err(corrupt)?;
     hll::invalidate(&mut bytes);
     put(tx, destination, bytes);
+    tx.event(Classes::STRING, "pfadd", destination);
     out.ok();
     Ok(Effect::as_sent(1))
 }

@@ -8,6 +8,7 @@ use base::time::UnixMillis;
 use resp::Reply;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -114,10 +115,11 @@ fn invalid_time(command: &[u8]) -> Failure {
 /// A moment that has passed deletes the key, unless deadlines are only observed here (a replica).
 fn apply(tx: &mut WriteTx<'_, '_>, key: Key<'_>, moment: UnixMillis) -> Effect {
     if moment <= tx.now() && tx.env().expire {
-        tx.remove(key);
+        tx.delete(key);
         tx.instead(|| vec![b"DEL".to_vec(), key.bytes.to_vec()]);
     } else {
         tx.set_deadline(key, Some(moment));
+        tx.event(Classes::GENERIC, "expire", key);
         tx.instead(|| {
             let mut digits = Vec::new();
             append_i64(moment.0, &mut digits);
@@ -240,6 +242,7 @@ pub(super) fn persist(
     let volatile = tx.find(key).is_some_and(|entry| entry.deadline().is_some());
     if volatile {
         tx.set_deadline(key, None);
+        tx.event(Classes::GENERIC, "persist", key);
     }
     out.int(volatile.into());
     Ok(Effect::as_sent(volatile.into()))

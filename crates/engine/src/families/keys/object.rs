@@ -44,7 +44,7 @@ fn entry<'t>(
     args.skip(1);
     let key = args.key();
     args.end()?;
-    let found = tx.find_untouched(key);
+    let found = tx.find_unnoticed(key);
     if found.is_none() {
         out.null();
     }

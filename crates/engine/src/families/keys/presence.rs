@@ -15,7 +15,7 @@ pub(super) fn del(
 ) -> Result<Effect, Failure> {
     let mut deleted = 0;
     while args.left() > 0 {
-        deleted += usize::from(tx.remove(args.key()));
+        deleted += usize::from(tx.delete(args.key()));
     }
     out.int(deleted as i64);
     Ok(Effect::as_sent(deleted))

@@ -4,6 +4,7 @@ use base::ids::DbIndex;
 use resp::Reply;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, WriteTx};
@@ -47,7 +48,12 @@ fn move_entry(tx: &mut WriteTx<'_, '_>, source: Key<'_>, target: Key<'_>) -> Eff
     let Some(entry) = tx.take(source) else {
         return Effect::NOTHING;
     };
-    tx.put_entry(target, entry.renamed(target.bytes));
+    let replaced = tx.put_entry(target, entry.renamed(target.bytes));
+    tx.event(Classes::GENERIC, "rename_from", source);
+    tx.event(Classes::GENERIC, "rename_to", target);
+    if let Some(before) = replaced {
+        tx.event_replaced(target, before);
+    }
     Effect::as_sent(1)
 }
 
@@ -81,7 +87,11 @@ pub(super) fn copy(
     there.expire_if_due(target);
     match copied {
         Some(entry) if replace || there.find(target).is_none() => {
-            there.put_entry(target, entry);
+            let replaced = there.put_entry(target, entry);
+            there.event(Classes::GENERIC, "copy_to", target);
+            if let Some(before) = replaced {
+                there.event_replaced(target, before);
+            }
             out.int(1);
             Ok(Effect::as_sent(1))
         }
@@ -112,6 +122,8 @@ pub(super) fn move_to_db(
     }
     if let Some(entry) = tx.take(key) {
         tx.in_db(db).put_entry(key, entry);
+        tx.event(Classes::GENERIC, "move_from", key);
+        tx.in_db(db).event(Classes::GENERIC, "move_to", key);
     }
     out.int(1);
     Ok(Effect::as_sent(1))

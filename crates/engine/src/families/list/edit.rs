@@ -5,6 +5,7 @@ use structs::Collection;
 use structs::list::{End, List, Side};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, WriteTx};
 
@@ -32,6 +33,9 @@ pub(super) fn linsert(
         }
     })?;
     out.int(reply);
+    if effect != Effect::NOTHING {
+        tx.event(Classes::LIST, "linsert", key);
+    }
     Ok(effect)
 }
 
@@ -55,6 +59,9 @@ pub(super) fn lrem(
     let packing = tx.packing();
     let removed = tx.update(key, |list: &mut List| list.remove(text, max, from, packing))?;
     out.int(removed as i64);
+    if removed > 0 {
+        tx.event_taken(Classes::LIST, "lrem", key);
+    }
     Ok(Effect::as_sent(removed))
 }
 
@@ -78,6 +85,7 @@ pub(super) fn lset(
         Ok(())
     })??;
     out.ok();
+    tx.event(Classes::LIST, "lset", key);
     Ok(Effect::as_sent(1))
 }
 
@@ -103,6 +111,8 @@ pub(super) fn ltrim(
         let packing = tx.packing();
         tx.update(key, |list: &mut List| list.trim(first, kept, packing))?;
     }
+    // Compat: even if nothing goes.
+    tx.event_taken(Classes::LIST, "ltrim", key);
     Ok(Effect::as_sent(len - kept))
 }
 

@@ -279,6 +279,22 @@ fn end_of(args: &mut Args<'_>) -> End {
         .unwrap_or(End::Head)
 }
 
+/// The event of adding at this end.
+fn push_event(end: End) -> &'static str {
+    match end {
+        End::Head => "lpush",
+        End::Tail => "rpush",
+    }
+}
+
+/// The event of taking from this end.
+fn pop_event(end: End) -> &'static str {
+    match end {
+        End::Head => "lpop",
+        End::Tail => "rpop",
+    }
+}
+
 /// The next word as an integer, looked at after the key was.
 fn integer(args: &mut Args<'_>) -> Result<i64, Failure> {
     parse_i64(args.bytes()).ok_or(Failure::NOT_INTEGER)

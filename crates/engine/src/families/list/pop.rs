@@ -5,11 +5,12 @@ use structs::Collection;
 use structs::list::{End, List};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, WriteTx};
 
-use super::{COUNT_NOT_POSITIVE, MUST_BE_POSITIVE, count, end_of, reply_element};
+use super::{COUNT_NOT_POSITIVE, MUST_BE_POSITIVE, count, end_of, pop_event, reply_element};
 
 pub(super) fn lpop(
     tx: &mut WriteTx<'_, '_>,
@@ -52,15 +53,20 @@ fn pop_one(
     end: End,
 ) -> Result<Effect, Failure> {
     let packing = tx.packing();
-    tx.update(key, |list: &mut List| {
+    let popped = tx.update(key, |list: &mut List| {
         let Some(element) = list.borrow().end(end) else {
             out.null();
-            return Effect::NOTHING;
+            return false;
         };
         reply_element(element, out);
         list.pop(end, 1, packing);
-        Effect::as_sent(1)
-    })
+        true
+    })?;
+    if !popped {
+        return Ok(Effect::NOTHING);
+    }
+    tx.event_taken(Classes::LIST, pop_event(end), key);
+    Ok(Effect::as_sent(1))
 }
 
 fn pop_several(
@@ -143,6 +149,9 @@ fn pop_and_reply(
     } else if count > 0 {
         let packing = tx.packing();
         tx.update(key, |list: &mut List| list.pop(end, count, packing))?;
+    }
+    if count > 0 {
+        tx.event_taken(Classes::LIST, pop_event(end), key);
     }
     Ok(())
 }

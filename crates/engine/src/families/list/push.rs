@@ -5,8 +5,11 @@ use structs::Collection;
 use structs::list::{End, List};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, WriteTx};
+
+use super::push_event;
 
 pub(super) fn lpush(
     tx: &mut WriteTx<'_, '_>,
@@ -67,8 +70,9 @@ fn push(
         list.len()
     })?;
     out.int(len as i64);
-    Ok(match len {
-        0 => Effect::NOTHING,
-        _ => Effect::as_sent(count),
-    })
+    if len == 0 {
+        return Ok(Effect::NOTHING);
+    }
+    tx.event(Classes::LIST, push_event(end), key);
+    Ok(Effect::as_sent(count))
 }

@@ -6,11 +6,12 @@ use structs::list::{End, List};
 use structs::packed::{self, Element};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, WriteTx};
 
-use super::{COUNT_NOT_POSITIVE, count, end_of, reply_element};
+use super::{COUNT_NOT_POSITIVE, count, end_of, pop_event, push_event, reply_element};
 
 pub(super) fn lmove(
     tx: &mut WriteTx<'_, '_>,
@@ -67,8 +68,15 @@ fn move_one(
         })?;
         tx.update(source, |list: &mut List| list.pop(from, 1, packing))?;
     }
+    events(tx, (source, destination), (from, to));
     reply_element(moved, out);
     Ok(Effect::as_sent(1))
+}
+
+/// Tells of a move. Compat: the arrival comes first.
+fn events(tx: &WriteTx<'_, '_>, (source, destination): (Key<'_>, Key<'_>), (from, to): (End, End)) {
+    tx.event(Classes::LIST, push_event(to), destination);
+    tx.event_taken(Classes::LIST, pop_event(from), source);
 }
 
 /// Elements up to this length are copied to the stack on their way.
@@ -142,6 +150,7 @@ pub(super) fn lmovem(
         packed::iter(&taken).rev().collect()
     };
     carry(tx, (source, destination), (from, to), &arrived)?;
+    events(tx, (source, destination), (from, to));
     for element in arrived {
         reply_element(element, out);
     }

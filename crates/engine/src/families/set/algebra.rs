@@ -11,6 +11,7 @@ use structs::set::algebra::{Flow, intersect, subtract, union_set, unite};
 use structs::set::{Item, Set, SetRef};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
@@ -25,6 +26,15 @@ enum Operation {
 }
 
 impl Operation {
+    /// The event that tells that the result was stored.
+    fn store_event(self) -> &'static str {
+        match self {
+            Operation::Intersection => "sinterstore",
+            Operation::Union => "sunionstore",
+            Operation::Difference => "sdiffstore",
+        }
+    }
+
     /// The result as a set.
     ///
     /// Compat: an intersection begins as a packed run, unless its smallest set is of integers, and
@@ -227,9 +237,10 @@ fn store(
     let len = result.len();
     out.int(len as i64);
     if len == 0 {
-        return Ok(Effect::as_sent(usize::from(tx.remove(destination))));
+        return Ok(Effect::as_sent(usize::from(tx.delete(destination))));
     }
     tx.put_collection(destination, result, Deadline::Clear);
+    tx.event(Classes::SET, operation.store_event(), destination);
     Ok(Effect::as_sent(1))
 }
 

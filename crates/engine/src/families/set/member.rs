@@ -4,6 +4,7 @@ use resp::Reply;
 use structs::set::Set;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, ReadTx, WriteTx};
 
@@ -20,6 +21,9 @@ pub(super) fn sadd(
         let added = (0..count).filter(|_| set.add(args.member(packing), packing));
         added.count()
     })?;
+    if added > 0 {
+        tx.event(Classes::SET, "sadd", key);
+    }
     out.int(added as i64);
     Ok(Effect::as_sent(added))
 }
@@ -35,6 +39,9 @@ pub(super) fn srem(
         let removed = (0..args.left()).filter(|_| set.remove(args.member(packing)));
         removed.count()
     })?;
+    if removed > 0 {
+        tx.event_taken(Classes::SET, "srem", key);
+    }
     out.int(removed as i64);
     Ok(Effect::as_sent(removed))
 }
@@ -60,10 +67,14 @@ pub(super) fn smove(
     }
     // Neither fails: the types have been checked.
     tx.update(source, |set: &mut Set| set.remove(member))?;
+    tx.event_taken(Classes::SET, "srem", source);
     let added = tx.update(destination, |set: &mut Set| {
         set.prepare(member.bytes, 1, packing);
         set.add(member, packing)
     })?;
+    if added {
+        tx.event(Classes::SET, "sadd", destination);
+    }
     Ok(Effect::as_sent(1 + usize::from(added)))
 }
 

@@ -5,6 +5,7 @@ use resp::Reply;
 use structs::set::{Set, SetRef};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -42,6 +43,7 @@ pub(super) fn spop(
         out.null();
         return Ok(Effect::NOTHING);
     }
+    tx.event_taken(Classes::SET, "spop", key);
     tx.instead(|| vec![b"SREM".to_vec(), key.bytes.to_vec(), word]);
     Ok(Effect::instead(1))
 }
@@ -68,6 +70,7 @@ fn spop_count(
         let items = set.into_iter().flat_map(SetRef::iter);
         items.for_each(|item| reply_item(item, out));
         tx.remove(key);
+        tx.event_taken(Classes::SET, "spop", key);
         tx.instead(|| vec![b"DEL".to_vec(), key.bytes.to_vec()]);
         return Ok(Effect::instead(len));
     }
@@ -83,6 +86,7 @@ fn spop_count(
             }
         });
     })?;
+    tx.event_taken(Classes::SET, "spop", key);
     tx.instead(|| words);
     Ok(Effect::instead(count))
 }

@@ -10,6 +10,7 @@ use structs::list::List;
 use structs::packed::{self, Element};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::spec::{Arg, ArgKind, Begin, DataRun, Find, Flags, Group, KeySpec, Run, Spec};
@@ -233,13 +234,14 @@ fn sort(tx: &mut WriteTx<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Resul
     let count = results(&tx.reading(), &sorted, &options.gets, &mut body);
     out.int(count as i64);
     if count == 0 {
-        return Ok(match tx.remove(store) {
+        return Ok(match tx.delete(store) {
             true => Effect::as_sent(1),
             false => Effect::NOTHING,
         });
     }
     let list = List::from_elements(packed::iter(&body), tx.packing());
     tx.put_collection(store, list, Deadline::Clear);
+    tx.event(Classes::LIST, "sortstore", store);
     if options.by.is_none() && options.gets.iter().all(Pattern::is_element) {
         return Ok(Effect::as_sent(count));
     }

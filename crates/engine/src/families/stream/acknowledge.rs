@@ -18,7 +18,7 @@ pub(super) fn xack(
     let name = args.bytes();
     let has_group = |stream: &Stream| stream.group(name).is_some();
     // Compat: the ids of a missing group are not looked at.
-    if !tx.read::<Stream>(key)?.is_some_and(has_group) {
+    if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         out.int(0);
         return Ok(Effect::NOTHING);
     }

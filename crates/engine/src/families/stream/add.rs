@@ -11,6 +11,7 @@ use structs::Packing;
 use structs::stream::{Memory, Sequence, Stream, StreamId};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Deadline, Effect, WriteTx};
@@ -107,11 +108,11 @@ pub(super) fn xadd(
     }
     let message = request.message.map(|it| it.told(&request, args));
     let (now, packing) = (tx.now().0, tx.packing());
-    let mut emptied = None;
+    let (mut emptied, mut trimmed) = (None, 0);
     let added = tx.update(key, |stream: &mut Stream| {
         let added = add(stream, &request, args, message.as_ref(), now, packing)?;
         if let (Added::New(_), Some(trim)) = (&added, &trim) {
-            stream.trim(trim);
+            trimmed = stream.trim(trim);
         }
         if stream.log().is_empty() {
             // A fresh stream that stays empty would not be kept.
@@ -121,13 +122,17 @@ pub(super) fn xadd(
         Ok((added, stream.log().len()))
     })?;
     if let Some(stream) = emptied {
-        tx.put_collection(key, stream, Deadline::Keep);
+        tx.renew_collection(key, stream, Deadline::Keep);
     }
     let (added, len) = added?;
     let (Added::New(id) | Added::Before(id)) = added;
     reply::id(id, out);
     if matches!(added, Added::Before(_)) {
         return Ok(Effect::NOTHING);
+    }
+    tx.event(Classes::STREAM, "xadd", key);
+    if trimmed > 0 {
+        tx.event(Classes::STREAM, "xtrim", key);
     }
     let exact = trim.is_none_or(|trim| !trim.approximate);
     if exact && message.is_none() && matches!(request.wanted, Wanted::Exactly(_)) {

@@ -36,7 +36,7 @@ pub(super) fn xclaim(
     let key = args.key();
     let (name, consumer) = (args.bytes(), args.bytes());
     let has_group = |stream: &Stream| stream.group(name).is_some();
-    if !tx.read::<Stream>(key)?.is_some_and(has_group) {
+    if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         return Err(no_key_or_group(key, name));
     }
     let now = tx.now().0;
@@ -200,7 +200,7 @@ pub(super) fn xautoclaim(
     let (name, consumer) = (args.bytes(), args.bytes());
     let claim = read_auto_claim(args)?;
     let has_group = |stream: &Stream| stream.group(name).is_some();
-    if !tx.read::<Stream>(key)?.is_some_and(has_group) {
+    if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         return Err(no_key_or_group(key, name));
     }
     let now = tx.now().0;

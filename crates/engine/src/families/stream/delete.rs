@@ -6,6 +6,7 @@ use resp::Reply;
 use structs::stream::{References, Stream, StreamId};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, WriteTx};
 
@@ -37,6 +38,9 @@ pub(super) fn xdel(
         let log = stream.log_mut();
         ids.iter().filter(|&&id| log.delete(id)).count()
     })?;
+    if deleted > 0 {
+        tx.event(Classes::STREAM, "xdel", key);
+    }
     out.int(deleted as i64);
     Ok(Effect::as_sent(deleted))
 }
@@ -62,6 +66,9 @@ pub(super) fn xdelex(
         };
         ids.iter().filter(|id| delete(id)).count()
     })?;
+    if changes > 0 {
+        tx.event(Classes::STREAM, "xdel", key);
+    }
     Ok(Effect::as_sent(changes))
 }
 
@@ -73,12 +80,13 @@ pub(super) fn xackdel(
     let key = args.key();
     let group = args.bytes();
     let has_group = |stream: &Stream| stream.group(group).is_some();
-    let is_missing = !tx.read::<Stream>(key)?.is_some_and(has_group);
+    let is_missing = !tx.reading().read::<Stream>(key)?.is_some_and(has_group);
     let (references, places) = read_options(args)?;
     if is_missing {
         return Ok(all_missing(places.len(), out));
     }
     let ids = ids::at(args, places)?;
+    let mut deleted = false;
     let changes = tx.update(key, |stream: &mut Stream| {
         out.array(ids.len());
         let mut acknowledge = |&id: &StreamId| {
@@ -90,10 +98,14 @@ pub(super) fn xackdel(
                 false => MISSING,
             };
             out.int(answer);
+            deleted |= answer == DELETED;
             pending
         };
         ids.iter().filter(|id| acknowledge(id)).count()
     })?;
+    if deleted {
+        tx.event(Classes::STREAM, "xdel", key);
+    }
     Ok(Effect::as_sent(changes))
 }
 

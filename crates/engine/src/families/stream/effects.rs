@@ -2,6 +2,7 @@
 
 use structs::stream::{Group, StreamId};
 
+use crate::event::Classes;
 use crate::keyspace::Key;
 use crate::tx::WriteTx;
 
@@ -15,6 +16,7 @@ pub(super) struct Effects<'a> {
     group: &'a [u8],
     consumer: &'a [u8],
     records: Vec<Vec<Vec<u8>>>,
+    made: bool,
 }
 
 impl<'a> Effects<'a> {
@@ -30,11 +32,13 @@ impl<'a> Effects<'a> {
             group,
             consumer,
             records: Vec::new(),
+            made: false,
         }
     }
 
     /// The consumer was made, and nothing that follows says so.
     pub(super) fn consumer_made(&mut self) {
+        self.made = true;
         if self.wanted {
             let (key, group) = (self.key.bytes, self.group);
             self.records.push(words(&[
@@ -96,8 +100,11 @@ impl<'a> Effects<'a> {
         ]));
     }
 
-    /// Hands the records over.
+    /// Hands the records over, and tells of a consumer that was made.
     pub(super) fn record(self, tx: &WriteTx<'_, '_>) {
+        if self.made {
+            tx.event(Classes::STREAM, "xgroup-createconsumer", self.key);
+        }
         for record in self.records {
             tx.instead(|| record);
         }

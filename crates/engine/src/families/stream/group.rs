@@ -5,6 +5,7 @@ use resp::Reply;
 use structs::stream::{Group, Stream, StreamId};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Deadline, Effect, WriteTx};
@@ -96,6 +97,7 @@ pub(super) fn create(
     } else if !tx.update(key, add)? {
         return Err(BUSY_GROUP);
     }
+    tx.event(Classes::STREAM, "xgroup-create", key);
     out.ok();
     Ok(Effect::as_sent(1))
 }
@@ -139,6 +141,7 @@ pub(super) fn setid(
             group.set_progress(log, id.unwrap_or(log.last_id()), entries_read);
         }
     })?;
+    tx.event(Classes::STREAM, "xgroup-setid", key);
     out.ok();
     Ok(Effect::as_sent(1))
 }
@@ -152,6 +155,9 @@ pub(super) fn destroy(
     args.end()?;
     tx.read::<Stream>(key)?.ok_or(NO_STREAM)?;
     let removed = tx.update(key, |stream: &mut Stream| stream.remove_group(name))?;
+    if removed {
+        tx.event(Classes::STREAM, "xgroup-destroy", key);
+    }
     out.int(i64::from(removed));
     Ok(Effect::as_sent(usize::from(removed)))
 }
@@ -170,6 +176,9 @@ pub(super) fn createconsumer(
         let group = stream.group_mut(name);
         group.is_some_and(|(_, group)| group.consumer_or_new(consumer, now).1)
     })?;
+    if created {
+        tx.event(Classes::STREAM, "xgroup-createconsumer", key);
+    }
     out.int(i64::from(created));
     Ok(Effect::as_sent(usize::from(created)))
 }
@@ -187,6 +196,9 @@ pub(super) fn delconsumer(
         let (_, group) = stream.group_mut(name)?;
         group.remove_consumer(consumer)
     })?;
+    if removed.is_some() {
+        tx.event(Classes::STREAM, "xgroup-delconsumer", key);
+    }
     out.int(removed.unwrap_or(0) as i64);
     Ok(Effect::as_sent(usize::from(removed.is_some())))
 }
@@ -246,6 +258,7 @@ pub(super) fn xsetid(
     tx.update(key, |stream: &mut Stream| {
         stream.log_mut().set_past(id, max_deleted, added);
     })?;
+    tx.event(Classes::STREAM, "xsetid", key);
     out.ok();
     Ok(Effect::as_sent(1))
 }

@@ -33,7 +33,8 @@ pub(super) fn xreadgroup(
     let (group, consumer) = request.group.unwrap_or_default();
     for number in 0..request.len() {
         let key = request.key(args, number);
-        let stream = tx.read::<Stream>(key)?;
+        let reading = tx.reading();
+        let stream = reading.read::<Stream>(key)?;
         if stream.is_none_or(|stream| stream.group(group).is_none()) {
             return Err(no_group(key, group));
         }

@@ -5,6 +5,7 @@ use structs::Packing;
 use structs::stream::{References, Stream, Trim, TrimTo};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Effect, WriteTx};
 
@@ -161,6 +162,7 @@ pub(super) fn xtrim(
     if trimmed == 0 {
         return Ok(Effect::NOTHING);
     }
+    tx.event(Classes::STREAM, "xtrim", key);
     if !trim.approximate {
         return Ok(Effect::as_sent(trimmed as usize));
     }

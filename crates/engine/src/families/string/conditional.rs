@@ -131,7 +131,7 @@ fn delete_if(met: bool, tx: &mut WriteTx<'_, '_>, key: Key<'_>, out: &mut Reply)
     if !met {
         return Effect::NOTHING;
     }
-    tx.remove(key);
+    tx.delete(key);
     tx.instead(|| words(&[b"DEL", key.bytes]));
     Effect::instead(1)
 }

@@ -10,6 +10,7 @@ use resp::Reply;
 
 use crate::args::Args;
 use crate::entry::{NewValue, Text};
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::families::expiry::{self, Expiry, ExpiryWord};
 use crate::keyspace::Key;
@@ -136,11 +137,14 @@ trait Number: Copy + PartialOrd {
     }
     fn reply(self, out: &mut Reply);
     fn text(self) -> Vec<u8>;
+    /// The event that says that a number was added.
+    const EVENT: &'static str;
     fn put(self, tx: &mut WriteTx<'_, '_>, key: Key<'_>, deadline: Deadline);
 }
 
 impl Number for i64 {
     const ZERO: i64 = 0;
+    const EVENT: &'static str = "incrby";
 
     fn limits() -> (i64, i64) {
         (i64::MIN, i64::MAX)
@@ -176,12 +180,13 @@ impl Number for i64 {
     }
 
     fn put(self, tx: &mut WriteTx<'_, '_>, key: Key<'_>, deadline: Deadline) {
-        tx.put(key, NewValue::Int(self), deadline);
+        tx.renew(key, NewValue::Int(self), deadline);
     }
 }
 
 impl Number for LongDouble {
     const ZERO: LongDouble = LongDouble::ZERO;
+    const EVENT: &'static str = "incrbyfloat";
 
     fn limits() -> (LongDouble, LongDouble) {
         let largest = LongDouble::largest();
@@ -228,7 +233,7 @@ impl Number for LongDouble {
     }
 
     fn put(self, tx: &mut WriteTx<'_, '_>, key: Key<'_>, deadline: Deadline) {
-        tx.put(key, NewValue::Bytes(&self.text()), deadline);
+        tx.renew(key, NewValue::Bytes(&self.text()), deadline);
     }
 }
 
@@ -304,13 +309,19 @@ fn count<N: Number>(
         return Ok(delete(tx, key));
     }
     result.put(tx, key, deadline);
+    tx.event(Classes::STRING, N::EVENT, key);
+    match deadline {
+        Deadline::At(_) => tx.event(Classes::GENERIC, "expire", key),
+        Deadline::Clear if is_volatile => tx.event(Classes::GENERIC, "persist", key),
+        Deadline::Clear | Deadline::Keep => {}
+    }
     tx.instead(|| set_words(key.bytes, &result.text(), deadline));
     Ok(Effect::instead(1))
 }
 
 /// A deadline in the past: the key is gone with its new value.
 fn delete(tx: &mut WriteTx<'_, '_>, key: Key<'_>) -> Effect {
-    if !tx.remove(key) {
+    if !tx.delete(key) {
         return Effect::NOTHING;
     }
     tx.instead(|| words(&[b"DEL", key.bytes]));

@@ -9,10 +9,12 @@ use base::num::parse_i64;
 use resp::Reply;
 
 use crate::entry::{NewValue, Text};
+use crate::event::Classes;
+use crate::keyspace::Key;
 use crate::spec::{
     Arg, ArgKind, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun,
 };
-use crate::tx::Deadline;
+use crate::tx::{Deadline, WriteTx};
 
 use super::{expiry::DUE_ARGS, words};
 
@@ -447,6 +449,15 @@ fn reply_string_or_null(value: Option<Text<'_>>, out: &mut Reply) {
 #[inline]
 fn stored(bytes: &[u8]) -> NewValue<'_> {
     parse_i64(bytes).map_or(NewValue::Bytes(bytes), NewValue::Int)
+}
+
+/// Tells that `key` was set, and that it got a deadline.
+#[inline]
+fn set_events(tx: &WriteTx<'_, '_>, key: Key<'_>, deadline: Deadline) {
+    tx.event(Classes::STRING, "set", key);
+    if matches!(deadline, Deadline::At(_)) {
+        tx.event(Classes::GENERIC, "expire", key);
+    }
 }
 
 /// The SET that gives `key` this value and this deadline.

@@ -8,7 +8,7 @@ use crate::families::expiry::{Expiry, ExpiryWord};
 use crate::keyspace::Key;
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
 
-use super::{append_deadline, reply_string_or_null, stored};
+use super::{append_deadline, reply_string_or_null, set_events, stored};
 
 pub(super) fn mget(
     tx: &ReadTx<'_, '_>,
@@ -34,6 +34,7 @@ pub(super) fn mset(
     for _ in 0..pairs {
         let key = args.key();
         tx.put(key, stored(args.bytes()), Deadline::Clear);
+        set_events(tx, key, Deadline::Clear);
     }
     out.ok();
     Ok(Effect::as_sent(pairs))
@@ -74,6 +75,7 @@ fn read_pairs<'a>(args: &mut Args<'a>, count: usize) -> Vec<Pair<'a>> {
 fn put_all(tx: &mut WriteTx<'_, '_>, pairs: &[Pair<'_>], deadline: Deadline) {
     for &(key, value) in pairs {
         tx.put(key, stored(value), deadline);
+        set_events(tx, key, deadline);
     }
 }
 

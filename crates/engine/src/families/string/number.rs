@@ -6,6 +6,7 @@ use resp::Reply;
 
 use crate::args::Args;
 use crate::entry::{NewValue, Text};
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Deadline, Effect, WriteTx};
 
@@ -55,11 +56,13 @@ fn add_to(
     increment: i64,
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
-    let sum = tx.update_int(args.key(), |value| {
+    let key = args.key();
+    let sum = tx.update_int(key, |value| {
         let number = value.map_or(Ok(0), integer)?;
         let overflow = Failure::fixed("ERR increment or decrement would overflow");
         number.checked_add(increment).ok_or(overflow)
     })?;
+    tx.event(Classes::STRING, "incrby", key);
     out.int(sum);
     Ok(Effect::as_sent(1))
 }
@@ -100,7 +103,8 @@ pub(super) fn incrbyfloat(
         return Err(Failure::fixed(text));
     }
     let text = sum.format_human();
-    tx.put(key, NewValue::Bytes(&text), Deadline::Keep);
+    tx.renew(key, NewValue::Bytes(&text), Deadline::Keep);
+    tx.event(Classes::STRING, "incrbyfloat", key);
     out.bulk(&text);
     // Another machine might compute other digits.
     tx.instead(|| set_words(key.bytes, &text, Deadline::Keep));

@@ -8,6 +8,7 @@ use resp::Reply;
 use crate::args::Args;
 use crate::entry::Text;
 use crate::env::Env;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
 
@@ -32,6 +33,7 @@ pub(super) fn append(
             tail.len()
         }
     };
+    tx.event(Classes::STRING, "append", key);
     out.int(len as i64);
     Ok(Effect::as_sent(1))
 }
@@ -82,6 +84,7 @@ pub(super) fn setrange(
         }
         buffer[end - part.len()..end].copy_from_slice(part);
     });
+    tx.event(Classes::STRING, "setrange", key);
     out.int(len.max(end) as i64);
     Ok(Effect::as_sent(1))
 }

@@ -4,6 +4,7 @@ use base::num::{I64_TEXT_MAX, format_i64};
 use resp::Reply;
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::families::expiry::{self, Expiry, ExpiryWord};
 use crate::tx::{Effect, ReadTx, WriteTx};
@@ -33,7 +34,7 @@ pub(super) fn getdel(
         return Ok(Effect::NOTHING);
     };
     reply_string(value, out);
-    tx.remove(key);
+    tx.delete(key);
     tx.instead(|| words(&[b"DEL", key.bytes]));
     Ok(Effect::instead(1))
 }
@@ -74,11 +75,12 @@ pub(super) fn getex(
     match due {
         // Deadlines are only observed, not enforced, on a replica.
         Some(at) if at <= tx.now() && tx.env().expire => {
-            tx.remove(key);
+            tx.delete(key);
             tx.instead(|| words(&[b"DEL", key.bytes]));
         }
         Some(at) => {
             tx.set_deadline(key, due);
+            tx.event(Classes::GENERIC, "expire", key);
             tx.instead(|| {
                 let mut digits = [0; I64_TEXT_MAX];
                 words(&[b"PEXPIREAT", key.bytes, format_i64(at.0, &mut digits)])
@@ -86,6 +88,7 @@ pub(super) fn getex(
         }
         None if tx.find(key).is_some_and(|entry| entry.deadline().is_some()) => {
             tx.set_deadline(key, None);
+            tx.event(Classes::GENERIC, "persist", key);
             tx.instead(|| words(&[b"PERSIST", key.bytes]));
         }
         None => return Ok(Effect::NOTHING),

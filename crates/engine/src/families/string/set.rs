@@ -9,7 +9,7 @@ use crate::keyspace::Key;
 use crate::tx::{Deadline, Effect, WriteTx};
 
 use super::conditional::{Comparison, Operator};
-use super::{reply_string_or_null, set_words, stored};
+use super::{reply_string_or_null, set_events, set_words, stored};
 
 pub(super) fn set(
     tx: &mut WriteTx<'_, '_>,
@@ -24,6 +24,7 @@ pub(super) fn set(
     }
     args.end()?;
     tx.put(key, stored(value), Deadline::Clear);
+    set_events(tx, key, Deadline::Clear);
     out.ok();
     Ok(Effect::as_sent(1))
 }
@@ -133,6 +134,7 @@ fn set_with(
         return Ok(Effect::NOTHING);
     }
     tx.put(key, stored(value), deadline);
+    set_events(tx, key, deadline);
     if !options.get {
         out.ok();
     }
@@ -172,6 +174,7 @@ fn set_for(
     args.end()?;
     let deadline = expiry.for_put(tx.now(), command)?;
     tx.put(key, stored(value), deadline);
+    set_events(tx, key, deadline);
     tx.instead(|| set_words(key.bytes, value, deadline));
     out.ok();
     Ok(Effect::instead(1))
@@ -190,6 +193,7 @@ pub(super) fn setnx(
         return Ok(Effect::NOTHING);
     }
     tx.put(key, stored(value), Deadline::Clear);
+    set_events(tx, key, Deadline::Clear);
     out.int(1);
     Ok(Effect::as_sent(1))
 }
@@ -204,6 +208,7 @@ pub(super) fn getset(
     args.end()?;
     reply_string_or_null(tx.reading().string(key)?, out);
     tx.put(key, stored(value), Deadline::Clear);
+    set_events(tx, key, Deadline::Clear);
     tx.instead(|| set_words(key.bytes, value, Deadline::Clear));
     Ok(Effect::instead(1))
 }

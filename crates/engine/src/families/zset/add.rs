@@ -7,6 +7,7 @@ use structs::zset::Zset;
 use structs::{Member, Packing};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, WriteTx};
@@ -222,6 +223,10 @@ fn add(
                 options.apply(zset, member, number, packing, &mut tally)
             })
         })??;
+    }
+    if tally.added + tally.changed > 0 {
+        let name = if options.increment { "zincr" } else { "zadd" };
+        tx.event(Classes::ZSET, name, key);
     }
     reply(options, &tally, out);
     Ok(Effect::as_sent(tally.added + tally.changed))

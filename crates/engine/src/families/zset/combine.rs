@@ -10,6 +10,7 @@ use structs::zset::{Zset, ZsetRef};
 use structs::{Member, Packing};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::object::Type;
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx, view_of};
@@ -25,6 +26,17 @@ enum Op {
     Union,
     Inter,
     Diff,
+}
+
+impl Op {
+    /// The event that tells that the result was stored.
+    fn store_event(self) -> &'static str {
+        match self {
+            Op::Union => "zunionstore",
+            Op::Inter => "zinterstore",
+            Op::Diff => "zdiffstore",
+        }
+    }
 }
 
 /// What becomes of the result.
@@ -377,9 +389,10 @@ fn store(
     let count = found.len();
     out.int(count as i64);
     if count == 0 {
-        return Ok(Effect::as_sent(usize::from(tx.remove(destination))));
+        return Ok(Effect::as_sent(usize::from(tx.delete(destination))));
     }
     tx.put_collection(destination, found.into_zset(packing), Deadline::Clear);
+    tx.event(Classes::ZSET, op.store_event(), destination);
     Ok(Effect::as_sent(count))
 }
 

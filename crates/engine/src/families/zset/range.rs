@@ -8,6 +8,7 @@ use structs::packed::Element;
 use structs::zset::{Zset, ZsetRef};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::tx::{Deadline, Effect, ReadTx, WriteTx};
 
@@ -279,8 +280,9 @@ pub(super) fn zrangestore(
     }
     out.int(count as i64);
     if count == 0 {
-        return Ok(Effect::as_sent(usize::from(tx.remove(destination))));
+        return Ok(Effect::as_sent(usize::from(tx.delete(destination))));
     }
     tx.put_collection(destination, found.into_zset(packing), Deadline::Clear);
+    tx.event(Classes::ZSET, "zrangestore", destination);
     Ok(Effect::as_sent(count.max(1)))
 }

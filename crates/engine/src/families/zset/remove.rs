@@ -8,6 +8,7 @@ use structs::Collection;
 use structs::zset::{Zset, ZsetRef};
 
 use crate::args::Args;
+use crate::event::Classes;
 use crate::failure::Failure;
 use crate::keyspace::Key;
 use crate::tx::{Effect, WriteTx};
@@ -34,6 +35,9 @@ pub(super) fn zrem(
         removed
     })?;
     args.end()?;
+    if removed > 0 {
+        tx.event_taken(Classes::ZSET, "zrem", key);
+    }
     out.int(removed as i64);
     Ok(Effect::as_sent(removed))
 }
@@ -46,7 +50,8 @@ pub(super) fn zremrangebyrank(
     let key = args.key();
     let (start, end) = (args.int(), args.int());
     args.end()?;
-    remove_range(tx, key, |zset| ranks(start, end, zset.len()), out)
+    let choose = |zset: ZsetRef<'_>| ranks(start, end, zset.len());
+    remove_range(tx, key, "zremrangebyrank", choose, out)
 }
 
 pub(super) fn zremrangebyscore(
@@ -57,7 +62,13 @@ pub(super) fn zremrangebyscore(
     let key = args.key();
     let interval = Interval::of_scores(args.bytes(), args.bytes())?;
     args.end()?;
-    remove_range(tx, key, |zset| interval.ranks(zset), out)
+    remove_range(
+        tx,
+        key,
+        "zremrangebyscore",
+        |zset| interval.ranks(zset),
+        out,
+    )
 }
 
 pub(super) fn zremrangebylex(
@@ -68,25 +79,27 @@ pub(super) fn zremrangebylex(
     let key = args.key();
     let interval = Interval::of_members(args.bytes(), args.bytes())?;
     args.end()?;
-    remove_range(tx, key, |zset| interval.ranks(zset), out)
+    remove_range(tx, key, "zremrangebylex", |zset| interval.ranks(zset), out)
 }
 
 fn remove_range(
     tx: &mut WriteTx<'_, '_>,
     key: Key<'_>,
+    event: &'static str,
     choose: impl FnOnce(ZsetRef<'_>) -> Range<usize>,
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
-    let count = take_ranks(tx, key, choose)?;
+    let count = take_ranks(tx, key, event, choose)?;
     out.int(count as i64);
     Ok(Effect::as_sent(count))
 }
 
-/// Takes the ranks that `choose` wants out; their number. What takes all deletes the key instead,
+/// Takes the ranks that `choose` wants out and tells of it as `event`; their number. What takes all deletes the key instead,
 /// so that a large set is freed in the background.
 fn take_ranks(
     tx: &mut WriteTx<'_, '_>,
     key: Key<'_>,
+    event: &'static str,
     choose: impl FnOnce(ZsetRef<'_>) -> Range<usize>,
 ) -> Result<usize, Failure> {
     let (count, all) = tx.update(key, |zset: &mut Zset| {
@@ -100,6 +113,9 @@ fn take_ranks(
     if all && count > 0 {
         tx.remove(key);
     }
+    if count > 0 {
+        tx.event_taken(Classes::ZSET, event, key);
+    }
     Ok(count)
 }
 
@@ -108,6 +124,16 @@ fn take_ranks(
 enum End {
     Min,
     Max,
+}
+
+impl End {
+    /// The event of popping there.
+    fn pop_event(self) -> &'static str {
+        match self {
+            End::Min => "zpopmin",
+            End::Max => "zpopmax",
+        }
+    }
 }
 
 pub(super) fn zpopmin(
@@ -140,7 +166,8 @@ fn pop(
         _ => return Err(Failure::SYNTAX),
     };
     args.end()?;
-    let count = take_ranks(tx, key, |zset| reply_popped(zset, end, count, shape, out))?;
+    let reply = |zset: ZsetRef<'_>| reply_popped(zset, end, count, shape, out);
+    let count = take_ranks(tx, key, end.pop_event(), reply)?;
     Ok(Effect::as_sent(count))
 }
 
@@ -202,7 +229,7 @@ pub(super) fn zmpop(
             bytes: args.word(first + at),
             hash: word.hash,
         };
-        if tx.reading().read::<Zset>(key)?.is_some() {
+        if tx.read::<Zset>(key)?.is_some() {
             return pop_from(tx, key, end, count.unwrap_or(1), out);
         }
     }
@@ -219,7 +246,7 @@ fn pop_from(
 ) -> Result<Effect, Failure> {
     out.array(2);
     out.bulk(key.bytes);
-    let count = take_ranks(tx, key, |zset| {
+    let count = take_ranks(tx, key, end.pop_event(), |zset| {
         reply_popped(zset, end, count, Shape::Pairs, out)
     })?;
     let name: &[u8] = match end {

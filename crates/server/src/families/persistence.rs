@@ -1,0 +1,99 @@
+//! Snapshots on disk: SAVE, BGSAVE, LASTSAVE.
+
+use engine::args::Args;
+use engine::failure::Failure;
+use engine::spec::{Arg, Flags, Group, Run, Spec};
+use resp::Reply;
+
+use crate::client::ReplyMode;
+use crate::connection::Waiting;
+use crate::saving::Busy;
+use crate::session::{ControlRun, Session};
+
+const OPERATOR: Flags = Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::NO_ASYNC_LOADING);
+
+/// The table of this family.
+pub(super) const COMMANDS: &[Spec<ControlRun>] = &[
+    Spec {
+        flags: OPERATOR,
+        summary: "Writes a snapshot of all databases to disk, beside the other commands.",
+        history: &[("3.2.2", "The word `SCHEDULE`.")],
+        args: &[Arg::word("schedule", "SCHEDULE").optional().since("3.2.2")],
+        ..Spec::new("bgsave", -1, Group::Server, Run::Do(bgsave))
+    },
+    Spec {
+        flags: Flags::LOADING.or(Flags::STALE).or(Flags::FAST),
+        categories: &["admin", "dangerous"],
+        summary: "Tells when a snapshot was last written, in seconds since 1970.",
+        tips: &["nondeterministic_output"],
+        ..Spec::new("lastsave", 1, Group::Server, Run::Do(lastsave))
+    },
+    Spec {
+        flags: OPERATOR.or(Flags::NO_MULTI),
+        summary: "Writes a snapshot of all databases to disk and answers when it is there.",
+        complexity: "O(N), N being the number of keys",
+        ..Spec::new("save", 1, Group::Server, Run::Do(save))
+    },
+];
+
+const IN_PROGRESS: Failure = Failure::fixed("ERR Background save already in progress");
+const ENDING: Failure = Failure::fixed("ERR The server is about to end");
+const NONE_TO_CANCEL: Failure =
+    Failure::fixed("ERR Background saving is currently not in progress or scheduled");
+
+fn refusal(busy: Busy) -> Failure {
+    match busy {
+        Busy::Saving => IN_PROGRESS,
+        Busy::Ending => ENDING,
+    }
+}
+
+/// The other clients are served meanwhile: this one alone waits.
+fn save(session: &mut Session<'_, '_>, _: &mut Args<'_>, _: &mut Reply) -> Result<(), Failure> {
+    session.server.saving.ask().map_err(refusal)?;
+    let muted = session.client.reply_mode != ReplyMode::On;
+    session.waiting = Some(Waiting::Save { muted });
+    Ok(())
+}
+
+/// What the word after BGSAVE can be.
+#[derive(Clone, Copy)]
+enum Word {
+    Schedule,
+    Cancel,
+}
+
+const WORDS: &[(&str, Word)] = &[("schedule", Word::Schedule), ("cancel", Word::Cancel)];
+
+fn bgsave(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let word = args.option(WORDS);
+    args.end()?;
+    let saving = &session.server.saving;
+    match word {
+        Some(Word::Cancel) if saving.cancel() => out.simple(b"Background saving cancelled"),
+        Some(Word::Cancel) => return Err(NONE_TO_CANCEL),
+        Some(Word::Schedule) | None => {
+            saving.ask().map_err(refusal)?;
+            // A transaction holds what the snapshot has to wait for.
+            let word = match session.lease.is_pinned() {
+                true => "scheduled",
+                false => "started",
+            };
+            out.simple(format!("Background saving {word}").as_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn lastsave(
+    session: &mut Session<'_, '_>,
+    _: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    out.int(session.server.saving.report().saved_at.as_secs());
+    Ok(())
+}

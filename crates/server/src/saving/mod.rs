@@ -1,0 +1,285 @@
+//! Snapshots on disk: when they are taken (SAVE, BGSAVE, `save` points, the end of the process) and
+//! how the last one went.
+//!
+//! One thread, [`serve`], takes them; everybody else asks for one ([`Saving::ask`]) and, if they
+//! wait for it, are told by a message to every worker. Nothing forks and nobody stops: see `walk`.
+
+mod file;
+pub mod pieces;
+pub mod walk;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::time::UnixMillis;
+use log::{error, info};
+use parking_lot::{Condvar, Mutex};
+
+use crate::mailbox::Message;
+use crate::server::Server;
+use crate::settings::Settings;
+use walk::Control;
+
+/// After a failure, `save` points wait so long before they try again.
+const RETRY_MILLIS: i64 = 5_000;
+
+/// Why a snapshot is not begun now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// One is being written.
+    Saving,
+    /// The process is about to end.
+    Ending,
+}
+
+/// How the last snapshot went, for INFO and LASTSAVE.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When the file was last replaced; the start of the process if never.
+    pub saved_at: UnixMillis,
+    /// Whether the last try succeeded.
+    pub ok: bool,
+    /// How long it took.
+    pub seconds: Option<i64>,
+    /// Files written since the start.
+    pub saves: u64,
+    /// Most bytes that waited to be written in the last one.
+    pub peak_bytes: u64,
+    /// Changes that the last file has.
+    pub changes_saved: u64,
+}
+
+/// A snapshot that is being taken.
+#[derive(Clone)]
+pub struct Running {
+    /// Since when.
+    pub since: UnixMillis,
+    /// How far it is, and the way to end it.
+    pub control: Arc<Control>,
+}
+
+struct State {
+    /// Asked for, and not begun yet.
+    asked: bool,
+    running: Option<Running>,
+    tried_at: UnixMillis,
+    report: Report,
+    ending: bool,
+}
+
+/// See the module's head.
+pub struct Saving {
+    state: Mutex<State>,
+    asked: Condvar,
+    /// The last try failed: `stop-writes-on-bgsave-error`.
+    failing: AtomicBool,
+}
+
+impl Saving {
+    /// Nothing was saved yet.
+    pub fn new(started: UnixMillis) -> Saving {
+        Saving {
+            state: Mutex::new(State {
+                asked: false,
+                running: None,
+                tried_at: UnixMillis(0),
+                report: Report {
+                    saved_at: started,
+                    ok: true,
+                    seconds: None,
+                    saves: 0,
+                    peak_bytes: 0,
+                    changes_saved: 0,
+                },
+                ending: false,
+            }),
+            asked: Condvar::new(),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks for a snapshot.
+    ///
+    /// # Errors
+    /// There is one already.
+    pub fn ask(&self) -> Result<(), Busy> {
+        let mut state = self.state.lock();
+        if state.ending {
+            return Err(Busy::Ending);
+        }
+        if state.asked || state.running.is_some() {
+            return Err(Busy::Saving);
+        }
+        state.asked = true;
+        self.asked.notify_one();
+        Ok(())
+    }
+
+    /// Ends the snapshot under way, or forgets the one that is about to begin; whether there was any.
+    pub fn cancel(&self) -> bool {
+        let mut state = self.state.lock();
+        let asked = std::mem::take(&mut state.asked);
+        if let Some(running) = &state.running {
+            running.control.cancelled.store(true, Ordering::Relaxed);
+            return true;
+        }
+        asked
+    }
+
+    /// How the last one went.
+    pub fn report(&self) -> Report {
+        self.state.lock().report.clone()
+    }
+
+    /// The one under way.
+    pub fn running(&self) -> Option<Running> {
+        self.state.lock().running.clone()
+    }
+
+    /// Whether one is under way or about to be.
+    pub fn is_busy(&self) -> bool {
+        let state = self.state.lock();
+        state.asked || state.running.is_some()
+    }
+
+    /// Whether the last try failed.
+    #[inline]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// What is in memory is what is in the file (DEBUG RELOAD, loading).
+    pub fn note_in_step(&self, changes: u64) {
+        self.state.lock().report.changes_saved = changes;
+    }
+
+    /// Begins what a `save` point asks for. Called every 100 milliseconds.
+    pub fn tick(&self, server: &Server, settings: &Settings, now: UnixMillis) {
+        if settings.save_points.is_empty() {
+            return;
+        }
+        let changes = server.totals().changes;
+        let state = self.state.lock();
+        let Report {
+            changes_saved,
+            saved_at,
+            ok,
+            ..
+        } = state.report;
+        let rested = ok || now.0 - state.tried_at.0 > RETRY_MILLIS;
+        drop(state);
+        let unsaved = changes.wrapping_sub(changes_saved);
+        let due = settings.save_points.iter().find(|point| {
+            unsaved >= point.changes && now.0 - saved_at.0 > point.seconds.saturating_mul(1000)
+        });
+        if let Some(point) = due
+            && unsaved > 0
+            && rested
+            && self.ask().is_ok()
+        {
+            let (changes, seconds) = (point.changes, point.seconds);
+            info!("Save point \"{seconds} {changes}\" is reached: {unsaved} unsaved changes");
+        }
+    }
+
+    /// Lets [`serve`] return once the snapshot under way is over.
+    pub fn end(&self) {
+        self.state.lock().ending = true;
+        self.asked.notify_all();
+    }
+
+    /// Waits for somebody to ask; `None` when the process ends.
+    fn wait(&self, now: impl Fn() -> UnixMillis) -> Option<Arc<Control>> {
+        let mut state = self.state.lock();
+        while !state.asked {
+            if state.ending {
+                return None;
+            }
+            self.asked.wait(&mut state);
+        }
+        state.asked = false;
+        let control = Arc::new(Control::default());
+        let since = now();
+        state.running = Some(Running {
+            since,
+            control: Arc::clone(&control),
+        });
+        Some(control)
+    }
+
+    fn conclude(&self, result: &Result<Saved, String>, now: UnixMillis) {
+        let mut state = self.state.lock();
+        let since = state.running.take().map_or(now, |running| running.since);
+        state.tried_at = now;
+        state.report.seconds = Some((now.0 - since.0) / 1000);
+        state.report.ok = result.is_ok();
+        if let Ok(saved) = result {
+            state.report.saves += 1;
+            state.report.saved_at = now;
+            state.report.changes_saved = saved.changes;
+            state.report.peak_bytes = saved.peak_bytes;
+        }
+        self.failing.store(result.is_err(), Ordering::Relaxed);
+    }
+}
+
+/// A snapshot that is on disk.
+struct Saved {
+    /// Changes to the data set until its moment.
+    changes: u64,
+    peak_bytes: u64,
+}
+
+/// Takes the snapshots that are asked for, until [`Saving::end`].
+pub fn serve(server: &Server) {
+    let saving = &server.saving;
+    while let Some(control) = saving.wait(|| server.now()) {
+        let result = save(server, &control);
+        match &result {
+            Ok(saved) => info!(
+                "DB saved on disk, at most {} KiB held in memory for it",
+                saved.peak_bytes / 1024
+            ),
+            Err(why) => error!("Background saving error: {why}"),
+        }
+        // A snapshot that was called off says nothing about the disk.
+        let called_off = control.cancelled.load(Ordering::Relaxed);
+        if called_off {
+            saving.state.lock().running = None;
+        } else {
+            saving.conclude(&result, server.now());
+        }
+        let ok = result.is_ok();
+        server.broadcast(|| Message::Saved(ok));
+    }
+}
+
+/// Writes the snapshot file.
+fn save(server: &Server, control: &Control) -> Result<Saved, String> {
+    let settings = server.settings.get();
+    let path = PathBuf::from(&settings.dbfilename);
+    let mut changes = 0;
+    let written = walk::take(
+        &server.keyspace,
+        control,
+        |lease| {
+            changes = server.totals().changes;
+            let count = |stripe: &mut engine::keyspace::Stripe| stripe.key_count();
+            let keys: usize = lease.held().map(count).sum();
+            control.keys.store(keys as u64, Ordering::Relaxed);
+        },
+        |pieces| {
+            file::write(&path, pieces, control, &settings, server.now())
+                .map(|()| pieces.peak_bytes() as u64)
+        },
+    );
+    match written {
+        Ok(Ok(peak_bytes)) => Ok(Saved {
+            changes,
+            peak_bytes,
+        }),
+        Ok(Err(why)) => Err(format!("{}: {why}", path.display())),
+        Err(_) => Err("another snapshot is being taken".to_owned()),
+    }
+}
