@@ -105,11 +105,6 @@ impl Stripe {
         true
     }
 
-    /// Keys of all databases, expired ones not yet deleted included.
-    pub fn key_count(&self) -> usize {
-        self.databases.iter().map(Table::len).sum()
-    }
-
     /// Who watches keys of this stripe.
     #[inline]
     pub fn watchers(&self) -> &Watchers {

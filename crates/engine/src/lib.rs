@@ -9,6 +9,7 @@
 pub mod access;
 pub mod args;
 pub mod dispatch;
+pub mod dump;
 pub mod effect;
 pub mod entry;
 pub mod env;

@@ -223,7 +223,11 @@ pub fn validate(body: &[u8]) -> Option<usize> {
 
 /// Appends Redis's intset with the integers of a body.
 pub fn to_intset(body: &[u8], out: &mut Vec<u8>) {
-    let ints = Ints::new(body);
+    view_to_intset(Ints::new(body), out);
+}
+
+/// The same from a view.
+pub fn view_to_intset(ints: Ints<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&(ints.width as u32).to_le_bytes());
     out.extend_from_slice(&(ints.len() as u32).to_le_bytes());
     out.extend_from_slice(ints.numbers);

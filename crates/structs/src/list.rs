@@ -148,7 +148,48 @@ fn positions_of(body: &[u8], wanted: &Encoded<'_>, from: End, max: usize) -> Vec
     }
 }
 
+/// A piece of a list as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A packed body with so many elements.
+    Run(&'a [u8], usize),
+    /// The text of one long element.
+    Single(&'a [u8]),
+}
+
+/// A [`Piece`] to make a list of.
+#[derive(Debug)]
+pub enum Owned {
+    /// A valid packed body with so many elements.
+    Run(Vec<u8>, usize),
+    /// The text of one long element.
+    Single(Vec<u8>),
+}
+
 impl<'a> ListRef<'a> {
+    /// Number of pieces; the empty list has none. O(1).
+    #[must_use]
+    pub fn piece_count(self) -> usize {
+        match self {
+            ListRef::Packed(bytes) => usize::from(!bytes.is_empty()),
+            ListRef::Long(nodes) => nodes.node_count(),
+        }
+    }
+
+    /// One piece by its number; a compressed one is unpacked into `buffer`.
+    pub fn piece<'b>(self, index: usize, buffer: &'b mut Vec<u8>) -> Option<Piece<'b>>
+    where
+        'a: 'b,
+    {
+        match self {
+            ListRef::Packed(bytes) => {
+                let (count, body) = parts(bytes);
+                (index == 0 && count > 0).then_some(Piece::Run(body, count))
+            }
+            ListRef::Long(nodes) => nodes.piece(index, buffer),
+        }
+    }
+
     /// Number of elements. O(1).
     #[inline]
     #[must_use]
@@ -224,6 +265,25 @@ impl List {
         let mut nodes = Nodes::default();
         let (limit, depth) = limits(packing);
         elements.for_each(|element| nodes.push(End::Tail, element, limit, depth));
+        let mut list = List::Long(Box::new(nodes));
+        list.pack_within(limit);
+        list
+    }
+
+    /// A list of these pieces, each of which becomes a node, whatever the limits say; packed if
+    /// there is one node and it is short. Runs have at least one element.
+    pub fn from_pieces(pieces: impl Iterator<Item = Owned>, packing: &Packing) -> List {
+        let mut nodes = Nodes::default();
+        let (limit, depth) = limits(packing);
+        for piece in pieces {
+            nodes.append(
+                match piece {
+                    Owned::Run(body, count) => Node::run(body, count),
+                    Owned::Single(text) => Node::Single(text.into_boxed_slice()),
+                },
+                depth,
+            );
+        }
         let mut list = List::Long(Box::new(nodes));
         list.pack_within(limit);
         list

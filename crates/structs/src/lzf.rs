@@ -23,14 +23,48 @@ const SLOTS_LOG2: u32 = 13;
 /// Appends the compressed form of `input` to `out`, if it is at most `len_max` bytes long; else
 /// leaves `out` as it was and says false. Inputs are shorter than 4 GiB. O(n).
 pub fn compress(input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
+    Compressor::default().compress(input, len_max, out)
+}
+
+/// Compresses many inputs with one table of places, which is not cleared in between: for inputs
+/// much shorter than the table.
+#[derive(Clone, Debug, Default)]
+pub struct Compressor {
+    /// Place + 1, counted from the first input on; 0 = none.
+    places: Vec<u32>,
+    /// Where the next input begins in that count.
+    base: u32,
+}
+
+impl Compressor {
+    /// As [`compress`].
+    pub fn compress(&mut self, input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
+        let len = input.len() as u32;
+        if self.places.is_empty() || self.base.checked_add(len).is_none_or(|end| end == u32::MAX) {
+            self.places.clear();
+            self.places.resize(1 << SLOTS_LOG2, 0);
+            self.base = 0;
+        }
+        let base = self.base;
+        self.base += len;
+        compress_with(&mut self.places, base, input, len_max, out)
+    }
+}
+
+/// `places` has places below `base + 1` of other inputs, which count as none.
+fn compress_with(
+    places: &mut [u32],
+    base: u32,
+    input: &[u8],
+    len_max: usize,
+    out: &mut Vec<u8>,
+) -> bool {
     let begin = out.len();
-    // Place + 1; 0 = none.
-    let mut places = vec![0_u32; 1 << SLOTS_LOG2];
     let (mut at, mut literals_from) = (0, 0);
     while let Some(&[a, b, c]) = input.get(at..).and_then(|rest| rest.first_chunk()) {
         let slot = slot_of(a, b, c);
-        let candidate = places[slot] as usize;
-        places[slot] = at as u32 + 1;
+        let candidate = places[slot].saturating_sub(base) as usize;
+        places[slot] = base + at as u32 + 1;
         let copied = match candidate.checked_sub(1) {
             Some(from) if at - from <= DISTANCE_MAX => common_length(input, from, at),
             _ => 0,
@@ -44,7 +78,7 @@ pub fn compress(input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
         // The last two places of a copy are the likely beginning of the next one.
         for place in (at + copied).saturating_sub(2)..at + copied {
             if let Some(&[a, b, c]) = input.get(place..).and_then(|rest| rest.first_chunk()) {
-                places[slot_of(a, b, c)] = place as u32 + 1;
+                places[slot_of(a, b, c)] = base + place as u32 + 1;
             }
         }
         at += copied;
@@ -222,6 +256,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_compressor_forgets_the_inputs_before(
+            inputs in vec(vec(0_u8..4, 0..200), 1..10),
+            base in prop_oneof![Just(0), Just(u32::MAX - 300)],
+        ) {
+            let mut compressor = Compressor { places: vec![0; 1 << SLOTS_LOG2], base };
+            for input in inputs {
+                let (mut one, mut other) = (Vec::new(), Vec::new());
+                let fits = compress(&input, input.len(), &mut one);
+                prop_assert_eq!(compressor.compress(&input, input.len(), &mut other), fits);
+                prop_assert_eq!(one, other);
+            }
+        }
+
         #[test]
         fn what_goes_in_comes_out(
             words in vec(vec(any::<u8>(), 0..9), 1..6),

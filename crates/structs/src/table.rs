@@ -31,7 +31,7 @@ use arena::{Change, Parts};
 use segment::{NEVER, SLOTS, Segment, Spot};
 
 pub use entry::{Entry, INLINE_MAX};
-pub use visit::{Iter, Keys};
+pub use visit::{Iter, Keys, Resume};
 
 /// Allowed bucket counts of a segment, in growing order. Beyond the last it splits.
 /// Few, as each step moves all slots.

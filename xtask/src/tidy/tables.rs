@@ -43,15 +43,21 @@ pub(super) const CRATES: &[CrateRule] = &[
         foreign: &["memchr"],
     },
     CrateRule {
+        name: "rdb",
+        path: "crates/rdb",
+        own: &["base", "structs"],
+        foreign: &[],
+    },
+    CrateRule {
         name: "engine",
         path: "crates/engine",
-        own: &["base", "resp", "structs"],
+        own: &["base", "rdb", "resp", "structs"],
         foreign: &["itoa", "memchr", "parking_lot", "regex", "xxhash-rust"],
     },
     CrateRule {
         name: "server",
         path: "crates/server",
-        own: &["base", "bench", "engine", "resp"],
+        own: &["base", "bench", "engine", "rdb", "resp"],
         foreign: &[
             "chrono",
             "clap",

@@ -30,7 +30,7 @@ pub struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// An entry of a chunk.
+/// An entry of a chunk, or one seen like that.
 #[derive(Clone, Copy, Debug)]
 pub struct Copied<'a> {
     /// The key.
@@ -39,8 +39,20 @@ pub struct Copied<'a> {
     pub deadline: Option<UnixMillis>,
     /// Its access bits.
     pub access: u32,
-    /// The value: an integer, a short string or a packed collection.
+    /// The value; in a chunk an integer, a short string or a packed collection.
     pub value: Value<'a>,
+}
+
+impl<'a> Copied<'a> {
+    /// An entry of any kind, seen as one of a chunk.
+    pub fn of(entry: &'a Entry) -> Copied<'a> {
+        Copied {
+            key: entry.key(),
+            deadline: entry.deadline(),
+            access: entry.access(),
+            value: entry.value(),
+        }
+    }
 }
 
 impl Chunk {

@@ -1,20 +1,245 @@
-//! Writing the snapshot file.
-use std::io;
-use std::path::Path;
+//! Writing the snapshot file: a temporary one beside it, which takes its place when all of it is on
+//! disk.
 
+use std::fs::{File, OpenOptions, remove_file, rename};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use base::ids::DbIndex;
 use base::time::UnixMillis;
+use engine::access;
+use engine::entry::{Text, Value};
+use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
+use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_sum};
+use rdb::format::{COMMON_VERSION, Kind};
+use rdb::{Crc64, Cursor, Encoder, Progress, Target};
 
 use super::pieces::Pieces;
 use super::walk::Control;
+use crate::config::settings::EvictionPolicy;
 use crate::settings::Settings;
+use crate::version::REDIS_VERSION;
 
+/// Bytes gathered before they are written.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// With `rdb-save-incremental-fsync`, at most so many bytes are on their way to the disk: the last
+/// sync will be short.
+const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
+
+/// Entries of a database, those of them that expire, and those with elements that do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) keys: u64,
+    pub(super) volatile: u64,
+    pub(super) timed: u64,
+}
+
+/// What the file says about itself, and how it is written.
+pub(super) struct About<'a> {
+    pub(super) settings: &'a Settings,
+    /// By database.
+    pub(super) counts: &'a [Counts],
+    pub(super) now: UnixMillis,
+    pub(super) used_bytes: u64,
+}
+
+/// Writes the file at `path`.
+///
+/// # Errors
+/// As the operating system says. Then what was at `path` is still there.
 pub(super) fn write(
     path: &Path,
     pieces: &Pieces,
-    _control: &Control,
-    _settings: &Settings,
-    _now: UnixMillis,
+    control: &Control,
+    about: &About<'_>,
 ) -> io::Result<()> {
-    while pieces.take().is_some() {}
-    std::fs::write(path, b"x")
+    let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
+    let written = write_new(&temporary, pieces, control, about)
+        .and_then(|()| rename(&temporary, path))
+        .and_then(|()| sync_directory(path));
+    if written.is_err() {
+        // It may not be there: what matters is reported already.
+        let _ = remove_file(&temporary);
+    }
+    written
+}
+
+fn write_new(path: &Path, pieces: &Pieces, control: &Control, about: &About<'_>) -> io::Result<()> {
+    let mut writer = Writer::create(path, about)?;
+    writer.head()?;
+    while let Some(piece) = pieces.take() {
+        writer.piece(piece)?;
+    }
+    if control.cancelled.load(Ordering::Relaxed) {
+        return Err(io::Error::other("called off"));
+    }
+    writer.finish()
+}
+
+/// Makes the renaming itself last.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+struct Writer<'a> {
+    file: File,
+    about: &'a About<'a>,
+    encoder: Encoder,
+    buffer: Vec<u8>,
+    sum: Crc64,
+    unsynced_bytes: u64,
+    db: Option<DbIndex>,
+}
+
+impl<'a> Writer<'a> {
+    fn create(path: &Path, about: &'a About<'a>) -> io::Result<Writer<'a>> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).open(path)?;
+        let target = Target {
+            compress: about.settings.rdbcompression,
+            ..Target::default()
+        };
+        Ok(Writer {
+            file,
+            about,
+            encoder: Encoder::new(target),
+            buffer: Vec::with_capacity(BUFFER_BYTES * 2),
+            sum: Crc64::default(),
+            unsynced_bytes: 0,
+            db: None,
+        })
+    }
+
+    fn head(&mut self) -> io::Result<()> {
+        let (seconds, used) = (self.about.now.as_secs(), self.about.used_bytes);
+        // Compat: the head comes before the values that decide; arrays, which both families but the
+        // newest of Redis refuse in any file, do not count.
+        let version = match self.about.counts.iter().any(|db| db.timed > 0) {
+            true => Kind::HashTimed.version(),
+            false => COMMON_VERSION,
+        };
+        put_head(version, &mut self.buffer);
+        let facts = [
+            ("redis-ver", REDIS_VERSION.to_owned()),
+            ("redis-bits", usize::BITS.to_string()),
+            ("ctime", seconds.to_string()),
+            ("used-mem", used.to_string()),
+            ("aof-base", "0".to_owned()),
+        ];
+        for (name, value) in facts {
+            let (name, value) = (name.as_bytes(), value.as_bytes());
+            put_fact(name, value, &mut self.encoder, &mut self.buffer);
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, piece: Piece) -> io::Result<()> {
+        match piece {
+            Piece::Small(chunk) => {
+                self.select(chunk.db);
+                for entry in chunk.entries() {
+                    self.entry(&entry)?;
+                }
+            }
+            Piece::Large(db, large) => {
+                self.select(db);
+                let value = match &large.value {
+                    Frozen::Text(text) => Value::Text(Text::Shared(text)),
+                    Frozen::Object(object) => Value::Object(object),
+                };
+                self.entry(&Copied {
+                    key: &large.key,
+                    deadline: large.deadline,
+                    access: large.access,
+                    value,
+                })?;
+            }
+            Piece::Flushed(db, table, epoch) => {
+                self.select(db);
+                let mut result = Ok(());
+                visit_flushed(&table, epoch, |entry| {
+                    if result.is_ok() {
+                        result = self.entry(&Copied::of(entry));
+                    }
+                });
+                result?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows is of this database.
+    fn select(&mut self, db: DbIndex) {
+        if self.db != Some(db) {
+            self.db = Some(db);
+            let counts = self.about.counts.get(db.as_usize());
+            let Counts { keys, volatile, .. } = counts.copied().unwrap_or_default();
+            put_database(db.0, keys, volatile, &mut self.buffer);
+        }
+    }
+
+    fn entry(&mut self, entry: &Copied<'_>) -> io::Result<()> {
+        let value = engine::dump::value_of(entry.value);
+        let kind = value.kind(self.encoder.target().dialect);
+        let usage = self.usage(entry.access);
+        let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
+        put_key(entry.key, kind, entry.deadline, usage, encoder, buffer);
+        let mut cursor = Cursor::default();
+        loop {
+            let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
+            let progress = encoder.value(value, &mut cursor, buffer, BUFFER_BYTES);
+            if self.buffer.len() >= BUFFER_BYTES {
+                self.flush()?;
+            }
+            if progress == Progress::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the eviction policy would want to know of it after a restart.
+    fn usage(&self, bits: u32) -> Usage {
+        match self.about.settings.maxmemory_policy {
+            EvictionPolicy::AllkeysLru | EvictionPolicy::VolatileLru => {
+                Usage::Idle(access::idle_seconds(bits, self.about.now).into())
+            }
+            EvictionPolicy::AllkeysLfu | EvictionPolicy::VolatileLfu => {
+                let minutes = self.about.settings.lfu_decay_time_minutes;
+                // A counter of eight bits.
+                Usage::Frequency(access::decayed(bits, minutes, self.about.now) as u8)
+            }
+            _ => Usage::Unknown,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.about.settings.rdbchecksum {
+            self.sum.update(&self.buffer);
+        }
+        self.file.write_all(&self.buffer)?;
+        self.unsynced_bytes += self.buffer.len() as u64;
+        self.buffer.clear();
+        let steadily = self.about.settings.rdb_save_incremental_fsync;
+        if steadily && self.unsynced_bytes >= UNSYNCED_BYTES_MAX {
+            self.unsynced_bytes = 0;
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        put_end(&mut self.buffer);
+        self.flush()?;
+        let sum = match self.about.settings.rdbchecksum {
+            true => self.sum.sum(),
+            false => 0,
+        };
+        put_sum(sum, &mut self.buffer);
+        self.file.write_all(&self.buffer)?;
+        self.file.sync_all()
+    }
 }

@@ -8,17 +8,22 @@ mod file;
 pub mod pieces;
 pub mod walk;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base::ids::DbIndex;
 use base::time::UnixMillis;
+use engine::keyspace::Lease;
+use engine::snapshot::UnderWay;
 use log::{error, info};
 use parking_lot::{Condvar, Mutex};
 
+use crate::allocator;
 use crate::mailbox::Message;
 use crate::server::Server;
 use crate::settings::Settings;
+use file::{About, Counts};
+use pieces::Pieces;
 use walk::Control;
 
 /// After a failure, `save` points wait so long before they try again.
@@ -258,28 +263,46 @@ pub fn serve(server: &Server) {
 /// Writes the snapshot file.
 fn save(server: &Server, control: &Control) -> Result<Saved, String> {
     let settings = server.settings.get();
-    let path = PathBuf::from(&settings.dbfilename);
+    let path = &settings.dbfilename;
     let mut changes = 0;
-    let written = walk::take(
-        &server.keyspace,
-        control,
-        |lease| {
-            changes = server.totals().changes;
-            let count = |stripe: &mut engine::keyspace::Stripe| stripe.key_count();
-            let keys: usize = lease.held().map(count).sum();
-            control.keys.store(keys as u64, Ordering::Relaxed);
-        },
-        |pieces| {
-            file::write(&path, pieces, control, &settings, server.now())
-                .map(|()| pieces.peak_bytes() as u64)
-        },
-    );
-    match written {
+    let begin = |lease: &mut Lease<'_>| {
+        changes = server.totals().changes;
+        let counts = count(lease);
+        let keys = counts.iter().map(|db| db.keys).sum();
+        control.keys.store(keys, Ordering::Relaxed);
+        counts
+    };
+    let write = |pieces: &Pieces, counts: Vec<Counts>| {
+        let about = About {
+            settings: &settings,
+            counts: &counts,
+            now: server.now(),
+            used_bytes: allocator::used_bytes(),
+        };
+        let written = file::write(path, pieces, control, &about);
+        written.map(|()| pieces.peak_bytes() as u64)
+    };
+    match walk::take(&server.keyspace, control, begin, write) {
         Ok(Ok(peak_bytes)) => Ok(Saved {
             changes,
             peak_bytes,
         }),
         Ok(Err(why)) => Err(format!("{}: {why}", path.display())),
-        Err(_) => Err("another snapshot is being taken".to_owned()),
+        Err(UnderWay) => Err("another snapshot is being taken".to_owned()),
     }
+}
+
+/// The keys of each database. All stripes are leased.
+fn count(lease: &mut Lease<'_>) -> Vec<Counts> {
+    let databases = lease.keyspace().databases();
+    let mut counts = vec![Counts::default(); databases as usize];
+    for stripe in lease.held() {
+        for (db, count) in (0..databases).map(DbIndex).zip(&mut counts) {
+            let table = stripe.table(db);
+            count.keys += table.len() as u64;
+            count.volatile += table.volatile() as u64;
+            count.timed += table.timed() as u64;
+        }
+    }
+    counts
 }

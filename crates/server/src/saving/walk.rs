@@ -19,26 +19,28 @@ pub struct Control {
     pub permille: AtomicU64,
 }
 
-/// Takes a snapshot. `begin` runs at its very moment, with all stripes leased; `write` gets the
-/// pieces on a thread of its own, and if it returns before the end the rest is given up.
+/// Takes a snapshot. `begin` runs at its very moment, with all stripes leased; `write` gets what it
+/// returned, and the pieces, on a thread of its own, and if it returns before the end the rest is
+/// given up.
 ///
 /// # Errors
 /// Another one is under way. Then neither was called.
-pub fn take<R: Send>(
+pub fn take<B: Send, R: Send>(
     keyspace: &Keyspace,
     control: &Control,
-    begin: impl FnOnce(&mut Lease<'_>),
-    write: impl FnOnce(&Pieces) -> R + Send,
+    begin: impl FnOnce(&mut Lease<'_>) -> B,
+    write: impl FnOnce(&Pieces, B) -> R + Send,
 ) -> Result<R, UnderWay> {
     let pieces = Pieces::default();
     let mut lease = keyspace.lease();
     let mut snapshot = Snapshot::begin(&mut lease, Box::new(pieces.clone()))?;
-    begin(&mut lease);
+    let begun = begin(&mut lease);
     lease.release();
+    let taken = &pieces;
     thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let result = write(&pieces);
-            pieces.abandon();
+        let writer = scope.spawn(move || {
+            let result = write(taken, begun);
+            taken.abandon();
             result
         });
         walk(&mut snapshot, &pieces, &mut lease, control);

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::node::{Node, reserve};
-use super::{End, Limit, Side, visit};
+use super::{End, Limit, Piece, Side, visit};
 use crate::packed::{self, Element, Encoded};
 
 /// See the module's head.
@@ -59,6 +59,21 @@ impl Nodes {
             ) => Some((&bytes[*start as usize..], *count as usize)),
             _ => None,
         }
+    }
+
+    /// One node; a compressed one is unpacked into `buffer`.
+    pub(super) fn piece<'b>(&'b self, index: usize, buffer: &'b mut Vec<u8>) -> Option<Piece<'b>> {
+        Some(match self.nodes.get(index)? {
+            Node::Single(text) => Piece::Single(text),
+            run => Piece::Run(run.body(buffer), run.count()),
+        })
+    }
+
+    /// Adds a node behind all others.
+    pub(super) fn append(&mut self, node: Node, depth: usize) {
+        self.len += node.count();
+        self.push_node(End::Tail, node);
+        self.compress_at_depth(depth);
     }
 
     /// The element at an end.

@@ -116,6 +116,15 @@ impl Group {
         self.unowned
     }
 
+    /// Those that nobody owns, the one released first coming first.
+    #[must_use]
+    pub fn released(&self) -> Vec<StreamId> {
+        let unowned = self.pending.iter().filter(|(_, it)| it.owner.is_none());
+        let mut released: Vec<(i64, StreamId)> = unowned.map(|(&id, it)| (it.turn, id)).collect();
+        released.sort_unstable();
+        released.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// Its consumers, by name.
     pub fn consumers(&self) -> impl ExactSizeIterator<Item = &Consumer> {
         self.order.iter().map(|&id| self.consumer(id))

@@ -121,6 +121,13 @@ impl Log {
             .map(|node| (node.first(), node.listpack()))
     }
 
+    /// One of them, by its number.
+    #[must_use]
+    pub fn listpack(&self, index: usize) -> Option<(StreamId, Vec<u8>)> {
+        let node = self.nodes.get(index)?;
+        Some((node.first(), node.listpack()))
+    }
+
     /// Bytes on the heap.
     pub(super) fn allocated(&self) -> usize {
         const SAMPLE: usize = 64;

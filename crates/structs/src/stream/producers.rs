@@ -124,6 +124,24 @@ impl Producers {
         self.added += 1;
     }
 
+    /// The producers by name, each with its remembered messages, oldest first.
+    pub fn iter(
+        &self,
+    ) -> impl ExactSizeIterator<
+        Item = (
+            &[u8],
+            impl ExactSizeIterator<Item = (&[u8], StreamId)> + use<'_>,
+        ),
+    > + use<'_> {
+        self.by_name.iter().map(|(name, producer)| {
+            let messages = producer.order.iter().map(|message| {
+                let entry = producer.entries.get(message).copied();
+                (&**message, entry.unwrap_or_default())
+            });
+            (&**name, messages)
+        })
+    }
+
     /// Bytes on the heap, roughly.
     pub(super) fn allocated(&self) -> usize {
         const MESSAGE: usize = 64;

@@ -20,6 +20,26 @@ pub struct Iter<'a> {
     left: usize,
 }
 
+/// How far an [`Iter`] has come; good for the same table while nothing in it changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    segment: usize,
+    position: u32,
+    passed: usize,
+}
+
+impl Iter<'_> {
+    /// Where [`Table::resume`] goes on after the entries seen so far. `table` is the iterator's.
+    pub fn place(&self, table: &Table) -> Resume {
+        let behind = self.segments.len() + usize::from(self.segment.is_some());
+        Resume {
+            segment: table.segments.len() - behind,
+            position: self.position,
+            passed: table.len - self.left,
+        }
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = Entry<'a>;
 
@@ -84,6 +104,18 @@ impl Table {
             segments,
             position: 0,
             left: self.len,
+        }
+    }
+
+    /// The entries that an iterator over this table, unchanged since, has not come to.
+    pub fn resume(&self, from: Resume) -> Iter<'_> {
+        let rest = self.segments.get(from.segment..).unwrap_or_default();
+        let mut segments = rest.iter();
+        Iter {
+            segment: segments.next(),
+            segments,
+            position: from.position,
+            left: self.len.saturating_sub(from.passed),
         }
     }
 

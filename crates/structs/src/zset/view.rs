@@ -44,6 +44,15 @@ impl<'a> ZsetRef<'a> {
         matches!(self.0, View::Packed(_))
     }
 
+    /// The packed bytes, if it is packed.
+    #[must_use]
+    pub fn packed(self) -> Option<&'a [u8]> {
+        match self.0 {
+            View::Packed(bytes) => Some(bytes),
+            View::Tree(_) => None,
+        }
+    }
+
     /// The score of a member.
     #[inline]
     #[must_use]

@@ -152,7 +152,10 @@ impl Side {
 
 /// Whether a command failed, or one of a transaction's.
 fn has_error(reply: &Reply) -> bool {
-    reply.is_error() || reply.items().is_some_and(|items| items.iter().any(has_error))
+    reply.is_error()
+        || reply
+            .items()
+            .is_some_and(|items| items.iter().any(has_error))
 }
 
 impl Pair {
