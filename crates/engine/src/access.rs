@@ -64,6 +64,17 @@ pub fn decayed(access: u32, decay_minutes: u32, now: UnixMillis) -> u32 {
     }
 }
 
+/// The bits of an entry that was last used so many seconds ago, under LRU.
+pub fn idle_since(idle_seconds: u64, now: UnixMillis) -> u32 {
+    let last = now.as_secs().saturating_sub_unsigned(idle_seconds);
+    last.max(0) as u32 & MASK
+}
+
+/// The bits of an entry whose counter is this now, under LFU.
+pub fn with_count(count: u8, now: UnixMillis) -> u32 {
+    minutes(now) << 8 | u32::from(count)
+}
+
 fn incremented(count: u32, log_factor: u32, rng: &mut Rng) -> u32 {
     if count >= 255 {
         return 255;

@@ -38,6 +38,8 @@ pub struct Limits {
     pub recency: Recency,
     /// Up to where collections stay packed.
     pub packing: Packing,
+    /// How DUMP writes values.
+    pub dump: rdb::Target,
     /// `notify-keyspace-events`: the events that somebody may listen to.
     pub events: Classes,
 }

@@ -568,6 +568,13 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         true
     }
 
+    /// Makes the access bits of `key` these, if it is there.
+    pub fn set_access(&mut self, key: Key<'_>, access: u32) {
+        if let Some((entry, _)) = find_live(self.lease, self.env, self.db, key) {
+            entry.set_access(access);
+        }
+    }
+
     /// Deletes `key`, or fields of it, if due, as `execute` did with the command's keys in its
     /// own database. For keys that a command reaches in another one (MOVE, COPY ... DB).
     pub fn expire_if_due(&mut self, key: Key<'_>) {

@@ -22,7 +22,7 @@ use structs::zset::ZsetRef;
 use base::num::I64_TEXT_MAX;
 use base::time::UnixMillis;
 
-use crate::format::{COMMON_VERSION, Dialect, FIELD_FOREVER, HASH_VALKEY, Kind, Target};
+use crate::format::{Dialect, FIELD_FOREVER, HASH_VALKEY, Kind, Reader, Target};
 use crate::format::{VALKEY_VERSION, cell, node};
 use crate::put::{self, KEPT_BYTES_MAX, Strings};
 
@@ -48,30 +48,31 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// How it is encoded for `dialect`.
+    /// How it is encoded for `reader`.
     #[must_use]
-    pub fn kind(self, dialect: Dialect) -> Kind {
+    pub fn kind(self, reader: Reader) -> Kind {
+        let is_old = reader == Reader::Redis70;
         match self {
             Value::Int(_) | Value::Text(_) => Kind::String,
             Value::List(_) => Kind::ListListpacks,
             Value::Set(SetRef::Ints(_)) => Kind::SetIntset,
-            Value::Set(SetRef::Packed(_)) => Kind::SetListpack,
-            Value::Set(SetRef::Table(_)) => Kind::Set,
+            Value::Set(SetRef::Packed(_)) if !is_old => Kind::SetListpack,
+            Value::Set(SetRef::Packed(_) | SetRef::Table(_)) => Kind::Set,
             Value::Zset(zset) if zset.is_packed() => Kind::ZsetListpack,
             Value::Zset(_) => Kind::Zset,
-            Value::Hash(hash) => hash_kind(hash, dialect),
-            Value::Stream(stream) => stream::kind(stream),
+            Value::Hash(hash) => hash_kind(hash, reader.dialect()),
+            Value::Stream(stream) => stream::kind(stream, reader),
             Value::Array(_) => Kind::Array,
         }
     }
 
-    /// The least version of a payload or file that may have it, so encoded.
+    /// The version of a payload or file that has it.
     #[must_use]
-    pub fn version(self, dialect: Dialect) -> u32 {
-        let kind = self.kind(dialect);
-        match dialect {
-            Dialect::Valkey if kind == HASH_VALKEY => VALKEY_VERSION,
-            Dialect::Valkey | Dialect::Redis => kind.version().max(COMMON_VERSION),
+    pub fn version(self, reader: Reader) -> u32 {
+        let kind = self.kind(reader);
+        match kind {
+            HASH_VALKEY => VALKEY_VERSION,
+            _ => kind.version().max(reader.version()),
         }
     }
 }
@@ -274,6 +275,14 @@ impl Encoder {
                 self.strings.put_bytes(&self.listpack, output.out);
                 None
             }
+            SetRef::Packed(body) if self.target.reader == Reader::Redis70 => {
+                put::number(packed::count(body) as u64, output.out);
+                let mut digits = IntText::default();
+                for element in packed::iter(body) {
+                    self.strings.put(element.text(&mut digits), output.out);
+                }
+                None
+            }
             SetRef::Packed(body) => {
                 self.listpack(body, packed::count(body), output.out);
                 None
@@ -285,7 +294,7 @@ impl Encoder {
     }
 
     fn hash(&mut self, hash: HashRef<'_>, at: At, output: &mut Output<'_>) -> Option<At> {
-        let kind = hash_kind(hash, self.target.dialect);
+        let kind = hash_kind(hash, self.target.reader.dialect());
         match (hash, kind) {
             (HashRef::Table(table), Kind::HashTimed) => self.hash_timed(table, at, output),
             (HashRef::Table(table), HASH_VALKEY) => entries(table, at, output, |entry, out| {

@@ -8,8 +8,10 @@ pub const REDIS_VERSION_MAX: u32 = 14;
 pub const VALKEY_VERSION: u32 = 80;
 /// The version that both families load.
 pub const COMMON_VERSION: u32 = 11;
+/// The version of Redis 7.0.
+const REDIS_70_VERSION: u32 = 10;
 
-/// Which family's encoding is used where the two differ.
+/// Whose encodings a file or payload has where those of the two families differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Redis 7.4 and later.
@@ -18,11 +20,51 @@ pub enum Dialect {
     Valkey,
 }
 
+/// For whom values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Anybody from Redis 7.2 on; what they cannot read, as Redis writes it.
+    Common,
+    /// Anybody from Redis 7.2 on; what they cannot read, as Valkey writes it.
+    Valkey,
+    /// Redis 7.0; what it cannot read, as Redis writes it.
+    Redis70,
+}
+
+impl Reader {
+    /// Whose encodings are used where there is no common one.
+    #[must_use]
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Reader::Common | Reader::Redis70 => Dialect::Redis,
+            Reader::Valkey => Dialect::Valkey,
+        }
+    }
+
+    /// The version that it reads for certain.
+    #[must_use]
+    pub fn version(self) -> u32 {
+        match self {
+            Reader::Common | Reader::Valkey => COMMON_VERSION,
+            Reader::Redis70 => REDIS_70_VERSION,
+        }
+    }
+
+    /// The version of a file or payload with hashes that have deadlines.
+    #[must_use]
+    pub fn timed_version(self) -> u32 {
+        match self.dialect() {
+            Dialect::Redis => Kind::HashTimed.version(),
+            Dialect::Valkey => VALKEY_VERSION,
+        }
+    }
+}
+
 /// How values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Whose encodings, where the common ones do not do.
-    pub dialect: Dialect,
+    /// For whom.
+    pub reader: Reader,
     /// Whether strings are compressed (`rdbcompression`).
     pub compress: bool,
 }
@@ -30,7 +72,7 @@ pub struct Target {
 impl Default for Target {
     fn default() -> Target {
         Target {
-            dialect: Dialect::Redis,
+            reader: Reader::Common,
             compress: true,
         }
     }

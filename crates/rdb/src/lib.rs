@@ -23,7 +23,7 @@ pub use crc::Crc64;
 pub use decode::{Decoded, decode, skip};
 pub use encode::{Cursor, Encoder, Progress, Value};
 pub use fault::{Fault, Problem};
-pub use format::{Dialect, Target};
+pub use format::{Dialect, Reader, Target};
 pub use input::Input;
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ pub enum Refusal {
 /// Appends the payload of a value.
 pub fn write(value: Value<'_>, encoder: &mut Encoder, out: &mut Vec<u8>) {
     let begin = out.len();
-    let dialect = encoder.target().dialect;
-    out.push(value.kind(dialect) as u8);
+    let reader = encoder.target().reader;
+    out.push(value.kind(reader) as u8);
     encoder.whole(value, out);
-    out.extend_from_slice(&(value.version(dialect) as u16).to_le_bytes());
+    out.extend_from_slice(&(value.version(reader) as u16).to_le_bytes());
     let sum = Crc64::of(out.get(begin..).unwrap_or_default());
     out.extend_from_slice(&sum.to_le_bytes());
 }

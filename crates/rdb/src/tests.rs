@@ -13,7 +13,7 @@ use structs::stream::{Group, Stream, StreamId};
 use structs::zset::Zset;
 
 use crate::file::{self, Item, Reader, Usage};
-use crate::format::{Dialect, Kind, Target};
+use crate::format::{self, Kind, Target};
 use crate::{Crc64, Cursor, Decoded, Encoder, Input, Progress, Value, decode, payload, skip};
 
 fn packing() -> Packing {
@@ -224,8 +224,12 @@ fn samples() -> Vec<Decoded> {
 
 fn targets() -> Vec<Target> {
     let mut targets = Vec::new();
-    for dialect in [Dialect::Redis, Dialect::Valkey] {
-        targets.extend([true, false].map(|compress| Target { dialect, compress }));
+    for reader in [
+        format::Reader::Common,
+        format::Reader::Valkey,
+        format::Reader::Redis70,
+    ] {
+        targets.extend([true, false].map(|compress| Target { reader, compress }));
     }
     targets
 }
@@ -235,7 +239,7 @@ fn every_value_round_trips_in_pieces_of_any_size() {
     for value in samples() {
         for target in targets() {
             let mut encoder = Encoder::new(target);
-            let kind = view(&value).kind(target.dialect);
+            let kind = view(&value).kind(target.reader);
             let mut whole = Vec::new();
             encoder.whole(view(&value), &mut whole);
             for bytes_max in [1, 100, 4096] {
@@ -246,11 +250,11 @@ fn every_value_round_trips_in_pieces_of_any_size() {
                 assert!(pieces == whole, "{kind:?} in pieces of {bytes_max}");
             }
             let mut input = Input::of_bytes(&whole, 0);
-            let again = decode(&mut input, kind, target.dialect, &packing()).unwrap();
+            let again = decode(&mut input, kind, target.reader.dialect(), &packing()).unwrap();
             assert!(input.is_at_end().unwrap());
             assert_eq!(show(&again), show(&value), "{kind:?}");
             let mut input = Input::of_reader(&*whole);
-            skip(&mut input, kind, target.dialect).unwrap();
+            skip(&mut input, kind, target.reader.dialect()).unwrap();
             assert!(input.is_at_end().unwrap(), "{kind:?}");
         }
     }
@@ -305,7 +309,7 @@ fn whole_file() -> Vec<u8> {
         ("three", None, Usage::Frequency(9)),
     ] {
         let value = Decoded::List(list(20));
-        let kind = view(&value).kind(Dialect::Redis);
+        let kind = view(&value).kind(format::Reader::Common);
         file::put_key(
             name.as_bytes(),
             kind,
@@ -402,7 +406,7 @@ proptest! {
         let samples = samples();
         let value = &samples[which.index(samples.len())];
         for target in targets() {
-            let kind = view(value).kind(target.dialect);
+            let kind = view(value).kind(target.reader);
             let mut bytes = Vec::new();
             Encoder::new(target).whole(view(value), &mut bytes);
             bytes.truncate(2000);
@@ -411,7 +415,7 @@ proptest! {
                 bytes[at] = *byte;
             }
             for kind in Kind::ALL.iter().copied().chain([kind]) {
-                let _ = decode(&mut Input::of_bytes(&bytes, 0), kind, target.dialect, &packing());
+                let _ = decode(&mut Input::of_bytes(&bytes, 0), kind, target.reader.dialect(), &packing());
             }
         }
     }

@@ -34,6 +34,7 @@ fn main() {
         string_bytes_max: 1 << 29,
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
+        dump: rdb::Target::default(),
         events: Classes::NONE,
     };
     let env = Env::new(limits, 1);

@@ -59,11 +59,16 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), failure);
     }
+    if server.loading.is_active() && !row.flags.has(Flags::LOADING) {
+        return Verdict::Refuse(Some(id), LOADING);
+    }
     if server.is_pausing() && postponed(effective_flags(row, client, registry), server) {
         return Verdict::Postpone;
     }
     Verdict::Run(id)
 }
+
+const LOADING: Failure = Failure::fixed("LOADING Redis is loading the dataset in memory");
 
 /// What a client may send that listens to channels and speaks RESP2, where messages cannot be told
 /// from replies.

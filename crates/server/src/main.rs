@@ -36,6 +36,14 @@ fn start(arguments: Vec<OsString>) -> Result<(), String> {
             print!("{HELP}");
             Ok(())
         }
+        Invocation::Check(file) => {
+            let (report, is_sound) = server::check::check(&file)?;
+            print!("{report}");
+            match is_sound {
+                true => Ok(()),
+                false => Err("the file is broken".to_owned()),
+            }
+        }
         Invocation::Serve(sources) => {
             let config = Config::load(&sources).map_err(|error| error.to_string())?;
             server::run::serve(config)

@@ -13,6 +13,7 @@ use crate::daemon::{self, PidFile};
 use crate::descriptors::allow_clients;
 use crate::doors::{Refusal, open_listeners};
 use crate::listener::Listener;
+use crate::loading;
 use crate::logging;
 use crate::mailbox::{Message, WorkerId};
 use crate::saving;
@@ -86,6 +87,7 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
     let mailboxes = seats.iter().map(|seat| seat.mailbox.clone()).collect();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let server = Server::new(config, mailboxes)?;
+    server.loading.announce(&server.settings.get().dbfilename);
     server.doors.open(registry, listeners)?;
     thread::scope(|scope| {
         for (at, seat) in seats.into_iter().enumerate() {
@@ -103,11 +105,22 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
         thread::Builder::new()
             .name("saver".to_owned())
             .spawn_scoped(scope, || saving::serve(&server))?;
-        info!("Ready to accept connections");
-        wait_for_the_end(&server, &mut signals);
+        let loaded = loading::at_start(&server, &mut || signals.pending().next().is_some());
+        server.loading.end();
+        if loaded.is_ok() {
+            server.saving.note_in_step(server.totals().changes);
+            info!("Ready to accept connections");
+            wait_for_the_end(&server, &mut signals);
+        }
         server.saving.end();
         server.broadcast(|| Message::Stop);
-        Ok(())
+        match loaded {
+            Err(loading::Failure::Refused(why)) => {
+                error!("{why}");
+                Err(io::Error::other(why))
+            }
+            Err(loading::Failure::Ended) | Ok(()) => Ok(()),
+        }
     })
 }
 

@@ -16,6 +16,7 @@ use crate::background::Background;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
 use crate::doors::Doors;
+use crate::loading::Progress;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
 use crate::pubsub::Exchange;
@@ -93,6 +94,11 @@ pub struct Server {
     pub exchange: Exchange,
     /// Commands and bytes per second.
     pub rates: Rates,
+    /// How far loading is.
+    pub loading: Progress,
+    /// Source texts of the libraries of functions that came with the data. They are written back
+    /// with them.
+    pub libraries: Mutex<Vec<Vec<u8>>>,
     /// Snapshots on disk.
     pub saving: Saving,
     /// What SHUTDOWN was told.
@@ -139,6 +145,8 @@ impl Server {
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
             rates: Rates::default(),
+            loading: Progress::default(),
+            libraries: Mutex::default(),
             saving: Saving::new(clock.now()),
             shutdown: Mutex::new(None),
         };

@@ -30,6 +30,10 @@ pub fn engine_limits(settings: &Settings, keyspace: &Keyspace) -> Limits {
             seed: keyspace.seed(),
             ..settings.packing
         },
+        dump: rdb::Target {
+            reader: settings.snapshot_reader,
+            compress: settings.rdbcompression,
+        },
         events: settings.events,
     }
 }

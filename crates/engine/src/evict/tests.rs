@@ -25,6 +25,7 @@ fn env(recency: Recency) -> Env {
             string_bytes_max: 1 << 20,
             recency,
             packing: Packing::with_seed(Seed::from_u64(1)),
+            dump: rdb::Target::default(),
             events: Classes::NONE,
         },
         7,

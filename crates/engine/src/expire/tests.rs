@@ -20,6 +20,7 @@ fn env() -> Env {
         string_bytes_max: 1 << 20,
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
+        dump: rdb::Target::default(),
         events: Classes::NONE,
     };
     let mut env = Env::new(limits, 7);

@@ -45,6 +45,7 @@ impl Engine {
             string_bytes_max: 512 * 1024 * 1024,
             recency: Recency::Lru,
             packing: Packing::with_seed(Seed::from_u64(1)),
+            dump: rdb::Target::default(),
             events: Classes::NONE,
         };
         let mut env = Env::new(limits, 1);

@@ -3,7 +3,7 @@
 use structs::stream::{Consumer, Group, Producers, Stream, StreamId};
 
 use super::{At, Encoder, Output};
-use crate::format::{Kind, READ_UNKNOWN};
+use crate::format::{Kind, READ_UNKNOWN, Reader};
 use crate::put;
 
 /// How far a stream is written.
@@ -35,11 +35,13 @@ enum Part {
 }
 
 /// How a stream is encoded: newer forms where older ones cannot say all of it.
-pub(super) fn kind(stream: &Stream) -> Kind {
+pub(super) fn kind(stream: &Stream, reader: Reader) -> Kind {
     if stream.groups().iter().any(|group| group.unowned() > 0) {
         Kind::Stream5
     } else if stream.producers().is_some() {
         Kind::Stream4
+    } else if reader == Reader::Redis70 {
+        Kind::Stream2
     } else {
         Kind::Stream3
     }
@@ -92,11 +94,13 @@ impl Encoder {
                 Part::Group
             }
             (Part::Producers, _) => self.producers(stream, output.out),
-            (Part::Group, None) => match kind(stream) {
+            (Part::Group, None) => match kind(stream, self.target.reader) {
                 Kind::Stream4 | Kind::Stream5 => Part::Producers,
                 _ => Part::End,
             },
-            (part, Some(group)) => self.group(group, part, kind(stream), place, output),
+            (part, Some(group)) => {
+                self.group(group, part, kind(stream, self.target.reader), place, output)
+            }
             (_, None) => Part::End,
         }
     }
@@ -130,7 +134,9 @@ impl Encoder {
             (Part::Consumer, Some(consumer)) => {
                 self.strings.put(consumer.name(), output.out);
                 put::millis(consumer.seen_ms, output.out);
-                put::millis(consumer.active_ms.unwrap_or(-1), output.out);
+                if kind >= Kind::Stream3 {
+                    put::millis(consumer.active_ms.unwrap_or(-1), output.out);
+                }
                 put::number(consumer.pending().len() as u64, output.out);
                 Part::Owned
             }

@@ -87,6 +87,13 @@ const CLUSTER: &str = "cluster mode";
 const LATENCY: &str = "latency monitoring";
 const LOG_FORMATS: &str = "another log format";
 const MODULES: &str = "modules";
+/// In the order of the names of `snapshot-reader`.
+const SNAPSHOT_READERS: [rdb::Reader; 3] = [
+    rdb::Reader::Common,
+    rdb::Reader::Valkey,
+    rdb::Reader::Redis70,
+];
+
 const PERSISTENCE: &str = "persistence";
 const REPLICATION: &str = "replication";
 const SCRIPTS: &str = "scripting";
@@ -1443,6 +1450,17 @@ pub const PARAMS: &[Param] = &[
         "How many slow commands are remembered.",
     )
     .ahead(SLOW_LOG),
+    p(
+        "snapshot-reader",
+        Kind::Choice {
+            names: &["common", "valkey", "redis-7.0"],
+            store: |s, i| s.snapshot_reader = SNAPSHOT_READERS[i],
+        },
+        "common",
+        "For whom snapshots and DUMP payloads are written: common means Redis 7.2 and Valkey 7.2 or \
+         later, and what those cannot read as Redis writes it; valkey the same, but as Valkey \
+         writes it; redis-7.0 is for older servers.",
+    ),
     p(
         "socket-mark-id",
         uint(0, u32::MAX as u64),

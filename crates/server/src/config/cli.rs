@@ -7,6 +7,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 
 use super::one_line;
 use super::source::{ConfigError, Line, Origin, Sources, split};
@@ -19,6 +20,8 @@ pub enum Invocation {
     Version,
     /// Print [`HELP`].
     Help,
+    /// Check this file.
+    Check(PathBuf),
     /// Serve, configured from these sources.
     Serve(Sources),
 }
@@ -29,11 +32,13 @@ Ruddle, an in-memory data store that speaks the Redis protocol
 
 Usage:
   ruddle [FILE | -] [--DIRECTIVE VALUE ...]
+  ruddle check FILE
   ruddle --version
   ruddle --help
 
   FILE           configuration in the syntax of redis.conf
   -              read (more of) the configuration from standard input
+  check FILE     read a snapshot file to its end; say what is in it, or where it is broken
   --DIRECTIVE    any directive of the configuration; wins over the file
 
 Examples:
@@ -56,6 +61,11 @@ pub fn parse_arguments(arguments: Vec<OsString>) -> Result<Invocation, ConfigErr
             b"-h" | b"--help" => return Ok(Invocation::Help),
             _ => {}
         }
+    }
+    if let [word, file] = words.as_slice()
+        && word == b"check"
+    {
+        return Ok(Invocation::Check(path_of(file)));
     }
     let mut rest = words.as_slice();
     let mut sources = Sources::default();

@@ -214,6 +214,8 @@ pub struct Settings {
     pub events: Classes,
     pub dbfilename: PathBuf,
     pub save_points: Vec<SavePoint>,
+    /// For whom snapshots and DUMP payloads are written.
+    pub snapshot_reader: rdb::Reader,
     pub rdbcompression: bool,
     pub rdbchecksum: bool,
     pub rdb_save_incremental_fsync: bool,
@@ -270,6 +272,7 @@ impl Settings {
             events: Classes::NONE,
             dbfilename: PathBuf::new(),
             save_points: Vec::new(),
+            snapshot_reader: rdb::Reader::Common,
             rdbcompression: true,
             rdbchecksum: true,
             rdb_save_incremental_fsync: true,

@@ -5,6 +5,7 @@
 
 mod digest;
 mod protocol;
+mod reload;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -64,6 +65,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("populate", (1, 3), populate),
     row("protocol", (1, 1), protocol::protocol),
     row("quicklist-packed-threshold", (1, 1), list_single),
+    row("reload", (0, 3), reload::reload),
     row("set-active-expire", (1, 1), set_active_expire),
     row("sleep", (1, 1), sleep),
     row("stringmatch-len", (2, 2), string_match),
@@ -92,6 +94,9 @@ const HELP: &[&str] = &[
     "    attrib, push, verbatim, true, false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Give elements of this size a node of their own in long lists; 0 = as usual.",
+    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+    "    Write the snapshot file, delete all keys, and load the file. MERGE: what is there may be in",
+    "    the file too, which wins. NOFLUSH: delete no keys. NOSAVE: load the file that is there.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Look for expired keys nobody asks for, or do not.",
     "SLEEP <seconds>",

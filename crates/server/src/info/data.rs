@@ -58,10 +58,39 @@ fn percent(name: &str, percent: f64, fields: &mut Fields) {
 
 pub(super) fn persistence(view: &mut View<'_, '_>, fields: &mut Fields) {
     let server = view.server;
-    fields.put("loading", 0);
+    let loading = &server.loading;
+    fields.put("loading", u8::from(loading.is_active()));
     fields.put("async_loading", 0);
+    if loading.is_active() {
+        loading_fields(server, fields);
+    }
     snapshots(server, fields);
+    let (expired, loaded) = (&loading.keys_expired, &loading.keys_loaded);
+    fields.put("rdb_last_load_keys_expired", expired.load(Relaxed));
+    fields.put("rdb_last_load_keys_loaded", loaded.load(Relaxed));
     fields.put_all(constants::NO_PERSISTENCE);
+}
+
+fn loading_fields(server: &Server, fields: &mut Fields) {
+    let loading = &server.loading;
+    let since = loading.since.load(Relaxed);
+    let (total, read) = (&loading.total_bytes, &loading.read_bytes);
+    let (total, read) = (total.load(Relaxed), read.load(Relaxed));
+    let elapsed = (server.now().0 - since).max(0) as f64 / 1000.0;
+    let percent = match total {
+        0 => 0.0,
+        total => read as f64 / total as f64 * 100.0,
+    };
+    let eta = match read {
+        0 => 0,
+        read => (elapsed / read as f64 * total.saturating_sub(read) as f64) as u64,
+    };
+    fields.put("loading_start_time", since / 1000);
+    fields.put("loading_total_bytes", total);
+    fields.put("loading_rdb_used_mem", loading.writer_bytes.load(Relaxed));
+    fields.put("loading_loaded_bytes", read);
+    fields.put("loading_loaded_perc", format!("{percent:.2}"));
+    fields.put("loading_eta_seconds", eta);
 }
 
 fn snapshots(server: &Server, fields: &mut Fields) {

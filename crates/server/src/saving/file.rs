@@ -10,9 +10,9 @@ use base::ids::DbIndex;
 use base::time::UnixMillis;
 use engine::access;
 use engine::entry::{Text, Value};
+use engine::keyspace::Lease;
 use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
-use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_sum};
-use rdb::format::{COMMON_VERSION, Kind};
+use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library, put_sum};
 use rdb::{Crc64, Cursor, Encoder, Progress, Target};
 
 use super::pieces::Pieces;
@@ -42,6 +42,21 @@ pub(super) struct About<'a> {
     pub(super) counts: &'a [Counts],
     pub(super) now: UnixMillis,
     pub(super) used_bytes: u64,
+    /// Source texts of the libraries of functions.
+    pub(super) libraries: &'a [Vec<u8>],
+}
+
+impl About<'_> {
+    /// The version that the reader loads, unless there is what only a newer one has. The head comes
+    /// before the values that decide; arrays and the newest forms of streams, which no older reader
+    /// takes from a file of any version, do not count.
+    fn version(&self) -> u32 {
+        let reader = self.settings.snapshot_reader;
+        match self.counts.iter().any(|db| db.timed > 0) {
+            true => reader.timed_version(),
+            false => reader.version(),
+        }
+    }
 }
 
 /// Writes the file at `path`.
@@ -54,8 +69,43 @@ pub(super) fn write(
     control: &Control,
     about: &About<'_>,
 ) -> io::Result<()> {
-    let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
-    let written = write_new(&temporary, pieces, control, about)
+    replace(path, "temp", |temporary| {
+        let mut writer = Writer::create(temporary, about)?;
+        writer.head()?;
+        while let Some(piece) = pieces.take() {
+            writer.piece(piece)?;
+        }
+        if control.cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other("called off"));
+        }
+        writer.finish()
+    })
+}
+
+/// Writes the file at `path`, with all that `lease` holds: every stripe.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn write_held(path: &Path, lease: &mut Lease<'_>, about: &About<'_>) -> io::Result<()> {
+    replace(path, "temp-reload", |temporary| {
+        let mut writer = Writer::create(temporary, about)?;
+        writer.head()?;
+        for db in (0..lease.keyspace().databases()).map(DbIndex) {
+            writer.database(db, lease)?;
+        }
+        writer.finish()
+    })
+}
+
+/// Lets `fill` write a file that then takes the place of the one at `path`. `prefix` is of those
+/// who never write at the same time.
+fn replace(
+    path: &Path,
+    prefix: &str,
+    fill: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = path.with_file_name(format!("{prefix}-{}.rdb", std::process::id()));
+    let written = fill(&temporary)
         .and_then(|()| rename(&temporary, path))
         .and_then(|()| sync_directory(path));
     if written.is_err() {
@@ -63,18 +113,6 @@ pub(super) fn write(
         let _ = remove_file(&temporary);
     }
     written
-}
-
-fn write_new(path: &Path, pieces: &Pieces, control: &Control, about: &About<'_>) -> io::Result<()> {
-    let mut writer = Writer::create(path, about)?;
-    writer.head()?;
-    while let Some(piece) = pieces.take() {
-        writer.piece(piece)?;
-    }
-    if control.cancelled.load(Ordering::Relaxed) {
-        return Err(io::Error::other("called off"));
-    }
-    writer.finish()
 }
 
 /// Makes the renaming itself last.
@@ -100,8 +138,8 @@ impl<'a> Writer<'a> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).open(path)?;
         let target = Target {
+            reader: about.settings.snapshot_reader,
             compress: about.settings.rdbcompression,
-            ..Target::default()
         };
         Ok(Writer {
             file,
@@ -116,13 +154,7 @@ impl<'a> Writer<'a> {
 
     fn head(&mut self) -> io::Result<()> {
         let (seconds, used) = (self.about.now.as_secs(), self.about.used_bytes);
-        // Compat: the head comes before the values that decide; arrays, which both families but the
-        // newest of Redis refuse in any file, do not count.
-        let version = match self.about.counts.iter().any(|db| db.timed > 0) {
-            true => Kind::HashTimed.version(),
-            false => COMMON_VERSION,
-        };
-        put_head(version, &mut self.buffer);
+        put_head(self.about.version(), &mut self.buffer);
         let facts = [
             ("redis-ver", REDIS_VERSION.to_owned()),
             ("redis-bits", usize::BITS.to_string()),
@@ -133,6 +165,9 @@ impl<'a> Writer<'a> {
         for (name, value) in facts {
             let (name, value) = (name.as_bytes(), value.as_bytes());
             put_fact(name, value, &mut self.encoder, &mut self.buffer);
+        }
+        for code in self.about.libraries {
+            put_library(code, &mut self.encoder, &mut self.buffer);
         }
         Ok(())
     }
@@ -172,6 +207,20 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// All entries of a database.
+    fn database(&mut self, db: DbIndex, lease: &mut Lease<'_>) -> io::Result<()> {
+        let mut result = Ok(());
+        for stripe in lease.held() {
+            stripe.table(db).visit_all(|entry| {
+                if result.is_ok() {
+                    self.select(db);
+                    result = self.entry(&Copied::of(entry));
+                }
+            });
+        }
+        result
+    }
+
     /// What follows is of this database.
     fn select(&mut self, db: DbIndex) {
         if self.db != Some(db) {
@@ -184,7 +233,7 @@ impl<'a> Writer<'a> {
 
     fn entry(&mut self, entry: &Copied<'_>) -> io::Result<()> {
         let value = engine::dump::value_of(entry.value);
-        let kind = value.kind(self.encoder.target().dialect);
+        let kind = value.kind(self.encoder.target().reader);
         let usage = self.usage(entry.access);
         let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
         put_key(entry.key, kind, entry.deadline, usage, encoder, buffer);

@@ -278,6 +278,7 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
             counts: &counts,
             now: server.now(),
             used_bytes: allocator::used_bytes(),
+            libraries: &server.libraries.lock().clone(),
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
@@ -290,6 +291,26 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
         Ok(Err(why)) => Err(format!("{}: {why}", path.display())),
         Err(UnderWay) => Err("another snapshot is being taken".to_owned()),
     }
+}
+
+/// Writes the snapshot file at once, on this thread, with all stripes leased: for DEBUG RELOAD.
+///
+/// # Errors
+/// One line.
+pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
+    let settings = server.settings.get();
+    let path = &settings.dbfilename;
+    let about = About {
+        settings: &settings,
+        counts: &count(lease),
+        now: server.now(),
+        used_bytes: allocator::used_bytes(),
+        libraries: &server.libraries.lock().clone(),
+    };
+    let written = file::write_held(path, lease, &about);
+    written.map_err(|why| format!("{}: {why}", path.display()))?;
+    server.saving.note_in_step(server.totals().changes);
+    Ok(())
 }
 
 /// The keys of each database. All stripes are leased.

@@ -3,6 +3,7 @@
 //! This file holds the table; the handlers are in the files beside it, one subject each. What the
 //! rows say is what COMMAND INFO and COMMAND DOCS of Redis 8.2.3 say, in our words.
 
+mod dump;
 mod expire;
 mod flush;
 mod object;
@@ -61,6 +62,27 @@ const FLUSH_HISTORY: &[(&str, &str)] = &[
 const SUMMED_TIPS: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
 const NONDETERMINISTIC_TIPS: &[&str] = &["nondeterministic_output"];
 const FLUSH_TIPS: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
+const RESTORE_HISTORY: &[(&str, &str)] = &[
+    ("3.0.0", "The `REPLACE` word."),
+    ("5.0.0", "The `ABSTTL` word."),
+    ("5.0.0", "The options `IDLETIME` and `FREQ`."),
+];
+const RESTORE_ARGS: &[Arg] = &[
+    Arg::KEY,
+    Arg::new("ttl", ArgKind::Integer),
+    Arg::new("serialized-value", ArgKind::String),
+    Arg::word("replace", "REPLACE").optional().since("3.0.0"),
+    Arg::word("absttl", "ABSTTL").optional().since("5.0.0"),
+    Arg::new("seconds", ArgKind::Integer)
+        .token("IDLETIME")
+        .optional()
+        .since("5.0.0"),
+    Arg::new("frequency", ArgKind::Integer)
+        .token("FREQ")
+        .optional()
+        .since("5.0.0"),
+];
 
 /// The table of this family.
 pub(super) const COMMANDS: &[Spec<DataRun>] = &[
@@ -132,6 +154,36 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
             2,
             Group::Generic,
             Run::Do(DataRun::Read(presence::type_of)),
+        )
+    },
+    Spec {
+        keys: &[KeySpec::first(&["RO", "access"])],
+        since: "2.6.0",
+        summary: "Returns a value as bytes that RESTORE understands.",
+        complexity: "O(N), N being the size of the value",
+        tips: NONDETERMINISTIC_TIPS,
+        args: &[Arg::KEY],
+        ..Spec::new(
+            "dump",
+            2,
+            Group::Generic,
+            Run::Do(DataRun::Read(dump::dump)),
+        )
+    },
+    Spec {
+        flags: Flags::DENYOOM,
+        keys: &[KeySpec::first(&["OW", "update"])],
+        categories: &["dangerous"],
+        since: "2.6.0",
+        summary: "Creates a key of the bytes that DUMP returned.",
+        complexity: "O(N), N being the size of the value; O(N*log(N)) for large sorted sets",
+        history: RESTORE_HISTORY,
+        args: RESTORE_ARGS,
+        ..Spec::new(
+            "restore",
+            -4,
+            Group::Generic,
+            Run::Do(DataRun::Write(dump::restore)),
         )
     },
     Spec {

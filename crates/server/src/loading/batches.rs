@@ -1,0 +1,146 @@
+//! One thread that reads, several that decode: keys travel in batches.
+
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use parking_lot::Mutex;
+use rdb::file::{KeyHead, Reader};
+use rdb::{Dialect, Input, decode};
+
+use super::{Failure, broken, environment, read, store};
+use crate::server::Server;
+use crate::settings::Settings;
+
+/// A batch is handed over when its values have so many bytes ...
+const BATCH_BYTES: usize = 256 << 10;
+/// ... or when it has so many keys.
+const BATCH_KEYS: usize = 2048;
+/// Threads that decode: more would wait for the reader.
+const DECODERS_MAX: usize = 8;
+/// Batches that wait for each of them.
+const WAITING_EACH: usize = 2;
+
+/// Keys whose values are not decoded yet.
+#[derive(Default)]
+struct Batch {
+    keys: Vec<Record>,
+    values: Vec<u8>,
+}
+
+struct Record {
+    head: KeyHead,
+    /// Where the value is among the batch's.
+    value: Range<usize>,
+    /// Where it was in the file.
+    offset: u64,
+}
+
+/// What the threads share.
+struct Shared<'s> {
+    server: &'s Server,
+    settings: &'s Settings,
+    dialect: Dialect,
+    batches: Mutex<Receiver<Batch>>,
+    failed: AtomicBool,
+    failure: Mutex<Option<Failure>>,
+}
+
+/// Loads what `reader` reads.
+pub(super) fn load(
+    reader: &mut Reader<'_>,
+    server: &Server,
+    settings: &Settings,
+    ended: &mut dyn FnMut() -> bool,
+) -> Result<(), Failure> {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let decoders = cores.min(DECODERS_MAX);
+    let (sender, receiver) = sync_channel(decoders * WAITING_EACH);
+    let shared = Shared {
+        server,
+        settings,
+        dialect: reader.dialect(),
+        batches: Mutex::new(receiver),
+        failed: AtomicBool::new(false),
+        failure: Mutex::new(None),
+    };
+    let outcome = thread::scope(|scope| {
+        for _ in 0..decoders {
+            let builder = thread::Builder::new().name("loader".to_owned());
+            let spawned = builder.spawn_scoped(scope, || insert_all(&shared));
+            spawned.map_err(|error| Failure::Refused(error.to_string()))?;
+        }
+        // The sender goes with this, and then the threads end.
+        fill(reader, &shared, sender, ended)
+    });
+    match shared.failure.into_inner() {
+        Some(failure) => Err(failure),
+        None => outcome,
+    }
+}
+
+/// Reads the file into batches.
+fn fill(
+    reader: &mut Reader<'_>,
+    shared: &Shared<'_>,
+    sender: SyncSender<Batch>,
+    ended: &mut dyn FnMut() -> bool,
+) -> Result<(), Failure> {
+    let mut batch = Batch::default();
+    let progress = &shared.server.loading;
+    read(reader, shared.server, &mut |reader, head| {
+        let (begin, offset) = (batch.values.len(), reader.offset());
+        reader
+            .raw_value(head.kind, &mut batch.values)
+            .map_err(|why| broken(&head, &why))?;
+        batch.keys.push(Record {
+            value: begin..batch.values.len(),
+            head,
+            offset,
+        });
+        if batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS {
+            return Ok(());
+        }
+        progress.read_bytes.store(reader.offset(), Relaxed);
+        if ended() || shared.failed.load(Relaxed) {
+            return Err(Failure::Ended);
+        }
+        // Refused only if all decoders are gone, and then one has failed.
+        let sent = sender.send(std::mem::take(&mut batch));
+        sent.map_err(|_| Failure::Ended)
+    })?;
+    progress.read_bytes.store(reader.offset(), Relaxed);
+    sender.send(batch).map_err(|_| Failure::Ended)
+}
+
+/// Takes batches until there are no more.
+fn insert_all(shared: &Shared<'_>) {
+    while !shared.failed.load(Relaxed) {
+        let Ok(batch) = shared.batches.lock().recv() else {
+            return;
+        };
+        if let Err(failure) = insert_batch(batch, shared) {
+            shared.failure.lock().get_or_insert(failure);
+            shared.failed.store(true, Relaxed);
+        }
+    }
+    // The reader may be waiting for room.
+    while shared.batches.lock().recv().is_ok() {}
+}
+
+fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
+    let env = environment(shared.server, shared.settings);
+    let mut lease = shared.server.keyspace.lease();
+    for record in batch.keys {
+        let bytes = batch.values.get(record.value).unwrap_or_default();
+        let mut input = Input::of_bytes(bytes, record.offset);
+        let packing = &env.limits.packing;
+        let value = decode(&mut input, record.head.kind, shared.dialect, packing)
+            .map_err(|why| broken(&record.head, &why))?;
+        store(shared.server, &mut lease, &env, &record.head, value, false)?;
+        lease.release();
+    }
+    Ok(())
+}

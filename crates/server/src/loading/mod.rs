@@ -1,0 +1,319 @@
+//! Loading the snapshot file: at the start, while clients are told to wait, and for DEBUG RELOAD.
+//!
+//! At the start one thread reads the file and passes over the values, others decode them and put
+//! them into the keyspace (`batches`); so the time goes by the cores, and in memory there are at
+//! most a few batches besides the data. The listeners are open meanwhile: commands that need the
+//! data are answered LOADING.
+//!
+//! A file that cannot be read to its end is not loaded at all: the server does not start.
+
+mod batches;
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+
+use base::ids::DbIndex;
+use base::rng::seed_from_os;
+use base::strings::repr;
+use base::time::UnixMillis;
+use engine::dump::{Inserted, insert};
+use engine::env::Env;
+use engine::keyspace::Lease;
+use log::{info, warn};
+use rdb::file::{Item, KeyHead, Reader};
+use rdb::{Decoded, Fault, Input};
+
+use crate::server::Server;
+use crate::settings::{Settings, engine_limits};
+
+/// Empty keys that are named in the log, each on a line.
+const EMPTY_NAMED_MAX: u64 = 10;
+
+/// How far loading is, for INFO.
+#[derive(Debug, Default)]
+pub struct Progress {
+    active: AtomicBool,
+    /// Milliseconds since 1970.
+    pub since: AtomicI64,
+    /// Size of the file.
+    pub total_bytes: AtomicU64,
+    /// Bytes of it that were read.
+    pub read_bytes: AtomicU64,
+    /// Memory that the file's writer used.
+    pub writer_bytes: AtomicU64,
+    /// Keys of the last file that were put in.
+    pub keys_loaded: AtomicU64,
+    /// Keys of the last file that had expired.
+    pub keys_expired: AtomicU64,
+    keys_empty: AtomicU64,
+}
+
+impl Progress {
+    /// Whether clients have to wait for the data.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.active.load(Relaxed)
+    }
+
+    /// From now on they have to, if there is a file.
+    pub fn announce(&self, path: &Path) {
+        self.active.store(path.exists(), Relaxed);
+    }
+
+    /// They need not any more.
+    pub fn end(&self) {
+        self.active.store(false, Relaxed);
+    }
+
+    fn begin(&self, now: UnixMillis, total_bytes: u64) {
+        self.since.store(now.0, Relaxed);
+        self.total_bytes.store(total_bytes, Relaxed);
+        let counters = [
+            &self.read_bytes,
+            &self.writer_bytes,
+            &self.keys_loaded,
+            &self.keys_expired,
+            &self.keys_empty,
+        ];
+        counters
+            .iter()
+            .for_each(|counter| counter.store(0, Relaxed));
+    }
+}
+
+/// Why the data are not loaded.
+#[derive(Debug)]
+pub enum Failure {
+    /// One line for the operator.
+    Refused(String),
+    /// The process is to end.
+    Ended,
+}
+
+/// Loads the snapshot file, if there is one, with several threads. `ended` is asked now and then
+/// whether to give up.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), Failure> {
+    let settings = server.settings.get();
+    let path = &settings.dbfilename;
+    let begun = server.now();
+    let Some(mut reader) = open(server, &settings)? else {
+        return Ok(());
+    };
+    let loaded = batches::load(&mut reader, server, &settings, ended);
+    loaded.map_err(|failure| failure.about(path))?;
+    let millis = server.now().millis_since(begun);
+    info!(
+        "DB loaded from disk: {}.{:03} seconds",
+        millis / 1000,
+        millis % 1000
+    );
+    report(server);
+    Ok(())
+}
+
+/// Loads the snapshot file into a keyspace all of which `lease` holds. Keys that are there stay
+/// unless the file has them too: then it is a failure, or `replace` says that the file wins.
+///
+/// # Errors
+/// One line. What was read up to there is in the keyspace.
+pub fn under_lease(
+    server: &Server,
+    lease: &mut Lease<'_>,
+    env: &Env,
+    replace: bool,
+) -> Result<(), String> {
+    let settings = server.settings.get();
+    let path = &settings.dbfilename;
+    let outcome = open(server, &settings).and_then(|reader| {
+        let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
+        read(&mut reader, server, &mut |reader, head| {
+            let packing = &env.limits.packing;
+            let value = reader
+                .value(head.kind, packing)
+                .map_err(|why| broken(&head, &why))?;
+            store(server, lease, env, &head, value, replace)
+        })
+    });
+    match outcome.map_err(|failure| failure.about(path)) {
+        Ok(()) => {
+            report(server);
+            Ok(())
+        }
+        Err(Failure::Refused(why)) => Err(why),
+        Err(Failure::Ended) => Err("the process is ending".to_owned()),
+    }
+}
+
+impl Failure {
+    /// Names the file, and what can be done.
+    fn about(self, path: &Path) -> Failure {
+        match self {
+            Failure::Ended => Failure::Ended,
+            Failure::Refused(why) => Failure::Refused(format!(
+                "cannot load {}: {why}. Nothing was changed in the file: `ruddle check {}` \
+                 describes it. To start all the same, put a sound copy in its place, or move it \
+                 away to begin without data",
+                path.display(),
+                path.display()
+            )),
+        }
+    }
+}
+
+/// What is wrong with a value.
+fn broken(head: &KeyHead, why: &Fault) -> Failure {
+    Failure::Refused(format!(
+        "{why} (key {}, a {}, which begins at offset {})",
+        String::from_utf8_lossy(&repr(&head.key)),
+        head.kind.name(),
+        head.offset
+    ))
+}
+
+/// What is wrong with the file.
+fn refused(why: Fault) -> Failure {
+    Failure::Refused(why.to_string())
+}
+
+/// Opens the file; `None` if there is none.
+fn open(server: &Server, settings: &Settings) -> Result<Option<Reader<'static>>, Failure> {
+    let path = &settings.dbfilename;
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(|error| Failure::Refused(error.to_string()).about(path))?,
+    };
+    let len = file.metadata().map_or(0, |meta| meta.len());
+    server.loading.begin(server.now(), len);
+    let mut input = Input::of_reader(file);
+    if !settings.rdbchecksum {
+        input.without_sum();
+    }
+    let reader = Reader::open(input).map_err(|why| refused(why).about(path))?;
+    Ok(Some(reader))
+}
+
+/// Reads to the end; `key` has to read or pass over the value.
+fn read(
+    reader: &mut Reader<'_>,
+    server: &Server,
+    key: &mut dyn FnMut(&mut Reader<'_>, KeyHead) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut libraries = Vec::new();
+    loop {
+        match reader.next_item().map_err(refused)? {
+            Item::Key(head) => key(reader, head)?,
+            Item::Database(db) if db >= server.keyspace.databases().into() => {
+                return Err(Failure::Refused(format!(
+                    "it has keys in database {db}, and only {} are configured (databases)",
+                    server.keyspace.databases()
+                )));
+            }
+            Item::Database(_) | Item::Sizes(..) => {}
+            Item::Fact(name, value) => fact(server, &name, &value),
+            Item::Library(code) => libraries.push(code),
+            Item::ModuleData(module) => {
+                return Err(Failure::Refused(format!(
+                    "it has data of module '{module}', which is not here"
+                )));
+            }
+            Item::End(_) => {
+                *server.libraries.lock() = libraries;
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn fact(server: &Server, name: &[u8], value: &[u8]) {
+    let text = String::from_utf8_lossy(value);
+    match name {
+        b"redis-ver" | b"valkey-ver" => info!("Loading RDB produced by version {text}"),
+        b"ctime" => {
+            let age = server.now().as_secs() - text.parse().unwrap_or(0);
+            info!("RDB age {} seconds", age.max(0));
+        }
+        b"used-mem" => {
+            let bytes = text.parse().unwrap_or(0);
+            server.loading.writer_bytes.store(bytes, Relaxed);
+        }
+        _ => {}
+    }
+}
+
+/// Puts a key in, unless its time is over.
+fn store(
+    server: &Server,
+    lease: &mut Lease<'_>,
+    env: &Env,
+    head: &KeyHead,
+    value: Decoded,
+    replace: bool,
+) -> Result<(), Failure> {
+    let progress = &server.loading;
+    if head.deadline.is_some_and(|deadline| deadline < env.now) {
+        progress.keys_expired.fetch_add(1, Relaxed);
+        return Ok(());
+    }
+    let key = server.keyspace.key(&head.key);
+    // Invariant: `read` has refused larger numbers.
+    let db = DbIndex(head.db as u32);
+    lease.cover(std::iter::once(key.hash));
+    if replace {
+        engine::tx::WriteTx::new(lease, env, db).remove(key);
+    }
+    match insert(lease, env, db, key, value, head.deadline, head.usage) {
+        Inserted::Yes => {
+            progress.keys_loaded.fetch_add(1, Relaxed);
+        }
+        Inserted::Nothing => {
+            if progress.keys_empty.fetch_add(1, Relaxed) < EMPTY_NAMED_MAX {
+                let name = repr(&head.key);
+                info!("Skipping empty key: {}", String::from_utf8_lossy(&name));
+            }
+        }
+        Inserted::Duplicate => {
+            let name = repr(&head.key);
+            return Err(Failure::Refused(format!(
+                "key {} is there twice in database {}, the second time at offset {}",
+                String::from_utf8_lossy(&name),
+                head.db,
+                head.offset
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Says what was loaded.
+fn report(server: &Server) {
+    let progress = &server.loading;
+    let load = |counter: &AtomicU64| counter.load(Relaxed);
+    let (loaded, expired) = (load(&progress.keys_loaded), load(&progress.keys_expired));
+    match load(&progress.keys_empty) {
+        0 => info!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}."),
+        empty => info!(
+            "Done loading RDB, keys loaded: {loaded}, keys expired: {expired}, \
+             empty keys skipped: {empty}."
+        ),
+    }
+    let libraries = server.libraries.lock().len();
+    if libraries > 0 {
+        warn!(
+            "{libraries} libraries of functions are kept for the next snapshot; they cannot be \
+             called"
+        );
+    }
+}
+
+/// What a thread that puts keys in goes by.
+fn environment(server: &Server, settings: &Settings) -> Env {
+    let mut env = Env::new(engine_limits(settings, &server.keyspace), seed_from_os());
+    env.now = server.now();
+    env
+}
