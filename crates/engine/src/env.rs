@@ -75,6 +75,9 @@ pub enum Garbage {
 pub struct Env {
     /// The time of the batch. A command sees one time.
     pub now: UnixMillis,
+    /// What accesses are dated, if not `now`: a log is replayed long before every deadline (`now` is
+    /// 0), and yet the keys in it are used today.
+    pub access_time: Option<UnixMillis>,
     /// Settings that handlers obey.
     pub limits: Limits,
     /// Whether accesses are remembered (CLIENT NO-TOUCH turns it off).
@@ -98,6 +101,7 @@ impl Env {
     pub fn new(limits: Limits, seed: u64) -> Env {
         Env {
             now: UnixMillis(0),
+            access_time: None,
             limits,
             touch: true,
             expire: true,
@@ -186,7 +190,7 @@ impl Env {
         access::touched(
             access,
             self.limits.recency,
-            self.now,
+            self.access_now(),
             &mut self.rng.borrow_mut(),
         )
     }
@@ -194,7 +198,13 @@ impl Env {
     /// The access bits of an entry made now.
     #[inline]
     pub fn fresh_access(&self) -> u32 {
-        access::fresh(self.limits.recency, self.now)
+        access::fresh(self.limits.recency, self.access_now())
+    }
+
+    /// What an access now is dated.
+    #[inline]
+    pub(crate) fn access_now(&self) -> UnixMillis {
+        self.access_time.unwrap_or(self.now)
     }
 
     /// Frees a value: a large one later, on the background thread.

@@ -30,6 +30,15 @@ pub enum BaseFormat {
     Commands,
 }
 
+/// What goes on when a new base takes the place of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// The last increment, which is being written.
+    LastIncrement,
+    /// Nothing: the base is all there is.
+    Nothing,
+}
+
 /// Where the files are and how they are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -102,12 +111,21 @@ impl Files {
     /// It cannot be read.
     pub fn open(disk: Arc<dyn Disk>, place: Place) -> Result<Files, ManifestFault> {
         let manifest = read_manifest(&*disk, &place)?;
+        Ok(Files::with(disk, place, manifest))
+    }
+
+    /// No files, whatever is in the directory: a base will take the place of it.
+    pub fn empty(disk: Arc<dyn Disk>, place: Place) -> Files {
+        Files::with(disk, place, Manifest::default())
+    }
+
+    fn with(disk: Arc<dyn Disk>, place: Place, manifest: Manifest) -> Files {
         let seq = |entries: &[Entry]| entries.iter().map(|entry| entry.seq).max();
         // History counts, so that no name is used twice.
         let history = seq(&manifest.history).unwrap_or(0);
         let base = manifest.base.as_ref().map_or(0, |base| base.seq);
         let increment = seq(&manifest.increments).unwrap_or(0);
-        Ok(Files {
+        Files {
             disk,
             place,
             unlisted: None,
@@ -115,7 +133,7 @@ impl Files {
             last_base: base.max(history),
             last_increment: increment.max(history),
             manifest,
-        })
+        }
     }
 
     /// What the manifest on disk says.
@@ -225,12 +243,17 @@ impl Files {
         Ok((entry, OpenIncrement { file, path, len: 0 }))
     }
 
-    /// Makes a complete and durable file the base: what came before it becomes history. Only the
-    /// last increment goes on.
+    /// Makes a complete and durable file the base: what came before it becomes history, but for
+    /// `rest`.
     ///
     /// # Errors
     /// The operating system refuses; the set is what it was.
-    pub fn install(&mut self, temporary: &Path, format: BaseFormat) -> Result<(), Trouble> {
+    pub fn install(
+        &mut self,
+        temporary: &Path,
+        format: BaseFormat,
+        rest: Rest,
+    ) -> Result<(), Trouble> {
         self.last_base += 1;
         let seq = self.last_base;
         let suffix = match format {
@@ -248,7 +271,10 @@ impl Files {
             Some(unlisted) => (old.increments, Some(unlisted.clone())),
             None => {
                 let mut increments = old.increments;
-                let last = increments.pop();
+                let last = match rest {
+                    Rest::LastIncrement => increments.pop(),
+                    Rest::Nothing => None,
+                };
                 (increments, last)
             }
         };

@@ -268,6 +268,15 @@ impl Journal {
         self.nudge();
     }
 
+    /// A new base is in place; so many bytes would be loaded now.
+    pub fn note_base(&self, total_bytes: u64) {
+        let mut status = self.0.status.lock();
+        status.other_bytes = total_bytes.saturating_sub(status.open_bytes);
+        status.base_bytes = total_bytes;
+        drop(status);
+        self.nudge();
+    }
+
     /// How it stands with the files.
     pub fn status(&self) -> Status {
         self.0.status.lock().clone()

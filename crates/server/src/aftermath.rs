@@ -6,19 +6,43 @@
 
 use engine::env::Env;
 use engine::event::{Classes, Event};
+use journal::Offset;
+use journal::journal::Framing;
 
 use crate::mailbox::WorkerId;
 use crate::pubsub::Kind;
 use crate::server::Server;
 
-/// Passes on what has gathered in `env`, on the worker `own`.
+/// Passes on what has gathered in `env`, on the worker `own`. Answers the journal's offset after the
+/// effects, if there were any.
 #[inline]
-pub fn settle(server: &Server, own: WorkerId, env: &Env) {
+pub fn settle(server: &Server, own: WorkerId, env: &Env) -> Option<Offset> {
+    pass_on(server, own, env, Framing::Together)
+}
+
+/// The same for things that happened without a command, each by itself.
+#[inline]
+pub fn settle_apart(server: &Server, own: WorkerId, env: &Env) {
+    pass_on(server, own, env, Framing::Apart);
+}
+
+#[inline]
+fn pass_on(server: &Server, own: WorkerId, env: &Env, framing: Framing) -> Option<Offset> {
+    let offset = env.has_effects().then(|| append(server, env, framing));
     if env.limits.events != Classes::NONE {
         for event in env.take_events() {
             publish(&event, env.limits.events, server, own);
         }
     }
+    offset
+}
+
+/// Gives the journal the effects.
+fn append(server: &Server, env: &Env, framing: Framing) -> Offset {
+    env.drain_effects(|effects| {
+        let effects = effects.iter().map(|effect| (effect.db, effect.bytes));
+        server.appending.journal.append(effects, framing, env.now)
+    })
 }
 
 /// Publishes a keyspace event on the channels that have been asked for.

@@ -384,7 +384,9 @@ fn handle(
                 waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);
-            aftermath::settle(around.server, client.card.worker, around.env);
+            if let Some(end) = aftermath::settle(around.server, client.card.worker, around.env) {
+                client.wrote = end;
+            }
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),
@@ -462,7 +464,7 @@ fn find_member(word: u8, words: &[Span], buffer: &[u8], keyspace: &Keyspace) -> 
 
 /// Appends the command's keys with their hashes.
 #[inline]
-fn find_keys(
+pub(crate) fn find_keys(
     shape: KeyShape,
     words: &[Span],
     buffer: &[u8],

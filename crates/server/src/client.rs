@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use base::ids::DbIndex;
 use base::time::UnixMillis;
+use journal::Offset;
 use resp::{Proto, Reply};
 
 use crate::clients::Card;
@@ -62,6 +63,8 @@ pub struct Client {
     pub watched: Option<Box<Watched>>,
     /// What it listens to.
     pub subscriptions: Subscriptions,
+    /// The journal's offset after its last write.
+    pub wrote: Offset,
     /// What becomes of the connection.
     pub fate: Fate,
 }
@@ -78,6 +81,7 @@ impl Client {
             last_command: None,
             commands: 0,
             query: QueryUse::default(),
+            wrote: Offset::default(),
             transaction: None,
             watched: None,
             subscriptions: Subscriptions::default(),

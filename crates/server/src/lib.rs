@@ -7,6 +7,7 @@
 
 pub mod aftermath;
 pub mod allocator;
+pub mod appending;
 pub mod background;
 pub mod batch;
 pub mod call;
@@ -23,6 +24,7 @@ pub mod doors;
 pub mod eviction;
 pub mod families;
 pub mod gate;
+pub mod held;
 pub mod info;
 pub mod input;
 pub mod limits;

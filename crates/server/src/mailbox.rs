@@ -35,6 +35,8 @@ pub enum Message {
     NotEnding,
     /// Say that all that was admitted before is done.
     Barrier(Sender<()>),
+    /// More of the journal is on disk: replies that waited for it can leave.
+    Durable,
     /// End the event loop.
     Stop,
 }

@@ -12,6 +12,7 @@ use engine::env::Garbage;
 use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
+use crate::appending::Appending;
 use crate::background::Background;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
@@ -101,6 +102,8 @@ pub struct Server {
     pub libraries: Mutex<Vec<Vec<u8>>>,
     /// Snapshots on disk.
     pub saving: Saving,
+    /// The append-only file.
+    pub appending: Appending,
     /// What SHUTDOWN was told.
     pub shutdown: Mutex<Option<Wish>>,
 }
@@ -114,6 +117,7 @@ impl Server {
         let workers = mailboxes.len();
         let settings = config.settings().clone();
         let registry = Registry::new();
+        let appending = Appending::new(&settings, workers);
         let clock = SystemClock::new();
         let seed = Seed::random();
         let mut rng = Rng::from_seed(seed_from_os());
@@ -148,6 +152,7 @@ impl Server {
             loading: Progress::default(),
             libraries: Mutex::default(),
             saving: Saving::new(clock.now()),
+            appending,
             shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);

@@ -8,6 +8,7 @@ use engine::failure::Failure;
 use engine::keyspace::Lease;
 use resp::Reply;
 
+use crate::aftermath;
 use crate::client::Client;
 use crate::connection::Waiting;
 use crate::pubsub::{Desk, Kind};
@@ -39,6 +40,15 @@ pub struct Session<'s, 'k> {
 }
 
 impl Session<'_, '_> {
+    /// Passes on what the command has done, before the lease under which it did is released. Inside
+    /// a transaction that is the transaction's business.
+    pub fn settle(&mut self) {
+        let own = self.client.card.worker;
+        if let Some(end) = aftermath::settle(self.server, own, self.env) {
+            self.client.wrote = end;
+        }
+    }
+
     /// Subscribes the client.
     pub fn subscribe(&mut self, kind: Kind, name: &[u8]) {
         let Session {

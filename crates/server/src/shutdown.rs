@@ -19,6 +19,9 @@ pub struct Wish {
     pub force: bool,
 }
 
+/// How long the end waits for the append-only file.
+const SYNC_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often the end of a snapshot is looked for.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -26,21 +29,22 @@ const LOOK: Duration = Duration::from_millis(2);
 /// server is as before.
 pub fn prepare(server: &Server, wish: Wish) -> bool {
     let points = !server.settings.get().save_points.is_empty();
-    if !wish.save.unwrap_or(points) {
+    let saves = wish.save.unwrap_or(points);
+    let logs = server.appending.journal.is_on();
+    if !saves && !logs {
         return true;
     }
     let before = *server.pause.lock();
     server.pause(UnixMillis(i64::MAX), PauseKind::All);
     wait_for_workers(server);
-    info!("Saving the final snapshot before exiting");
-    if save(server) {
+    if (!logs || sync(server)) && (!saves || save(server)) {
         return true;
     }
     if wish.force {
-        warn!("The final snapshot could not be written: ending all the same, as told");
+        warn!("Not everything could be written: ending all the same, as told");
         return true;
     }
-    error!("The final snapshot could not be written: the server does not end");
+    error!("Not everything could be written: the server does not end");
     server.end_pause(UnixMillis(i64::MAX));
     if let Some((until, kind)) = before {
         server.pause(until, kind);
@@ -58,8 +62,16 @@ fn wait_for_workers(server: &Server) {
     all.iter().for_each(drop);
 }
 
+/// Writes the rest of the append-only file; whether that went well.
+fn sync(server: &Server) -> bool {
+    info!("Calling fsync() on the AOF file.");
+    let result = server.appending.journal.sync(SYNC_PATIENCE);
+    result.map_err(|why| error!("The append-only file cannot be written: {why}")).is_ok()
+}
+
 /// Writes a snapshot of what is there now; whether that went well.
 fn save(server: &Server) -> bool {
+    info!("Saving the final snapshot before exiting");
     let saving = &server.saving;
     // One under way would be of an earlier moment.
     saving.cancel();

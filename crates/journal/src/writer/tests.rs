@@ -13,7 +13,7 @@ use base::time::UnixMillis;
 
 use super::*;
 use crate::disk::{Disk, DiskFile};
-use crate::files::{BaseFormat, Place, read_manifest};
+use crate::files::{BaseFormat, Place, Rest, read_manifest};
 use crate::journal::Framing;
 use crate::manifest::Entry;
 use crate::read::{Item, Reader};
@@ -336,7 +336,7 @@ impl Life {
             file.sync().map_err(|error| error.to_string())
         });
         let mut files = self.files.lock();
-        if written.is_ok() && files.install(&temporary, BaseFormat::Commands).is_ok() {
+        if written.is_ok() && files.install(&temporary, BaseFormat::Commands, Rest::LastIncrement).is_ok() {
             // Left-over history is removed another time.
             let _ = files.remove_history();
         }

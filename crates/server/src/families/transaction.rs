@@ -151,6 +151,8 @@ fn exec(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
         out.array(transaction.command_count());
         run_all(&transaction, session, out);
     }
+    // While the lease is held: the journal's order is the order of the leases.
+    session.settle();
     session.lease.unpin();
     forget_keys(session.client, session.lease);
     Ok(())
