@@ -3,7 +3,9 @@
 //!
 //! While it syncs, effects gather; the next write takes them all: with `appendfsync always` one sync
 //! serves every command that came in during the one before (group commit). With the other policies
-//! it rests a moment after each write, so that many rounds of the workers share one.
+//! the workers write for themselves at the end of a round ([`Writer::write_through`]), unless the
+//! thread is at it, so that a process that is killed has lost nothing it acknowledged; the thread
+//! syncs.
 //!
 //! When the disk refuses, nothing is lost but time: the log keeps what is not durable, and once a
 //! second the file is cut back to its durable length and written on from there. (After a failed
@@ -38,6 +40,8 @@ const RETRY_NANOS: u64 = 1_000_000_000;
 const LOOK_NANOS: u64 = 1_000_000_000;
 /// Rest after a write, unless a reply waits for it.
 const LINGER: Duration = Duration::from_millis(1);
+/// More than this is not written by a worker but left to the thread.
+const WRITE_THROUGH_BYTES_MAX: u64 = 1 << 20;
 /// The longest sleep.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -92,6 +96,8 @@ pub struct Writer {
     /// The manifest that names the file may be lost in a crash.
     unsettled: bool,
     gone: Option<Gone>,
+    /// When the last step was.
+    now: u64,
     /// The second of the last time stamp in the file.
     second: i64,
     chunks: Vec<Arc<Chunk>>,
@@ -121,33 +127,32 @@ impl Writer {
             torn: false,
             unsettled: false,
             gone: None,
+            now: 0,
             second: 0,
             chunks: Vec::new(),
             tell,
         }
     }
 
-    /// Writes until [`Journal::end_writer`].
-    pub fn run(mut self) {
-        let begin = Instant::now();
-        // Set once: there is one writer for a journal.
-        let _ = self.shared.thread.set(std::thread::current());
-        loop {
-            let now = begin.elapsed().as_nanos() as u64;
-            let next = self.step(now);
-            if self.shared.ending.load(SeqCst) {
-                if self.is_idle() || self.retry_at.is_some() || self.open.is_none() {
-                    return self.give_cut_up("the server is ending".to_owned());
-                }
-                self.shared.urgent.store(true, SeqCst);
-                continue;
-            }
-            match next {
-                Next::Again => {}
-                Next::Linger => std::thread::sleep(LINGER),
-                Next::Sleep(time) => self.shared.sleep(time, || self.has_work()),
-            }
+    /// Writes what there is, on a worker's thread: nothing that takes long. Whether the writer's own
+    /// thread has to see to the rest.
+    pub fn write_through(&mut self) -> bool {
+        let waiting = self.shared.end().0.saturating_sub(self.written.0);
+        let simple = self.open.is_some() && !self.torn && self.gone.is_none();
+        if !simple || waiting > WRITE_THROUGH_BYTES_MAX || self.shared.policy() == Policy::Always {
+            return true;
         }
+        if waiting == 0 || self.shared.log.lock().pending_cut().is_some() {
+            return waiting > 0;
+        }
+        if let Err(trouble) = self.write() {
+            self.fail(&trouble, self.now);
+            return true;
+        }
+        if self.shared.policy() == Policy::No {
+            return self.sync(self.now).is_err();
+        }
+        self.written.0.saturating_sub(self.shared.durable().0) >= SYNC_BYTES
     }
 
     /// Whether everything appended is on disk.
@@ -166,6 +171,7 @@ impl Writer {
 
     /// Does what is due at `now` (nanoseconds of any clock that does not go back).
     pub fn step(&mut self, now: u64) -> Next {
+        self.now = now;
         self.look_after_gone();
         if let Some(at) = self.retry_at.filter(|_| self.torn) {
             if now < at && !self.shared.closing.load(SeqCst) {
@@ -441,6 +447,32 @@ impl Writer {
         self.shared.closing.store(false, SeqCst);
         self.shared.tell();
         (self.tell)(Told::Recovered);
+    }
+}
+
+/// Writes until [`Journal::end_writer`].
+pub fn run(writer: &Mutex<Writer>) {
+    let begin = Instant::now();
+    let shared = Arc::clone(&writer.lock().shared);
+    // Set once: there is one writer for a journal.
+    let _ = shared.thread.set(std::thread::current());
+    loop {
+        let now = begin.elapsed().as_nanos() as u64;
+        let mut this = writer.lock();
+        let next = this.step(now);
+        if shared.ending.load(SeqCst) {
+            if this.is_idle() || this.retry_at.is_some() || this.open.is_none() {
+                return this.give_cut_up("the server is ending".to_owned());
+            }
+            shared.urgent.store(true, SeqCst);
+            continue;
+        }
+        drop(this);
+        match next {
+            Next::Again => {}
+            Next::Linger => std::thread::sleep(LINGER),
+            Next::Sleep(time) => shared.sleep(time, || writer.lock().has_work()),
+        }
     }
 }
 

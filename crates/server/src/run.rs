@@ -139,13 +139,13 @@ fn begin_to_log<'s>(
     scope: &'s thread::Scope<'s, '_>,
 ) -> Result<(), loading::Failure> {
     let refused = loading::Failure::Refused;
-    let writer = appending::begin(server).map_err(refused)?;
+    appending::begin(server).map_err(refused)?;
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send + 's>| {
         let builder = thread::Builder::new().name(name.to_owned());
         let spawned = builder.spawn_scoped(scope, run);
         spawned.map(drop).map_err(|error| refused(error.to_string()))
     };
-    spawn("journal", Box::new(|| writer.run()))?;
+    spawn("journal", Box::new(|| server.appending.run_writer()))?;
     spawn("rewriter", Box::new(|| appending::serve(server)))
 }
 

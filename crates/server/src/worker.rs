@@ -296,7 +296,7 @@ impl<'k> Worker<'k> {
         if self.seat.mailbox.has_left() {
             self.read_mail();
         }
-        self.server.appending.journal.nudge();
+        self.server.appending.push();
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
         for &id in &ready {

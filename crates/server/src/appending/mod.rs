@@ -10,15 +10,15 @@ mod rewrite;
 mod words;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::time::UnixMillis;
-use journal::Journal;
+use journal::{Journal, Policy};
 use journal::disk::RealDisk;
 use journal::files::{Files, Place};
-use journal::writer::{Told, Writer};
+use journal::writer::{self, Told, Writer};
 use log::{error, info, warn};
 use parking_lot::{Condvar, Mutex};
 
@@ -71,6 +71,8 @@ struct State {
 pub struct Appending {
     /// The log.
     pub journal: Journal,
+    /// Brings the log to disk.
+    writer: OnceLock<Mutex<Writer>>,
     files: Mutex<Option<Arc<Mutex<Files>>>>,
     state: Mutex<State>,
     asked: Condvar,
@@ -85,6 +87,7 @@ impl Appending {
         journal.set(settings.aof.policy, settings.aof.timestamps);
         Appending {
             journal,
+            writer: OnceLock::new(),
             files: Mutex::new(None),
             state: Mutex::new(State {
                 asked: false,
@@ -122,6 +125,30 @@ impl Appending {
             self.ask();
         }
         self.asked.notify_one();
+    }
+
+    /// The end of a worker's round: what it has appended is on its way.
+    #[inline]
+    pub fn push(&self) {
+        if !self.journal.is_on() {
+            return;
+        }
+        let writer = match self.journal.policy() {
+            Policy::Always => None,
+            Policy::EverySecond | Policy::No => self.writer.get(),
+        };
+        match writer.and_then(|writer| writer.try_lock()) {
+            Some(mut writer) if !writer.write_through() => {}
+            // It is being written, or the thread has to.
+            _ => self.journal.nudge(),
+        }
+    }
+
+    /// Writes the log until [`Appending::end`].
+    pub fn run_writer(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer::run(writer);
+        }
     }
 
     /// A worker wants to be told, once, when more is on disk.
@@ -223,12 +250,12 @@ fn messenger(server: &Server) -> Box<dyn Fn(Told) + Send> {
     })
 }
 
-/// The journal's writer, to be run on a thread of its own. At the start it goes on in the last file,
-/// if `appendonly` is on.
+/// Begins to log if `appendonly` is on: goes on in the last file. [`Appending::run_writer`] is to be
+/// called then, on a thread of its own, whether it is on or not.
 ///
 /// # Errors
 /// One line.
-pub fn begin(server: &Server) -> Result<Writer, String> {
+pub fn begin(server: &Server) -> Result<(), String> {
     let settings = server.settings.get();
     let appending = &server.appending;
     let mut open = None;
@@ -249,7 +276,10 @@ pub fn begin(server: &Server) -> Result<Writer, String> {
     if settings.aof.on {
         journal.turn_on();
     }
-    Ok(Writer::new(journal, files, open, messenger(server)))
+    let writer = Writer::new(journal, files, open, messenger(server));
+    // Set once: this is called once.
+    let _ = appending.writer.set(Mutex::new(writer));
+    Ok(())
 }
 
 /// Does what is asked for, until [`Appending::end`].

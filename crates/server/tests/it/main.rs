@@ -2,6 +2,7 @@
 
 mod allocator;
 mod clients;
+mod crashes;
 mod eviction;
 mod transactions;
 
