@@ -137,10 +137,12 @@ impl Appending {
             Policy::Always => None,
             Policy::EverySecond | Policy::No => self.writer.get(),
         };
-        match writer.and_then(|writer| writer.try_lock()) {
-            Some(mut writer) if !writer.write_through() => {}
+        let written = writer
+            .and_then(|writer| writer.try_lock())
+            .is_some_and(|mut writer| !writer.write_through());
+        if !written {
             // It is being written, or the thread has to.
-            _ => self.journal.nudge(),
+            self.journal.nudge();
         }
     }
 
