@@ -12,6 +12,7 @@ pub mod background;
 pub mod batch;
 pub mod call;
 pub mod check;
+pub mod check_log;
 pub mod client;
 pub mod client_line;
 pub mod clients;

@@ -16,6 +16,8 @@ use engine::dispatch::{Call, Outcome, execute};
 use engine::env::Env;
 use engine::keyspace::Lease;
 use journal::Offset;
+use journal::files::Files;
+use journal::manifest::Entry;
 use journal::read::{Item, Reader};
 use log::{info, warn};
 use resp::{Proto, Reply, Span};
@@ -23,7 +25,7 @@ use resp::{Proto, Reply, Span};
 use super::rewrite::end_of;
 use super::single_file;
 use crate::batch::find_keys;
-use crate::loading::{Failure, Overdue, environment, file};
+use crate::loading::{Failure, Overdue, environment, file, file_under_lease};
 use crate::registry::Handler;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -46,16 +48,32 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
         let name = single.display();
         info!("Successfully migrated an old-style AOF file ({name}) into the AOF directory.");
     }
-    let parts: Vec<PathBuf> = {
-        let files = files.lock();
-        let path = |entry: &journal::manifest::Entry| files.place().path(&entry.name);
-        files.manifest().parts().map(path).collect()
-    };
     let mut lease = server.keyspace.lease();
+    let parts = parts(&files.lock());
     load(server, &settings, &parts, &mut lease, ended)?;
     let end = end_of(&files.lock()).unwrap_or(Offset(0));
     server.appending.journal.begin_at(end);
     Ok(())
+}
+
+/// Loads the files that are being written, with all stripes leased: for DEBUG LOADAOF.
+///
+/// # Errors
+/// One line.
+pub fn under_lease(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
+    let settings = server.settings.get();
+    let files = server.appending.files(&settings)?;
+    let parts = parts(&files.lock());
+    match load(server, &settings, &parts, lease, &mut || false) {
+        Ok(()) => Ok(()),
+        Err(Failure::Refused(why)) => Err(why),
+        Err(Failure::Ended) => Err("the process is ending".to_owned()),
+    }
+}
+
+fn parts(files: &Files) -> Vec<PathBuf> {
+    let path = |entry: &Entry| files.place().path(&entry.name);
+    files.manifest().parts().map(path).collect()
 }
 
 /// Loads these files in order.
@@ -137,6 +155,9 @@ impl Replay<'_, '_> {
         let filled = input.read(&mut magic).map_err(io)?;
         let snapshot = magic[..filled].starts_with(b"REDIS") || magic[..filled] == *b"VALKEY";
         let skipped = match snapshot {
+            true if self.lease.is_pinned() => {
+                file_under_lease(self.server, path, self.lease, &self.env, false)?
+            }
             true => file(self.server, path, Overdue::Kept, ended)?,
             false => 0,
         };

@@ -151,8 +151,26 @@ pub fn under_lease(
     env: &Env,
     replace: bool,
 ) -> Result<(), String> {
+    let path = server.settings.get().dbfilename.clone();
+    match file_under_lease(server, &path, lease, env, replace) {
+        Ok(_) => Ok(()),
+        Err(Failure::Refused(why)) => Err(why),
+        Err(Failure::Ended) => Err("the process is ending".to_owned()),
+    }
+}
+
+/// The same with any snapshot file; where it ends.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn file_under_lease(
+    server: &Server,
+    path: &Path,
+    lease: &mut Lease<'_>,
+    env: &Env,
+    replace: bool,
+) -> Result<u64, Failure> {
     let settings = server.settings.get();
-    let path = &settings.dbfilename;
     let outcome = open(server, &settings, path).and_then(|reader| {
         let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
         read(&mut reader, server, &mut |reader, head| {
@@ -161,16 +179,12 @@ pub fn under_lease(
                 .value(head.kind, packing)
                 .map_err(|why| broken(&head, &why))?;
             store(server, lease, env, &head, value, replace)
-        })
+        })?;
+        Ok(reader.offset())
     });
-    match outcome.map_err(|failure| failure.about(path)) {
-        Ok(()) => {
-            report(server);
-            Ok(())
-        }
-        Err(Failure::Refused(why)) => Err(why),
-        Err(Failure::Ended) => Err("the process is ending".to_owned()),
-    }
+    let end = outcome.map_err(|failure| failure.about(path))?;
+    report(server);
+    Ok(end)
 }
 
 impl Failure {
