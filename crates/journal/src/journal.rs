@@ -203,6 +203,7 @@ impl Journal {
     /// any more. Bytes that the disk does not take are given up.
     pub fn close_file(&self) {
         self.0.closing.store(true, Ordering::SeqCst);
+        self.0.urgent.store(true, Ordering::SeqCst);
         self.nudge();
         let mut guard = self.0.news_lock.lock();
         while self.0.closing.load(Ordering::SeqCst) {

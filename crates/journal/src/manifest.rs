@@ -78,16 +78,16 @@ impl Manifest {
         let mut manifest = Manifest::default();
         let fail = |line: usize, what| Err(Malformed { line, what });
         if text.is_empty() {
-            return fail(1, "the manifest is empty");
+            return fail(1, "Found an empty AOF manifest");
         }
         let Some(text) = text.strip_suffix(b"\n") else {
             let last = text.split(|&byte| byte == b'\n').count();
-            return fail(last, "the line has no end: the file is cut off");
+            return fail(last, "The AOF manifest file contains too long line, or is cut off: a line has no end");
         };
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
             let result = match line {
                 [b'#', ..] => Ok(()),
-                _ if line.len() > LINE_BYTES_MAX => Err("the line is too long"),
+                _ if line.len() > LINE_BYTES_MAX => Err("The AOF manifest file contains too long line"),
                 _ => manifest.add_line(line.trim_ascii()),
             };
             if let Err(what) = result {
@@ -98,8 +98,8 @@ impl Manifest {
     }
 
     fn add_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
-        const FORM: &str = "not of the form 'file NAME seq NUMBER type b|i|h'";
-        let words = split_args(line).map_err(|_| "unbalanced quotes")?;
+        const FORM: &str = "Invalid AOF manifest file format: not 'file NAME seq NUMBER type b|i|h'";
+        let words = split_args(line).map_err(|_| "Invalid AOF manifest file format: unbalanced quotes")?;
         let (pairs, []) = words.as_chunks::<2>() else {
             return Err(FORM);
         };
@@ -119,7 +119,7 @@ impl Manifest {
             return Err(FORM);
         };
         if name.is_empty() || name.contains(&b'/') || name == b"." || name == b".." {
-            return Err("the file is named by a path; only a name is allowed");
+            return Err("File can't be a path, just a filename");
         }
         let kind = KINDS.iter().find(|(letter, _)| *letter == kind);
         let entry = Entry {
@@ -128,13 +128,13 @@ impl Manifest {
             start,
             end,
         };
-        match kind.ok_or("the type is none of b, i, h")?.1 {
-            Kind::Base if self.base.is_some() => return Err("there is a base file already"),
+        match kind.ok_or("Unknown AOF file type: none of b, i, h")?.1 {
+            Kind::Base if self.base.is_some() => return Err("Found duplicate base file information"),
             Kind::Base => self.base = Some(entry),
             Kind::History => self.history.push(entry),
             Kind::Increment => {
                 if self.increments.last().is_some_and(|last| last.seq >= seq) {
-                    return Err("the numbers of incremental files do not grow");
+                    return Err("Found a non-monotonic sequence number");
                 }
                 self.increments.push(entry);
             }
@@ -215,15 +215,15 @@ mod tests {
         for (text, line, what) in [
             ("", 1, "empty"),
             ("file a seq 1 type b", 1, "cut off"),
-            ("file a seq 1 type b\nfile b seq 1\n", 2, "of the form"),
-            ("file a seq 1 type b\n\n", 2, "of the form"),
-            ("file a seq 1 type b c\n", 1, "of the form"),
-            ("file a seq 0 type b\n", 1, "of the form"),
+            ("file a seq 1 type b\nfile b seq 1\n", 2, "not 'file"),
+            ("file a seq 1 type b\n\n", 2, "not 'file"),
+            ("file a seq 1 type b c\n", 1, "not 'file"),
+            ("file a seq 0 type b\n", 1, "not 'file"),
             ("file a/b seq 1 type b\n", 1, "path"),
             ("file .. seq 1 type b\n", 1, "path"),
             ("file a seq 1 type x\n", 1, "none of"),
-            ("file a seq 1 type b\nfile b seq 2 type b\n", 2, "already"),
-            ("file a seq 2 type i\nfile b seq 2 type i\n", 2, "grow"),
+            ("file a seq 1 type b\nfile b seq 2 type b\n", 2, "duplicate"),
+            ("file a seq 2 type i\nfile b seq 2 type i\n", 2, "non-monotonic"),
             ("file \"a seq 2 type i\n", 1, "quotes"),
         ] {
             let malformed = Manifest::parse(text.as_bytes()).expect_err(text);

@@ -124,6 +124,15 @@ impl Appending {
         if settings.aof.on && !before.aof.on {
             self.ask();
         }
+        if !settings.aof.on && before.aof.on {
+            // What is being written is not wanted any more.
+            let mut state = self.state.lock();
+            state.asked = false;
+            if let Some(running) = &state.running {
+                info!("The AOF rewrite under way is called off");
+                running.control.cancelled.store(true, Ordering::Relaxed);
+            }
+        }
         self.asked.notify_one();
     }
 

@@ -117,8 +117,8 @@ fn len_of(path: &Path) -> Result<u64, Failure> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) => Err(Failure::Refused(format!(
-            "cannot load {}, which the manifest of the append-only file names: {error}. Put the file \
-             back, or move the whole directory away to begin without data",
+            "{} cannot be loaded, though the manifest of the append-only file names it: {error}. Put \
+             the file back, or move the whole directory away to begin without data",
             path.display()
         ))),
     }
@@ -149,7 +149,7 @@ impl Replay<'_, '_> {
         is_last: bool,
         ended: &mut dyn FnMut() -> bool,
     ) -> Result<(), Failure> {
-        let io = |error: std::io::Error| refuse(path, &error.to_string());
+        let io = |error: std::io::Error| refuse("Error", path, &error.to_string());
         let mut input = File::open(path).map_err(io)?;
         let mut magic = [0; 6];
         let filled = input.read(&mut magic).map_err(io)?;
@@ -171,7 +171,11 @@ impl Replay<'_, '_> {
             Err(Stop::Fault(fault)) if fault.is_torn_tail() && is_last => {
                 self.cut_off(path, fault.valid, &fault.to_string())
             }
-            Err(Stop::Fault(fault)) => Err(refuse(path, &fault.to_string())),
+            Err(Stop::Fault(fault)) if fault.is_torn_tail() => {
+                let why = format!("{fault}; and it is not the last file");
+                Err(refuse("Unexpected end of file", path, &why))
+            }
+            Err(Stop::Fault(fault)) => Err(refuse("Bad file format", path, &fault.to_string())),
         }
     }
 
@@ -226,11 +230,12 @@ impl Replay<'_, '_> {
         }
         let registry = &self.server.registry;
         let Ok(id) = registry.resolve(name, word(1)) else {
-            return Err(format!("there is no command {}", shown()));
+            let name = String::from_utf8_lossy(name);
+            return Err(format!("Unknown command '{name}'"));
         };
         let row = registry.row(id);
         if !row.spec.accepts(words.len()) {
-            return Err(format!("wrong number of words for {}", shown()));
+            return Err(format!("Wrong number of words for {}", shown()));
         }
         let Handler::Data(run) = row.handler else {
             return Err(format!("{} cannot be replayed", shown()));
@@ -276,7 +281,7 @@ impl Replay<'_, '_> {
         let name = path.display();
         if !self.settings.aof.load_truncated {
             return Err(Failure::Refused(format!(
-                "cannot load {name}: {why}. `ruddle check --fix {name}` cuts the end off; with \
+                "Unexpected end of file reading the append only file {name}: {why}. `ruddle check --fix {name}` cuts the end off; with \
                  aof-load-truncated yes that is done at the start"
             )));
         }
@@ -297,15 +302,15 @@ enum Stop {
 }
 
 fn wrong(path: &Path, at: u64, why: &str) -> Stop {
-    Stop::Failure(refuse(path, &format!("at byte {at}: {why}")))
+    Stop::Failure(refuse(why, path, &format!("at byte {at}")))
 }
 
-fn refuse(path: &Path, why: &str) -> Failure {
+/// `what` is wrong with a file, at the place that `why` tells.
+fn refuse(what: &str, path: &Path, why: &str) -> Failure {
+    let name = path.display();
     Failure::Refused(format!(
-        "cannot load {}: {why}. Nothing was changed in the file: `ruddle check {}` describes it. \
-         To start all the same, put a sound copy in its place, or move the directory away to begin \
-         without data",
-        path.display(),
-        path.display()
+        "{what} reading the append only file {name}: {why}. Nothing was changed in it: `ruddle check \
+         {name}` describes it. To start all the same, put a sound copy in its place, or move the \
+         directory away to begin without data"
     ))
 }
