@@ -40,11 +40,7 @@ pub struct Words {
 impl Effects {
     /// Adds one.
     #[inline]
-    pub(crate) fn push<'a>(
-        &mut self,
-        db: DbIndex,
-        words: impl ExactSizeIterator<Item = &'a [u8]>,
-    ) {
+    pub(crate) fn push<'a>(&mut self, db: DbIndex, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         encode_words(words, &mut self.bytes);
         self.ends.push((db, self.bytes.len()));
     }

@@ -161,9 +161,14 @@ impl Files {
         let target = self.place.path(&name);
         let is_there = |path: &Path| {
             let len = self.disk.len(path);
-            len.map(|len| len.is_some()).map_err(Trouble::of("look at", path))
+            len.map(|len| len.is_some())
+                .map_err(Trouble::of("look at", path))
         };
-        let adopted = self.manifest.base.as_ref().is_some_and(|base| base.name == name);
+        let adopted = self
+            .manifest
+            .base
+            .as_ref()
+            .is_some_and(|base| base.name == name);
         let unfinished = adopted && !is_there(&target)?;
         if !self.manifest.is_empty() && !unfinished || !is_there(single)? {
             return Ok(false);
@@ -195,7 +200,10 @@ impl Files {
             return self.next_increment(end);
         };
         let path = self.place.path(&last.name);
-        let (file, len) = self.disk.append(&path).map_err(Trouble::of("open", &path))?;
+        let (file, len) = self
+            .disk
+            .append(&path)
+            .map_err(Trouble::of("open", &path))?;
         Ok(OpenIncrement { file, path, len })
     }
 
@@ -233,7 +241,10 @@ impl Files {
         let seq = self.last_increment;
         let name = [&self.place.name, format!(".{seq}.incr.aof").as_bytes()].concat();
         let path = self.place.path(&name);
-        let file = self.disk.create(&path).map_err(Trouble::of("create", &path))?;
+        let file = self
+            .disk
+            .create(&path)
+            .map_err(Trouble::of("create", &path))?;
         self.sync_dir()?;
         info!("Creating AOF incr file {}", String::from_utf8_lossy(&name));
         let entry = Entry {
@@ -337,7 +348,10 @@ impl Files {
         let mut total = 0;
         for part in self.manifest.parts().chain(&self.unlisted) {
             let path = self.place.path(&part.name);
-            let len = self.disk.len(&path).map_err(Trouble::of("look at", &path))?;
+            let len = self
+                .disk
+                .len(&path)
+                .map_err(Trouble::of("look at", &path))?;
             total += len.unwrap_or(0);
         }
         Ok(total)
@@ -349,12 +363,16 @@ impl Files {
     /// The operating system refuses.
     pub fn make_dir(&self) -> Result<(), Trouble> {
         let dir = &self.place.dir;
-        self.disk.make_dir(dir).map_err(Trouble::of("make directory", dir))
+        self.disk
+            .make_dir(dir)
+            .map_err(Trouble::of("make directory", dir))
     }
 
     fn sync_dir(&self) -> Result<(), Trouble> {
         let dir = &self.place.dir;
-        self.disk.sync_dir(dir).map_err(Trouble::of("sync directory", dir))
+        self.disk
+            .sync_dir(dir)
+            .map_err(Trouble::of("sync directory", dir))
     }
 
     /// Replaces the manifest on disk, then here.

@@ -14,8 +14,8 @@ use base::time::UnixMillis;
 use parking_lot::{Condvar, Mutex};
 
 use crate::Offset;
-use crate::log::Log;
 pub use crate::log::Framing;
+use crate::log::Log;
 
 /// Commands that write wait when so many bytes are not yet on disk, until half of them are.
 pub const UNSYNCED_BYTES_MAX: u64 = 128 << 20;

@@ -143,7 +143,11 @@ impl Log {
 
     /// Forgets the bytes before `until`.
     pub(crate) fn release(&mut self, until: Offset) {
-        while self.chunks.front().is_some_and(|chunk| chunk.end() <= until) {
+        while self
+            .chunks
+            .front()
+            .is_some_and(|chunk| chunk.end() <= until)
+        {
             // A reader may still hold it; then its buffer is not used again.
             if let Some(chunk) = self.chunks.pop_front().and_then(Arc::into_inner)
                 && self.spare.capacity() < chunk.bytes.capacity()
@@ -179,7 +183,9 @@ mod tests {
         let mut chunks = Vec::new();
         log.read(from, &mut chunks);
         let bytes = chunks.iter().flat_map(|chunk| chunk.bytes.clone());
-        String::from_utf8(bytes.collect()).expect("text").replace("\r\n", " ")
+        String::from_utf8(bytes.collect())
+            .expect("text")
+            .replace("\r\n", " ")
     }
 
     #[test]

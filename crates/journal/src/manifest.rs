@@ -82,12 +82,17 @@ impl Manifest {
         }
         let Some(text) = text.strip_suffix(b"\n") else {
             let last = text.split(|&byte| byte == b'\n').count();
-            return fail(last, "The AOF manifest file contains too long line, or is cut off: a line has no end");
+            return fail(
+                last,
+                "The AOF manifest file contains too long line, or is cut off: a line has no end",
+            );
         };
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
             let result = match line {
                 [b'#', ..] => Ok(()),
-                _ if line.len() > LINE_BYTES_MAX => Err("The AOF manifest file contains too long line"),
+                _ if line.len() > LINE_BYTES_MAX => {
+                    Err("The AOF manifest file contains too long line")
+                }
                 _ => manifest.add_line(line.trim_ascii()),
             };
             if let Err(what) = result {
@@ -98,8 +103,10 @@ impl Manifest {
     }
 
     fn add_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
-        const FORM: &str = "Invalid AOF manifest file format: not 'file NAME seq NUMBER type b|i|h'";
-        let words = split_args(line).map_err(|_| "Invalid AOF manifest file format: unbalanced quotes")?;
+        const FORM: &str =
+            "Invalid AOF manifest file format: not 'file NAME seq NUMBER type b|i|h'";
+        let words =
+            split_args(line).map_err(|_| "Invalid AOF manifest file format: unbalanced quotes")?;
         let (pairs, []) = words.as_chunks::<2>() else {
             return Err(FORM);
         };
@@ -129,7 +136,9 @@ impl Manifest {
             end,
         };
         match kind.ok_or("Unknown AOF file type: none of b, i, h")?.1 {
-            Kind::Base if self.base.is_some() => return Err("Found duplicate base file information"),
+            Kind::Base if self.base.is_some() => {
+                return Err("Found duplicate base file information");
+            }
             Kind::Base => self.base = Some(entry),
             Kind::History => self.history.push(entry),
             Kind::Increment => {
@@ -223,7 +232,11 @@ mod tests {
             ("file .. seq 1 type b\n", 1, "path"),
             ("file a seq 1 type x\n", 1, "none of"),
             ("file a seq 1 type b\nfile b seq 2 type b\n", 2, "duplicate"),
-            ("file a seq 2 type i\nfile b seq 2 type i\n", 2, "non-monotonic"),
+            (
+                "file a seq 2 type i\nfile b seq 2 type i\n",
+                2,
+                "non-monotonic",
+            ),
             ("file \"a seq 2 type i\n", 1, "quotes"),
         ] {
             let malformed = Manifest::parse(text.as_bytes()).expect_err(text);

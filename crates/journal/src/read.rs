@@ -193,7 +193,8 @@ impl<R: Read> Reader<R> {
             let more = READ_BYTES.max(wanted.saturating_sub(filled));
             self.buffer.resize(filled + more, 0);
             let result = self.input.read(&mut self.buffer[filled..]);
-            self.buffer.truncate(filled + result.as_ref().copied().unwrap_or(0));
+            self.buffer
+                .truncate(filled + result.as_ref().copied().unwrap_or(0));
             match result {
                 Ok(0) => self.ended = true,
                 Ok(_) => {}
@@ -261,9 +262,14 @@ fn number(bytes: &[u8], at: usize, kind: u8, what: &'static str) -> Result<(u64,
     }
     let (text, end) = line(bytes, at)?;
     let digits = &text[1..];
-    let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse().ok());
     let number = number.filter(|_| digits.first().is_some_and(u8::is_ascii_digit));
-    Ok((number.ok_or(Scan::Malformed(at, "a header without a number"))?, end))
+    Ok((
+        number.ok_or(Scan::Malformed(at, "a header without a number"))?,
+        end,
+    ))
 }
 
 /// The line at `at` without its end, and where the next one begins.
@@ -313,7 +319,10 @@ mod tests {
     #[test]
     fn commands_and_annotations() {
         let (items, fault) = read(FILE);
-        assert_eq!(items, ["@7", "SELECT 0", "#", "MULTI", "SET a \r\n", "exec"]);
+        assert_eq!(
+            items,
+            ["@7", "SELECT 0", "#", "MULTI", "SET a \r\n", "exec"]
+        );
         assert!(fault.is_none());
     }
 
@@ -329,7 +338,10 @@ mod tests {
                 continue;
             };
             assert!(fault.is_torn_tail(), "{len}: {fault}");
-            assert!(fault.valid <= len as u64 && fault.valid <= block, "{len}: {fault}");
+            assert!(
+                fault.valid <= len as u64 && fault.valid <= block,
+                "{len}: {fault}"
+            );
             let (_, again) = read(&FILE[..fault.valid as usize]);
             assert!(again.is_none(), "{len}");
             let mut zeros = FILE[..fault.valid as usize].to_vec();

@@ -227,7 +227,9 @@ impl Writer {
                 log.pending_cut()
             };
             let nothing = chunks.is_empty();
-            let result = chunks.drain(..).try_for_each(|chunk| self.put(&chunk, &mut left));
+            let result = chunks
+                .drain(..)
+                .try_for_each(|chunk| self.put(&chunk, &mut left));
             self.chunks = chunks;
             result?;
             if nothing {
@@ -394,7 +396,10 @@ impl Writer {
         self.retry_at = Some(now + RETRY_NANOS);
         {
             let mut status = shared.status.lock();
-            status.failure = Some(trouble.error.to_string());
+            let text = trouble.error.to_string();
+            // As in Redis: without the number.
+            let text = text.split(" (os error").next().unwrap_or_default();
+            status.failure = Some(text.to_owned());
             status.gone = self.gone.is_some();
         }
         shared.urgent.store(false, SeqCst);

@@ -39,7 +39,10 @@ struct Content {
 /// Whether this is about an append-only file rather than a snapshot.
 pub fn concerns(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_bytes();
-    path.is_dir() || [MANIFEST.as_bytes(), b".aof"].iter().any(|end| name.ends_with(end))
+    path.is_dir()
+        || [MANIFEST.as_bytes(), b".aof"]
+            .iter()
+            .any(|end| name.ends_with(end))
 }
 
 /// Checks a file, a manifest with all that it names, or a directory with a manifest. With `fix`, a
@@ -55,13 +58,16 @@ pub fn check(path: &Path, fix: bool) -> Result<(String, bool), String> {
         return Ok((report, sound));
     }
     let (place, manifest) = read_set(path)?;
-    let parts: Vec<PathBuf> = manifest.parts().map(|part| place.path(&part.name)).collect();
+    let parts: Vec<PathBuf> = manifest
+        .parts()
+        .map(|part| place.path(&part.name))
+        .collect();
     let mut sound = true;
     for (at, part) in parts.iter().enumerate() {
         let later = parts[at + 1..].iter();
-        let is_last = later.map(|path| len_of(path)).try_fold(true, |last, len| {
-            len.map(|len| last && len == 0)
-        })?;
+        let is_last = later
+            .map(|path| len_of(path))
+            .try_fold(true, |last, len| len.map(|len| last && len == 0))?;
         // Only the end of the set can be cut off without a gap.
         sound &= check_part(part, fix && is_last, &mut report)?;
     }
@@ -104,7 +110,9 @@ fn find_manifest(dir: &Path) -> Option<PathBuf> {
 
 fn len_of(path: &Path) -> Result<u64, String> {
     let metadata = std::fs::metadata(path);
-    metadata.map(|meta| meta.len()).map_err(|error| format!("{}: {error}", path.display()))
+    metadata
+        .map(|meta| meta.len())
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn check_part(path: &Path, fix: bool, report: &mut String) -> Result<bool, String> {
@@ -135,7 +143,10 @@ fn check_part(path: &Path, fix: bool, report: &mut String) -> Result<bool, Strin
         return Ok(false);
     }
     if !fix {
-        let _ = writeln!(report, "  `--fix` cuts {lost} bytes off (at the end of the last file)");
+        let _ = writeln!(
+            report,
+            "  `--fix` cuts {lost} bytes off (at the end of the last file)"
+        );
         return Ok(false);
     }
     truncate(path, fault.valid)?;
@@ -166,7 +177,8 @@ fn read_content(path: &Path, until: i64) -> Result<Content, String> {
         content.times = Some((second, second));
         content.later_from = (second > until).then_some(0);
     }
-    file.seek(SeekFrom::Start(content.snapshot_bytes)).map_err(io)?;
+    file.seek(SeekFrom::Start(content.snapshot_bytes))
+        .map_err(io)?;
     let mut reader = Reader::new(file, len, content.snapshot_bytes);
     let mut words = Vec::new();
     loop {
@@ -220,7 +232,10 @@ fn read_snapshot(file: &mut File, path: &Path) -> Result<(u64, Option<i64>), Str
 
 fn show_time(second: i64) -> String {
     let time = DateTime::from_timestamp(second, 0);
-    time.map_or_else(|| second.to_string(), |time| time.format("%F %T UTC").to_string())
+    time.map_or_else(
+        || second.to_string(),
+        |time| time.format("%F %T UTC").to_string(),
+    )
 }
 
 /// Seconds since 1970 of a time as people write it: those seconds, or `2026-11-22 20:00:00` (UTC),
@@ -229,9 +244,16 @@ pub fn read_time(text: &str) -> Option<i64> {
     let plain = || {
         let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
         let parse = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
-        forms.iter().find_map(parse).map(|time| time.and_utc().timestamp())
+        forms
+            .iter()
+            .find_map(parse)
+            .map(|time| time.and_utc().timestamp())
     };
-    let zoned = || DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp());
+    let zoned = || {
+        DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|time| time.timestamp())
+    };
     text.parse().ok().or_else(plain).or_else(zoned)
 }
 
@@ -264,7 +286,9 @@ pub fn restore(dir: &Path, until: i64) -> Result<String, String> {
         ));
     }
     let Some((at, from)) = cut else {
-        return Ok(format!("Nothing was done after {when}: the files stay as they are\n"));
+        return Ok(format!(
+            "Nothing was done after {when}: the files stay as they are\n"
+        ));
     };
     if at < bases {
         return Err(format!(

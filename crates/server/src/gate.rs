@@ -170,7 +170,9 @@ fn logged_lately(flags: Flags, row: &Row, server: &Server) -> Result<(), Failure
     }
     let status = server.appending.journal.status();
     let why = status.failure.unwrap_or_default();
-    Err(Failure::owned(format!("MISCONF Errors writing to the AOF file: {why}")))
+    Err(Failure::owned(format!(
+        "MISCONF Errors writing to the AOF file: {why}"
+    )))
 }
 
 fn postponed(flags: Flags, server: &Server) -> bool {

@@ -90,7 +90,9 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
     let server = Server::new(config, mailboxes)?;
     let settings = server.settings.get();
     let logs = settings.aof.on;
-    server.loading.announce(logs || settings.dbfilename.exists());
+    server
+        .loading
+        .announce(logs || settings.dbfilename.exists());
     server.doors.open(registry, listeners)?;
     thread::scope(|scope| {
         for (at, seat) in seats.into_iter().enumerate() {
@@ -143,7 +145,9 @@ fn begin_to_log<'s>(
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send + 's>| {
         let builder = thread::Builder::new().name(name.to_owned());
         let spawned = builder.spawn_scoped(scope, run);
-        spawned.map(drop).map_err(|error| refused(error.to_string()))
+        spawned
+            .map(drop)
+            .map_err(|error| refused(error.to_string()))
     };
     spawn("journal", Box::new(|| server.appending.run_writer()))?;
     spawn("rewriter", Box::new(|| appending::serve(server)))

@@ -66,7 +66,9 @@ fn wait_for_workers(server: &Server) {
 fn sync(server: &Server) -> bool {
     info!("Calling fsync() on the AOF file.");
     let result = server.appending.journal.sync(SYNC_PATIENCE);
-    result.map_err(|why| error!("The append-only file cannot be written: {why}")).is_ok()
+    result
+        .map_err(|why| error!("The append-only file cannot be written: {why}"))
+        .is_ok()
 }
 
 /// Writes a snapshot of what is there now; whether that went well.

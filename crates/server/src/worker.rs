@@ -376,7 +376,9 @@ impl<'k> Worker<'k> {
             if let Some(seen) = journal.to_wait_for() {
                 let held_before = !connection.held.is_empty();
                 let wrote = connection.client.wrote;
-                connection.held.hold(connection.out.len_bytes(), seen, wrote);
+                connection
+                    .held
+                    .hold(connection.out.len_bytes(), seen, wrote);
                 connection.held.release(journal);
                 if !held_before && !connection.held.is_empty() {
                     self.holding.push(id);

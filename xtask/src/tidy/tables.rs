@@ -55,9 +55,15 @@ pub(super) const CRATES: &[CrateRule] = &[
         foreign: &["itoa", "memchr", "parking_lot", "regex", "xxhash-rust"],
     },
     CrateRule {
+        name: "journal",
+        path: "crates/journal",
+        own: &["base", "resp"],
+        foreign: &["log", "parking_lot"],
+    },
+    CrateRule {
         name: "server",
         path: "crates/server",
-        own: &["base", "bench", "engine", "rdb", "resp"],
+        own: &["base", "bench", "engine", "journal", "rdb", "resp"],
         foreign: &[
             "chrono",
             "clap",

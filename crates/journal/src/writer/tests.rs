@@ -40,7 +40,10 @@ impl Model {
     /// Whether the next call fails.
     fn refuse(&mut self) -> io::Result<()> {
         let failing = self.failing;
-        let refused = self.rng.as_mut().is_some_and(|rng| rng.below(1000) < failing);
+        let refused = self
+            .rng
+            .as_mut()
+            .is_some_and(|rng| rng.below(1000) < failing);
         match refused {
             true => Err(io::Error::other("simulated")),
             false => Ok(()),
@@ -122,7 +125,12 @@ impl DiskFile for SimFile {
     }
 
     fn is_linked(&self) -> bool {
-        self.0.0.lock().names.values().any(|&number| number == self.1)
+        self.0
+            .0
+            .lock()
+            .names
+            .values()
+            .any(|&number| number == self.1)
     }
 }
 
@@ -154,7 +162,9 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
         let model = self.0.lock();
         let number = model.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(io::Cursor::new(model.files[*number].bytes.clone())))
+        Ok(Box::new(io::Cursor::new(
+            model.files[*number].bytes.clone(),
+        )))
     }
 
     fn len(&self, path: &Path) -> io::Result<Option<u64>> {
@@ -212,7 +222,10 @@ fn number(text: &[u8]) -> u64 {
 /// The words of the commands in a file, as far as it is whole; and whether its end was torn.
 fn commands(disk: &SimDisk, entry: &Entry) -> (Vec<Vec<Vec<u8>>>, Option<u64>) {
     let path = place().path(&entry.name);
-    let len = disk.len(&path).expect("a length").expect("a listed file is there");
+    let len = disk
+        .len(&path)
+        .expect("a length")
+        .expect("a listed file is there");
     let mut reader = Reader::new(disk.open(&path).expect("opens"), len, 0);
     let (mut spans, mut commands, mut block) = (Vec::new(), Vec::new(), Vec::new());
     loop {
@@ -255,7 +268,10 @@ fn load(disk: &SimDisk, context: &str) -> u64 {
                 _ => {}
             }
         }
-        assert!(!(torn && any), "{context}: only the last file that has something is torn");
+        assert!(
+            !(torn && any),
+            "{context}: only the last file that has something is torn"
+        );
         torn |= fault.is_some();
         if let Some(valid) = fault {
             let path = place().path(&entry.name);
@@ -310,7 +326,12 @@ impl Life {
     /// Effects that have been called durable.
     fn durable(&self) -> u64 {
         let durable = self.journal.durable().0;
-        *self.counts.range(..=durable).next_back().expect("a count").1
+        *self
+            .counts
+            .range(..=durable)
+            .next_back()
+            .expect("a count")
+            .1
     }
 
     /// Rewrites: a new base that stands for all effects until the cut.
@@ -325,18 +346,28 @@ impl Life {
             if let Some(result) = self.journal.0.cut_made.lock().take() {
                 break result;
             }
-            assert!(self.now < begun + 1000 * SYNC_NANOS, "the cut at {cut:?} is never made");
+            assert!(
+                self.now < begun + 1000 * SYNC_NANOS,
+                "the cut at {cut:?} is never made"
+            );
         };
         let mut text = Vec::new();
         resp::encode_command(&[b"BASE", base.to_string().as_bytes()], &mut text);
         let temporary = place().path(OsStr::new("temp-rewrite").as_encoded_bytes());
         let written = made.and_then(|()| {
-            let mut file = self.disk.create(&temporary).map_err(|error| error.to_string())?;
+            let mut file = self
+                .disk
+                .create(&temporary)
+                .map_err(|error| error.to_string())?;
             write_all(&mut *file, &text).map_err(|error| error.to_string())?;
             file.sync().map_err(|error| error.to_string())
         });
         let mut files = self.files.lock();
-        if written.is_ok() && files.install(&temporary, BaseFormat::Commands, Rest::LastIncrement).is_ok() {
+        if written.is_ok()
+            && files
+                .install(&temporary, BaseFormat::Commands, Rest::LastIncrement)
+                .is_ok()
+        {
             // Left-over history is removed another time.
             let _ = files.remove_history();
         }
@@ -373,7 +404,10 @@ fn crashes(runs: std::ops::Range<u64>) {
             assert!(loaded <= appended, "{context}: {loaded} of {appended}");
             // Without syncs a power failure may take everything, and `no` promises nothing more.
             if policy != Policy::No {
-                assert!(loaded >= durable, "{context}: {loaded}, durable were {durable}");
+                assert!(
+                    loaded >= durable,
+                    "{context}: {loaded}, durable were {durable}"
+                );
             }
         }
     }

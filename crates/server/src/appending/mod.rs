@@ -15,10 +15,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::time::UnixMillis;
-use journal::{Journal, Policy};
 use journal::disk::RealDisk;
 use journal::files::{Files, Place};
 use journal::writer::{self, Told, Writer};
+use journal::{Journal, Policy};
 use log::{error, info, warn};
 use parking_lot::{Condvar, Mutex};
 
@@ -120,7 +120,8 @@ impl Appending {
 
     /// The settings have changed.
     pub fn apply(&self, settings: &Settings, before: &Settings) {
-        self.journal.set(settings.aof.policy, settings.aof.timestamps);
+        self.journal
+            .set(settings.aof.policy, settings.aof.timestamps);
         if settings.aof.on && !before.aof.on {
             self.ask();
         }
@@ -273,7 +274,12 @@ pub fn begin(server: &Server) -> Result<(), String> {
     let files = match settings.aof.on {
         false => Files::open(Arc::new(RealDisk), place(&settings)).map_or_else(
             // A directory that is not used may be as broken as it likes.
-            |_| Arc::new(Mutex::new(Files::empty(Arc::new(RealDisk), place(&settings)))),
+            |_| {
+                Arc::new(Mutex::new(Files::empty(
+                    Arc::new(RealDisk),
+                    place(&settings),
+                )))
+            },
             |files| Arc::new(Mutex::new(files)),
         ),
         true => {
@@ -301,7 +307,7 @@ pub fn serve(server: &Server) {
             let mut state = appending.state.lock();
             if !state.asked && !state.ending {
                 // Woken early or not, there is a look at everything.
-            appending.asked.wait_for(&mut state, LOOK);
+                appending.asked.wait_for(&mut state, LOOK);
             }
             if state.ending {
                 return;

@@ -41,7 +41,10 @@ const ERRORS_NAMED_MAX: u64 = 10;
 /// One line that names file, place and way out; or the process is to end.
 pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), Failure> {
     let settings = server.settings.get();
-    let files = server.appending.files(&settings).map_err(Failure::Refused)?;
+    let files = server
+        .appending
+        .files(&settings)
+        .map_err(Failure::Refused)?;
     let single = single_file(&settings);
     let adopted = files.lock().adopt_single(&single);
     if adopted.map_err(|trouble| Failure::Refused(trouble.to_string()))? {
@@ -84,7 +87,10 @@ fn load(
     lease: &mut Lease<'_>,
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
-    let total = parts.iter().map(|path| len_of(path)).sum::<Result<u64, _>>()?;
+    let total = parts
+        .iter()
+        .map(|path| len_of(path))
+        .sum::<Result<u64, _>>()?;
     server.loading.begin(server.now(), total);
     let mut replay = Replay {
         server,
@@ -107,7 +113,10 @@ fn load(
         replay.file(path, is_last, ended)?;
         let millis = server.now().millis_since(begun);
         let (seconds, rest) = (millis / 1000, millis % 1000);
-        info!("DB loaded from append only file {}: {seconds}.{rest:03} seconds", path.display());
+        info!(
+            "DB loaded from append only file {}: {seconds}.{rest:03} seconds",
+            path.display()
+        );
     }
     replay.lease.release();
     Ok(())
@@ -207,7 +216,8 @@ impl Replay<'_, '_> {
                 let (bytes, words) = (bytes.to_vec(), words.clone());
                 block.push(Queued { bytes, words });
             } else {
-                self.run(bytes, &words).map_err(|why| wrong(path, at, &why))?;
+                self.run(bytes, &words)
+                    .map_err(|why| wrong(path, at, &why))?;
             }
             self.commands += 1;
             if self.commands.is_multiple_of(LOOK_COMMANDS) {
@@ -241,7 +251,13 @@ impl Replay<'_, '_> {
             return Err(format!("{} cannot be replayed", shown()));
         };
         self.keys.clear();
-        find_keys(row.shape, words, bytes, &self.server.keyspace, &mut self.keys);
+        find_keys(
+            row.shape,
+            words,
+            bytes,
+            &self.server.keyspace,
+            &mut self.keys,
+        );
         let call = Call {
             run,
             db: self.db,
@@ -254,7 +270,10 @@ impl Replay<'_, '_> {
             self.errors += 1;
             if self.errors <= ERRORS_NAMED_MAX {
                 let text = String::from_utf8_lossy(failure.text());
-                warn!("A command of the append-only file failed: {}: {text}", shown());
+                warn!(
+                    "A command of the append-only file failed: {}: {text}",
+                    shown()
+                );
             }
         }
         let garbage = self.env.take_garbage();
@@ -272,7 +291,9 @@ impl Replay<'_, '_> {
                 self.db = DbIndex(db);
                 Ok(())
             }
-            None => Err(format!("a database that is not among the {databases} configured")),
+            None => Err(format!(
+                "a database that is not among the {databases} configured"
+            )),
         }
     }
 

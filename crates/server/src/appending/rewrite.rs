@@ -48,11 +48,10 @@ fn rewrite(
     };
     let was_on = server.appending.journal.is_on();
     info!("Background append only file rewriting started");
-    let result = write(server, settings, logs, control, &temporary)
-        .and_then(|peak_bytes| {
-            install(server, settings, logs, &files, &temporary)?;
-            Ok(peak_bytes)
-        });
+    let result = write(server, settings, logs, control, &temporary).and_then(|peak_bytes| {
+        install(server, settings, logs, &files, &temporary)?;
+        Ok(peak_bytes)
+    });
     if result.is_err() {
         // It may not be there: what matters is reported already.
         let _ = remove_file(&temporary);

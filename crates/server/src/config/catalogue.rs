@@ -271,7 +271,10 @@ pub const PARAMS: &[Param] = &[
     .fixed(),
     p(
         "appendfsync",
-        Kind::Choice { names: FSYNC, store: |s, i| s.aof.policy = FSYNC_POLICIES[i] },
+        Kind::Choice {
+            names: FSYNC,
+            store: |s, i| s.aof.policy = FSYNC_POLICIES[i],
+        },
         "everysec",
         "When the append-only file is forced to disk.",
     )

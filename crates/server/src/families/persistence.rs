@@ -145,17 +145,25 @@ fn waitaof(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     const RANGE: Failure = Failure::fixed("ERR value is out of range, value must between 0 and 1");
-    let local = args.int_or(Failure::fixed("ERR value is not an integer or out of range"));
+    let local = args.int_or(Failure::fixed(
+        "ERR value is not an integer or out of range",
+    ));
     args.check()?;
     if !(0..=1).contains(&local) {
         return Err(RANGE);
     }
-    let replicas = args.int_or(Failure::fixed("ERR value is not an integer or out of range"));
+    let replicas = args.int_or(Failure::fixed(
+        "ERR value is not an integer or out of range",
+    ));
     args.check()?;
     if replicas < 0 {
-        return Err(Failure::fixed("ERR value is out of range, must be positive"));
+        return Err(Failure::fixed(
+            "ERR value is out of range, must be positive",
+        ));
     }
-    let millis = args.int_or(Failure::fixed("ERR timeout is not an integer or out of range"));
+    let millis = args.int_or(Failure::fixed(
+        "ERR timeout is not an integer or out of range",
+    ));
     args.end()?;
     if millis < 0 {
         return Err(Failure::fixed("ERR timeout is negative"));

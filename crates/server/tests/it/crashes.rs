@@ -82,7 +82,11 @@ fn write(port: u16, id: usize, first: u64, gone: &AtomicBool) -> Deeds {
             format!("HSET hash:{id} {} {number}", number % 100),
             "EXEC".to_owned(),
         ];
-        let words = |text: &String| text.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        let words = |text: &String| {
+            text.split(' ')
+                .map(|word| word.as_bytes().to_vec())
+                .collect()
+        };
         deeds.sent += 1;
         match client.pipeline(&commands.iter().map(words).collect::<Vec<_>>()) {
             Ok(_) => deeds.acknowledged.push(Instant::now()),
@@ -105,8 +109,15 @@ fn found(client: &mut Client) -> Vec<u64> {
     }
     for (id, &count) in counts.iter().enumerate() {
         let reply = call(client, &format!("GET count:{id}"));
-        let text = reply.bytes().map_or("0".into(), String::from_utf8_lossy).into_owned();
-        assert_eq!(text.parse(), Ok(count), "a transaction is there whole or not at all");
+        let text = reply
+            .bytes()
+            .map_or("0".into(), String::from_utf8_lossy)
+            .into_owned();
+        assert_eq!(
+            text.parse(),
+            Ok(count),
+            "a transaction is there whole or not at all"
+        );
     }
     counts
 }
@@ -125,10 +136,12 @@ fn crash_again_and_again(name: &str, args: &[&str], times: u64, loss_max: Durati
             let writers: Vec<_> = before
                 .iter()
                 .enumerate()
-                .map(|(id, &first)| scope.spawn({
-                    let gone = &gone;
-                    move || write(port, id, first, gone)
-                }))
+                .map(|(id, &first)| {
+                    scope.spawn({
+                        let gone = &gone;
+                        move || write(port, id, first, gone)
+                    })
+                })
                 .collect();
             // Any moment: numbers that have nothing to do with one another.
             thread::sleep(Duration::from_millis(5 + time * 37 % 180));
@@ -140,7 +153,9 @@ fn crash_again_and_again(name: &str, args: &[&str], times: u64, loss_max: Durati
             let killed = Instant::now();
             drop(server);
             gone.store(true, Ordering::Relaxed);
-            let deeds = writers.into_iter().map(|writer| writer.join().expect("a writer"));
+            let deeds = writers
+                .into_iter()
+                .map(|writer| writer.join().expect("a writer"));
             (deeds.collect::<Vec<Deeds>>(), killed)
         });
         let server = directory.start(args);
