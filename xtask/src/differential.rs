@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use testkit::differential::{Plan, Report, run as run_plan};
+use testkit::differential::{Plan, Report, pubsub, run as run_plan};
 use testkit::peers::Kind;
 
 /// What to run.
@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Compare the keyspace events of each command, too.
     #[arg(long)]
     events: bool,
+    /// Compare publish/subscribe on several connections instead.
+    #[arg(long, conflicts_with = "events")]
+    pubsub: bool,
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
@@ -36,6 +39,10 @@ fn kind(name: &str) -> Result<Kind, String> {
 
 /// Runs and reports; a difference is an error.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
+    if options.pubsub {
+        let seed = options.seed.unwrap_or_else(clock_seed);
+        return check_pubsub((options.subject, options.peer), seed, options.commands);
+    }
     let plan = Plan {
         subject: options.subject,
         peer: options.peer,
@@ -45,6 +52,22 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         events: options.events,
     };
     check(&plan)
+}
+
+/// Compares publish/subscribe, prints what happened; a difference is an error.
+pub(crate) fn check_pubsub(
+    (subject, peer): (Kind, Kind),
+    seed: u64,
+    steps: usize,
+) -> Result<(), String> {
+    let names = (subject.name(), peer.name());
+    println!(
+        "differential: publish/subscribe, {} against {}, seed {seed}",
+        names.0, names.1
+    );
+    let done = pubsub::run(subject, peer, seed, steps)?;
+    println!("differential: {done} steps, no difference");
+    Ok(())
 }
 
 /// Runs a plan, prints what happened; a difference is an error.

@@ -35,7 +35,13 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("packed", &[]),
     ("stream", &[]),
     ("hll", &[]),
+    ("intset", &[]),
+    ("list", &[]),
     ("set", &[]),
+    ("ziplist", &[]),
+    ("rdb", &["-rss_limit_mb=1024"]),
+    ("restore", &["-rss_limit_mb=1024"]),
+    ("zset", &[]),
     (
         "session",
         &[

@@ -64,6 +64,9 @@ const PARTS: &[(&str, Part)] = &[
     ("differential, valkey", |options| {
         compare(options, Kind::Valkey, false)
     }),
+    ("differential, redis, publish/subscribe", |options| {
+        compare_pubsub(options, Kind::Redis)
+    }),
     ("differential, redis, events", |options| {
         compare(options, Kind::Redis, true)
     }),
@@ -144,6 +147,18 @@ fn compare(options: &Options, peer: Kind, events: bool) -> Tally {
         events,
     }))
 }
+
+fn compare_pubsub(options: &Options, peer: Kind) -> Tally {
+    if !peers_lookup::has_ruddle() {
+        return Tally::default();
+    }
+    let steps = options.commands / COMMANDS_PER_STEP;
+    let servers = (Kind::Ruddle, peer);
+    Tally::of(differential::check_pubsub(servers, options.seed, steps))
+}
+
+/// A step of publish/subscribe is so many times the work of a command.
+const COMMANDS_PER_STEP: usize = 10;
 
 #[cfg(test)]
 mod tests {

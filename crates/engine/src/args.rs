@@ -52,6 +52,12 @@ impl<'a> Args<'a> {
         Args { member, ..self }
     }
 
+    /// The same command from its beginning.
+    #[must_use]
+    pub fn again(&self) -> Args<'a> {
+        Args::new(self.buffer, self.words, self.keys)
+    }
+
     /// Number of words, the command's name included.
     pub fn count(&self) -> usize {
         self.words.len()

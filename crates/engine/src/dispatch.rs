@@ -12,10 +12,12 @@ use crate::args::{Args, KeyWord};
 use crate::env::{Env, add};
 use crate::event::Classes;
 use crate::failure::Failure;
-use crate::keyspace::{Key, Lease};
-use crate::spec::DataRun;
+use crate::keyspace::{Key, Lease, Stripe};
+use crate::spec::{DataRun, Served};
 use crate::table::Place;
+use crate::track::Reader;
 use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx, change_entry};
+use crate::waiters::Wait;
 
 /// A command ready to run.
 pub struct Call<'a> {
@@ -35,23 +37,30 @@ pub enum Outcome {
     Failed(Failure),
     /// The reply comes with the walk's last step.
     Walking(Box<dyn Walk>),
+    /// There is nothing for it yet. What is written as reply is for those who may not wait.
+    Waiting(Box<Wait>),
 }
 
-/// Runs one command under the lease it needs and writes its reply.
+/// Runs one command under the lease it needs and writes its reply. A lease that somebody else
+/// holds for long is not waited for: then the command fails.
 pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
-    match call.run {
+    let covered = match call.run {
         DataRun::ReadWide(_, wide) | DataRun::WriteWide(_, wide) if wide(&call.args) => {
-            lease.cover_all();
+            lease.try_cover_all()
         }
         DataRun::Read(_)
         | DataRun::Write(_)
+        | DataRun::Block(_)
+        | DataRun::BlockRead(_)
         | DataRun::Refresh(_)
         | DataRun::ReadWide(..)
-        | DataRun::WriteWide(..) => {
-            lease.cover(call.args.keys().iter().map(|key| key.hash));
-        }
-        DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
-        DataRun::Walk(_) | DataRun::Help(_) | DataRun::Bare(_) => {}
+        | DataRun::WriteWide(..) => lease.try_cover(call.args.keys().iter().map(|key| key.hash)),
+        DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.try_cover_all(),
+        DataRun::Walk(_) | DataRun::Help(_) | DataRun::Bare(_) => true,
+    };
+    if !covered {
+        out.error(Failure::BUSY.text());
+        return Outcome::Failed(Failure::BUSY);
     }
     execute_leased(call, lease, env, out)
 }
@@ -64,8 +73,14 @@ pub fn execute_leased(
     out: &mut Reply,
 ) -> Outcome {
     remove_due(&call, lease, env);
+    if let Some(reader) = env.reader.get()
+        && call.run.reads()
+    {
+        remember(&call.args, reader, lease, env);
+    }
     let start = out.mark();
     let args = &mut call.args;
+    let mut wait = None;
     let result = match call.run {
         DataRun::Read(run) | DataRun::ReadWide(run, _) => {
             run(&ReadTx::new(lease, env, call.db), args, out).map(|()| Effect::NOTHING)
@@ -75,6 +90,12 @@ pub fn execute_leased(
         | DataRun::Refresh(run)
         | DataRun::ReadAll(run)
         | DataRun::WriteAll(run) => run(&mut WriteTx::new(lease, env, call.db), args, out),
+        DataRun::Block(run) => {
+            run(&mut WriteTx::new(lease, env, call.db), args, out).map(|end| split(end, &mut wait))
+        }
+        DataRun::BlockRead(run) => {
+            run(&ReadTx::new(lease, env, call.db), args, out).map(|end| split(end, &mut wait))
+        }
         DataRun::Walk(run) => match run(env, args) {
             Ok(mut walk) => {
                 return match walk.step(&mut WalkTx::new(lease, env, call.db), out) {
@@ -93,12 +114,12 @@ pub fn execute_leased(
     };
     match result {
         Ok(effect) => {
-            raise_flags(effect.changes > 0, lease, env);
+            tell_observers(effect.changes > 0, lease, env);
             commit(effect, &call, env);
-            Outcome::Done
+            wait.map_or(Outcome::Done, Outcome::Waiting)
         }
         Err(failure) => {
-            raise_flags(false, lease, env);
+            tell_observers(false, lease, env);
             out.truncate(start);
             out.error(failure.text());
             Outcome::Failed(failure)
@@ -106,13 +127,39 @@ pub fn execute_leased(
     }
 }
 
-/// Tells those who watch the keys that the command has written to, if it has changed anything.
+/// What a blocking command has done, and why it must wait if it must.
+fn split(end: Served, wait: &mut Option<Box<Wait>>) -> Effect {
+    match end {
+        Served::Done(effect) => effect,
+        Served::Wait(effect, why) => {
+            *wait = Some(why);
+            effect
+        }
+    }
+}
+
+/// Tells those who watch or cache the keys that the command has written to, if it has changed
+/// anything.
 #[inline]
-pub(crate) fn raise_flags(changed: bool, lease: &Lease<'_>, env: &Env) {
+pub(crate) fn tell_observers(changed: bool, lease: &mut Lease<'_>, env: &Env) {
     for touched in env.take_touched() {
         if changed {
             let key = touched.key();
-            lease.stripe(key.hash).watchers().mark(touched.db(), key);
+            lease
+                .stripe_mut(key.hash)
+                .tell(touched.db(), key, true, env);
+        }
+    }
+}
+
+/// Remembers that `reader` has read the command's keys, which the lease covers: it will hear of
+/// their next change.
+pub fn remember(args: &Args<'_>, reader: Reader, lease: &mut Lease<'_>, env: &Env) {
+    for &KeyWord { word, hash } in args.keys() {
+        let bytes = args.word(word as usize);
+        let trackers = lease.stripe_mut(hash).trackers_mut();
+        if let Some(news) = trackers.remember(Key { bytes, hash }, reader) {
+            env.note_invalidation(news);
         }
     }
 }
@@ -184,12 +231,22 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     if let Some(large) = table.remove(place, &hasher).into_large() {
         env.discard(large);
     }
-    stripe.watchers().mark(db, key);
+    stripe.tell(db, key, false, env);
+    note_ready(stripe, db, key, env);
     env.note_event(Classes::EXPIRED, "expired", db, key);
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);
     env.record_words(db, [&b"DEL"[..], key.bytes].into_iter());
     Expired::Key
+}
+
+/// Notes that an awaited key is gone.
+fn note_ready(stripe: &Stripe, db: DbIndex, key: Key<'_>, env: &Env) {
+    if !stripe.waiters().is_empty()
+        && let Some(touched) = stripe.waiters().touched(db, key)
+    {
+        env.note_ready(touched);
+    }
 }
 
 /// Deletes some of the due fields of the hash at `place`.
@@ -223,7 +280,7 @@ fn expire_fields(
         env.discard(large);
     }
     if count > 0 {
-        lease.stripe(key.hash).watchers().mark(db, key);
+        lease.stripe_mut(key.hash).tell(db, key, false, env);
         env.note_event(Classes::HASH, "hexpired", db, key);
         add(&env.stats.expired_fields, count as u64);
         add(&env.stats.changes, count as u64);

@@ -7,7 +7,8 @@
 //!      | u32  | length| length| i64      | u64      | i64 or ptr  |           | (inline)     |
 //!      +------+-------+-------+----------+----------+-------------+-----------+--------------+
 //!                               if DEADLINE  if LONG_KEY  if not inline         if inline
-//!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 EPOCH, bit 7 TIMED, bits 8..32 access
+//!  meta: bits 0..4 kind, bit 4 DEADLINE, bit 5 LONG_KEY, bit 6 EPOCH, bit 7 TIMED,
+//!        bits 8..32 access
 //! ```
 //!
 //! Inline are short strings and small packed collections; a word is an integer, a long string or a

@@ -18,6 +18,7 @@ use crate::entry::Large;
 use crate::event::{Classes, Event};
 use crate::keyspace::Key;
 use crate::table::Table;
+use crate::track::{Invalidation, Reader};
 use crate::watch::Touched;
 
 /// Values at least this large are freed by the background thread instead of under the lease.
@@ -40,6 +41,8 @@ pub struct Limits {
     pub packing: Packing,
     /// How DUMP writes values.
     pub dump: rdb::Target,
+    /// Whether RESTORE looks at checksums.
+    pub payloads: rdb::payload::Trust,
     /// `notify-keyspace-events`: the events that somebody may listen to.
     pub events: Classes,
 }
@@ -84,6 +87,10 @@ pub struct Env {
     pub touch: bool,
     /// Whether due keys are deleted, or only hidden (paused writes, replicas).
     pub expire: bool,
+    /// Who tracks what the command under way reads, if its client does.
+    pub reader: Cell<Option<Reader>>,
+    /// Whether somebody caches keys without reading them here, and so hears of every change.
+    pub broadcast: bool,
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
@@ -93,6 +100,8 @@ pub struct Env {
     garbage: RefCell<Vec<Garbage>>,
     events: RefCell<Vec<Event>>,
     touched: RefCell<Vec<Touched>>,
+    invalidations: RefCell<Vec<Invalidation>>,
+    ready: RefCell<Vec<Touched>>,
     scratch: Cell<Vec<u8>>,
 }
 
@@ -105,6 +114,8 @@ impl Env {
             limits,
             touch: true,
             expire: true,
+            reader: Cell::new(None),
+            broadcast: false,
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
             wanted: Arc::default(),
@@ -112,6 +123,8 @@ impl Env {
             garbage: RefCell::new(Vec::new()),
             events: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
+            invalidations: RefCell::new(Vec::new()),
+            ready: RefCell::new(Vec::new()),
             scratch: Cell::default(),
         }
     }
@@ -259,17 +272,76 @@ impl Env {
         self.events.take()
     }
 
-    /// Notes that the command under way has changed a watched key.
+    /// Notes what those who cache keys have to forget.
+    pub fn note_invalidation(&self, news: Invalidation) {
+        self.invalidations.borrow_mut().push(news);
+    }
+
+    /// Notes that a database was emptied; several in a row count as one.
+    pub(crate) fn note_emptied(&self) {
+        let mut news = self.invalidations.borrow_mut();
+        if news.last() != Some(&Invalidation::Everything) {
+            news.push(Invalidation::Everything);
+        }
+    }
+
+    /// Whether those who cache keys have to hear anything.
+    #[inline]
+    pub fn has_invalidations(&self) -> bool {
+        !self.invalidations.borrow().is_empty()
+    }
+
+    /// What they have to hear, in order.
+    pub fn take_invalidations(&self) -> Vec<Invalidation> {
+        self.invalidations.take()
+    }
+
+    /// Notes that the command under way has changed an observed key.
     pub(crate) fn note_touched(&self, touched: Touched) {
         self.touched.borrow_mut().push(touched);
     }
 
-    /// The watched keys that the command has changed.
+    /// The observed keys that the command has changed.
     pub(crate) fn take_touched(&self) -> Vec<Touched> {
         if self.touched.borrow().is_empty() {
             return Vec::new();
         }
         self.touched.take()
+    }
+
+    /// Notes that an awaited key may have become ready.
+    pub(crate) fn note_ready(&self, touched: Touched) {
+        let mut ready = self.ready.borrow_mut();
+        // A command that changes a key in several steps is one reason to look at it.
+        if ready.last() != Some(&touched) {
+            ready.push(touched);
+        }
+    }
+
+    /// Whether there may be somebody to serve (see `serve`).
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Number of notes about keys that may have become ready.
+    pub(crate) fn ready_count(&self) -> usize {
+        self.ready.borrow().len()
+    }
+
+    /// Forgets all but the first so many of those notes.
+    pub(crate) fn truncate_ready(&self, count: usize) {
+        self.ready.borrow_mut().truncate(count);
+    }
+
+    /// Forgets the notes about one key.
+    pub(crate) fn forget_ready(&self, touched: &Touched) {
+        self.ready.borrow_mut().retain(|noted| noted != touched);
+    }
+
+    /// The keys that may have become ready, in order.
+    pub(crate) fn take_ready(&self) -> Vec<Touched> {
+        self.ready.take()
     }
 
     /// What has to be freed in the background.

@@ -14,7 +14,7 @@ use base::time::UnixMillis;
 
 use crate::access;
 use crate::access::Recency;
-use crate::dispatch::{Expired, expire_if_due, raise_flags};
+use crate::dispatch::{Expired, expire_if_due, tell_observers};
 use crate::entry::Entry;
 use crate::env::{Env, add};
 use crate::event::Classes;
@@ -196,7 +196,9 @@ impl Pool {
         };
         let start = env.random_below(u64::from(stripes)) as u32;
         for step in 0..stripes {
-            lease.cover_one(StripeId((start + step) % stripes));
+            if !lease.try_cover_one(StripeId((start + step) % stripes)) {
+                continue;
+            }
             let mut any = false;
             for db in (0..keyspace.databases()).map(DbIndex) {
                 let table = lease.stripe(0).table(db);
@@ -229,7 +231,9 @@ impl Pool {
     ) -> bool {
         let Candidate { score, db, key } = candidate;
         let key = lease.keyspace().key(&key);
-        lease.cover_one(lease.keyspace().stripe_of(key.hash));
+        if !lease.try_cover_one(lease.keyspace().stripe_of(key.hash)) {
+            return false;
+        }
         let table = lease.stripe(key.hash).table(db);
         let place = table.find(key.hash, key.bytes);
         let Some(now) = place.and_then(|place| policy.score(table.at(place), env)) else {
@@ -249,7 +253,7 @@ impl Pool {
 /// Deletes a key that is there, for lack of memory.
 fn evict(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) {
     WriteTx::new(lease, env, db).remove(key);
-    raise_flags(true, lease, env);
+    tell_observers(true, lease, env);
     env.note_event(Classes::EVICTED, "evicted", db, key);
     add(&env.stats.evicted_keys, 1);
     env.record_words(db, [&b"DEL"[..], key.bytes].into_iter());

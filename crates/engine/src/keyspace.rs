@@ -8,14 +8,22 @@
 //! With one worker there is one stripe; a lease on it is kept across a batch and then costs
 //! nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
 use base::time::UnixMillis;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
+use crate::env::Env;
 use crate::snapshot::Capture;
 use crate::table::{KeyHasher, POSITION_BITS, Table};
+use crate::track::{Invalidation, Name, Totals, Trackers};
+use crate::waiters::Waiters;
 use crate::watch::Watchers;
 
 pub mod ahead;
@@ -40,9 +48,11 @@ pub struct StripeId(pub u32);
 pub struct Stripe {
     databases: Box<[Table]>,
     watchers: Watchers,
+    trackers: Trackers,
     /// The epoch of entries made now; see `snapshot`.
     epoch: bool,
     capture: Option<Box<Capture>>,
+    waiters: Waiters,
 }
 
 impl Stripe {
@@ -116,7 +126,46 @@ impl Stripe {
         &mut self.watchers
     }
 
-    /// Exchanges two databases' parts.
+    /// Who caches keys of this stripe.
+    pub fn trackers(&self) -> &Trackers {
+        &self.trackers
+    }
+
+    /// The same, to enter or strike out a reader.
+    pub fn trackers_mut(&mut self) -> &mut Trackers {
+        &mut self.trackers
+    }
+
+    /// Whether somebody watches or caches keys of this stripe, or waits for some.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        !(self.watchers.is_empty() & self.trackers.is_empty() & self.waiters.is_empty())
+    }
+
+    /// `key` was changed: tells those who want to hear of it.
+    pub fn tell(&mut self, db: DbIndex, key: Key<'_>, by_command: bool, env: &Env) {
+        self.watchers.mark(db, key);
+        if let Some(news) = self.trackers.invalidate(key) {
+            env.note_invalidation(news);
+        }
+        if env.broadcast {
+            let key: Name = key.bytes.into();
+            env.note_invalidation(Invalidation::Changed { key, by_command });
+        }
+    }
+
+    /// Who waits for keys of this stripe.
+    #[inline]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// The same, to enter or strike out a waiter.
+    pub(crate) fn waiters_mut(&mut self) -> &mut Waiters {
+        &mut self.waiters
+    }
+
+    /// Exchanges two databases' parts. Those who cache keys do not hear of it, as in Redis.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         let tables = [self.table(a), self.table(b)];
         self.watchers.mark_all(&[a, b], |key| {
@@ -130,11 +179,13 @@ impl Stripe {
         }
     }
 
-    /// Empties a database's part. The caller frees what it held, unless a snapshot needs it.
+    /// Empties a database's part. The caller frees what it held, unless a snapshot needs it, and
+    /// tells those who cache keys.
     pub fn take(&mut self, db: DbIndex) -> Option<Table> {
         let table = self.table(db);
         self.watchers
             .mark_all(&[db], |key| table.find(key.hash, key.bytes).is_some());
+        self.trackers.clear();
         let table = &mut self.databases[db.as_usize()];
         let empty = table.emptied();
         let table = std::mem::replace(table, empty);
@@ -149,12 +200,19 @@ impl Stripe {
 #[repr(align(128))]
 struct Padded<T>(T);
 
+/// How long a lock is waited for before it is asked whether there is any use in waiting.
+const PATIENCE: Duration = Duration::from_millis(2);
+
 /// All data. Shared by the workers.
 pub struct Keyspace {
+    /// Somebody holds a lease for long: `try_cover` and its siblings give up instead of waiting.
+    held_up: AtomicBool,
     stripes: Box<[Padded<Mutex<Stripe>>]>,
     stripe_bits: u8,
     databases: u32,
     seed: Seed,
+    tracked: Arc<Totals>,
+    tickets: AtomicU64,
 }
 
 /// `KeyHasher` over the keyspace's seed.
@@ -183,23 +241,46 @@ impl Keyspace {
         let stripes = stripes.next_power_of_two().min(1024);
         let stripe_bits = stripes.trailing_zeros() as u8;
         let table = |db: u32| Table::new(stripe_bits, hash_key(&seed, &db.to_le_bytes()));
+        let tracked = Arc::<Totals>::default();
         let stripe = || Stripe {
             databases: (0..databases).map(table).collect(),
             watchers: Watchers::default(),
+            trackers: Trackers::new(Arc::clone(&tracked)),
             epoch: false,
             capture: None,
+            waiters: Waiters::default(),
         };
         Keyspace {
             stripes: (0..stripes).map(|_| Padded(Mutex::new(stripe()))).collect(),
             stripe_bits,
             databases,
             seed,
+            held_up: AtomicBool::new(false),
+            tracked,
+            tickets: AtomicU64::new(1),
         }
+    }
+
+    /// Tells those who can do without that a lease is held for long, or no more.
+    pub fn set_held_up(&self, held_up: bool) {
+        self.held_up.store(held_up, Relaxed);
+    }
+
+    /// A number larger than all before. Drawn under a key's stripe, the numbers of those who wait
+    /// for that key are in the order in which they came.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Relaxed)
     }
 
     /// Number of stripes.
     pub fn stripe_count(&self) -> u32 {
         self.stripes.len() as u32
+    }
+
+    /// How many keys are tracked for those who cache them.
+    #[inline]
+    pub fn tracked(&self) -> &Totals {
+        &self.tracked
     }
 
     /// Number of logical databases.
@@ -278,6 +359,24 @@ impl Keyspace {
         self.stripes[id.0 as usize].0.lock()
     }
 
+    /// Waits for a lock unless it is held for long.
+    #[inline]
+    fn lock_soon(&self, id: StripeId) -> Option<MutexGuard<'_, Stripe>> {
+        self.try_lock(id).or_else(|| self.wait_for(id))
+    }
+
+    #[cold]
+    fn wait_for(&self, id: StripeId) -> Option<MutexGuard<'_, Stripe>> {
+        loop {
+            if let Some(stripe) = self.stripes[id.0 as usize].0.try_lock_for(PATIENCE) {
+                return Some(stripe);
+            }
+            if self.held_up.load(Relaxed) {
+                return None;
+            }
+        }
+    }
+
     #[inline]
     fn try_lock(&self, id: StripeId) -> Option<MutexGuard<'_, Stripe>> {
         self.stripes[id.0 as usize].0.try_lock()
@@ -320,6 +419,110 @@ impl<'k> Lease<'k> {
         }
     }
 
+    /// Like [`cover`](Self::cover), but gives up, covering nothing, if one of the stripes is held
+    /// for long. Whether it has them.
+    #[inline]
+    #[must_use]
+    pub fn try_cover(&mut self, mut hashes: impl Iterator<Item = u64> + Clone) -> bool {
+        let Some(first) = hashes.clone().next() else {
+            return true;
+        };
+        if self.pinned {
+            return true;
+        }
+        let stripe = self.keyspace.stripe_of(first);
+        let is_one = |hash| self.keyspace.stripe_of(hash) == stripe;
+        if hashes.clone().all(is_one) {
+            if self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
+                return true;
+            }
+            self.release();
+            self.one = self.keyspace.lock_soon(stripe).map(|lock| (stripe, lock));
+            return self.one.is_some();
+        }
+        self.release();
+        self.want(&mut hashes);
+        self.lock_wanted()
+    }
+
+    /// Like [`cover_one`](Self::cover_one), but gives up as [`try_cover`](Self::try_cover) does.
+    #[must_use]
+    pub fn try_cover_one(&mut self, stripe: StripeId) -> bool {
+        if self.pinned || self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
+            return true;
+        }
+        self.release();
+        self.one = self.keyspace.lock_soon(stripe).map(|lock| (stripe, lock));
+        self.one.is_some()
+    }
+
+    /// Like [`cover_all`](Self::cover_all), but gives up as [`try_cover`](Self::try_cover) does.
+    #[must_use]
+    pub fn try_cover_all(&mut self) -> bool {
+        if self.pinned || self.held == self.many.len() {
+            return true;
+        }
+        if self.keyspace.stripe_count() == 1 {
+            if self.one.is_none() {
+                let lock = self.keyspace.lock_soon(StripeId(0));
+                self.one = lock.map(|lock| (StripeId(0), lock));
+            }
+            return self.one.is_some();
+        }
+        self.release();
+        for id in self.keyspace.stripes() {
+            self.wanted[id.0 as usize / 64] |= 1 << (id.0 % 64);
+        }
+        self.lock_wanted()
+    }
+
+    /// Locks the stripes that are marked, in order; none if one of them is held for long.
+    fn lock_wanted(&mut self) -> bool {
+        let mut all = true;
+        for id in self.keyspace.stripes() {
+            let bit = 1 << (id.0 % 64);
+            if self.wanted[id.0 as usize / 64] & bit == 0 {
+                continue;
+            }
+            self.wanted[id.0 as usize / 64] &= !bit;
+            if all {
+                let lock = self.keyspace.lock_soon(id);
+                all = lock.is_some();
+                self.held += usize::from(all);
+                self.many[id.0 as usize] = lock;
+            }
+        }
+        if !all {
+            self.release();
+        }
+        all
+    }
+
+    /// Whether every stripe is held.
+    pub fn covers_all(&self) -> bool {
+        self.held + usize::from(self.one.is_some()) == self.many.len()
+    }
+
+    /// Adds a stripe to those that are held: waits only if it comes after all of them, so that
+    /// nobody can wait in a circle. Whether it has it.
+    #[must_use]
+    pub fn extend(&mut self, hash: u64) -> bool {
+        let stripe = self.keyspace.stripe_of(hash);
+        if let Some((id, held)) = self.one.take() {
+            self.many[id.0 as usize] = Some(held);
+            self.held = 1;
+        }
+        let last = self.many.iter().rposition(Option::is_some);
+        let lock = match last.is_none_or(|last| last < stripe.0 as usize) {
+            true => self.keyspace.lock_soon(stripe),
+            false => self.keyspace.try_lock(stripe),
+        };
+        let taken = lock.is_some();
+        self.held += usize::from(taken);
+        self.many[stripe.0 as usize] = lock;
+        taken
+    }
+
     /// Covers exactly one stripe.
     #[inline]
     pub fn cover_one(&mut self, stripe: StripeId) {
@@ -342,13 +545,42 @@ impl<'k> Lease<'k> {
         }
     }
 
+    /// Whether the stripe of a hash is held.
+    #[inline]
+    pub fn covers(&self, hash: u64) -> bool {
+        let id = self.keyspace.stripe_of(hash);
+        match &self.one {
+            Some((held, _)) => *held == id,
+            None => self.many[id.0 as usize].is_some(),
+        }
+    }
+
+    /// Takes the stripe of a hash besides what is held, if that needs no waiting; whether it is
+    /// held now. Also adds to a pinned lease.
+    pub(crate) fn try_add(&mut self, hash: u64) -> bool {
+        if self.covers(hash) {
+            return true;
+        }
+        let id = self.keyspace.stripe_of(hash);
+        let Some(guard) = self.keyspace.try_lock(id) else {
+            return false;
+        };
+        if let Some((held, stripe)) = self.one.take() {
+            self.many[held.0 as usize] = Some(stripe);
+            self.held = 1;
+        }
+        self.many[id.0 as usize] = Some(guard);
+        self.held += 1;
+        true
+    }
+
     /// Keeps what is held until `unpin`, whatever is covered or released meanwhile: the commands of
     /// a transaction run under one lease, which must cover all their keys.
     pub fn pin(&mut self) {
         self.pinned = true;
     }
 
-    /// Whether a transaction holds it.
+    /// Whether the commands of a transaction or a script are under way.
     pub fn is_pinned(&self) -> bool {
         self.pinned
     }
@@ -364,10 +596,7 @@ impl<'k> Lease<'k> {
             return;
         }
         self.release();
-        for hash in hashes {
-            let StripeId(id) = self.keyspace.stripe_of(hash);
-            self.wanted[id as usize / 64] |= 1 << (id % 64);
-        }
+        self.want(hashes);
         for id in self.keyspace.stripes() {
             let bit = 1 << (id.0 % 64);
             if self.wanted[id.0 as usize / 64] & bit != 0 {
@@ -375,6 +604,13 @@ impl<'k> Lease<'k> {
                 self.many[id.0 as usize] = Some(self.keyspace.lock(id));
                 self.held += 1;
             }
+        }
+    }
+
+    fn want(&mut self, hashes: &mut impl Iterator<Item = u64>) {
+        for hash in hashes {
+            let StripeId(id) = self.keyspace.stripe_of(hash);
+            self.wanted[id as usize / 64] |= 1 << (id % 64);
         }
     }
 

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod args;
+pub mod describe;
 pub mod dispatch;
 pub mod dump;
 pub mod effect;
@@ -23,8 +24,11 @@ pub mod object;
 pub mod parts;
 mod popcount;
 mod prefetch;
+pub mod serve;
 pub mod snapshot;
 pub mod spec;
 pub mod table;
+pub mod track;
 pub mod tx;
+pub mod waiters;
 pub mod watch;

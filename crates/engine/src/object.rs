@@ -94,17 +94,6 @@ macro_rules! objects {
                 }
             }
 
-            /// Number of elements.
-            #[expect(
-                clippy::len_without_is_empty,
-                reason = "only a type knows whether it may be empty"
-            )]
-            pub fn len(&self) -> usize {
-                match self {
-                    $(Object::$type(value) => value.len(),)*
-                }
-            }
-
             /// When the first of its elements that have deadlines of their own is due.
             pub fn soonest(&self) -> Option<UnixMillis> {
                 match self {

@@ -56,6 +56,12 @@ mod tests {
             for start in 0..9 {
                 let part = &bytes[start..start.max(len)];
                 assert_eq!(count(part), bits::count(part), "{start}..{len}");
+                // Not chosen where there is something wider.
+                #[cfg(target_arch = "x86_64")]
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+                    // SAFETY: the processor has what the function was compiled for.
+                    assert_eq!(unsafe { count_avx2(part) }, bits::count(part));
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::args::Args;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::tx::{Effect, ReadTx, Walk, WriteTx};
+use crate::waiters::Wait;
 use resp::Reply;
 
 /// A row of a command table. `R` is what runs it: [`DataRun`] here, the server's own kind there.
@@ -78,6 +79,21 @@ pub type ReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), 
 /// A handler that may change things.
 pub type WriteRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Effect, Failure>;
 
+/// How a blocking command's handler ended.
+pub enum Served {
+    /// The reply is written.
+    Done(Effect),
+    /// There is nothing for it (yet): it is to be run again when one of its keys changes. The reply
+    /// that is written is for those who may not wait. The effect is what the attempt has done.
+    Wait(Effect, Box<Wait>),
+}
+
+/// A handler that may change things, and may have to wait.
+pub type BlockRun = fn(&mut WriteTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Served, Failure>;
+
+/// A handler that changes nothing, and may have to wait.
+pub type BlockReadRun = fn(&ReadTx<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<Served, Failure>;
+
 /// What a data command's handler may do, by its type.
 #[derive(Clone, Copy)]
 pub enum DataRun {
@@ -85,6 +101,10 @@ pub enum DataRun {
     Read(ReadRun),
     /// May change its keys.
     Write(WriteRun),
+    /// Like `Write`, but may have to wait for its keys.
+    Block(BlockRun),
+    /// Like `Read`, but may have to wait for its keys.
+    BlockRead(BlockReadRun),
     /// Like `Read`, but leases every stripe if the words ask for it (SORT_RO with patterns).
     ReadWide(ReadRun, fn(&Args<'_>) -> bool),
     /// Like `Write`, but leases every stripe if the words ask for it (SORT with patterns).
@@ -108,7 +128,7 @@ impl DataRun {
     pub fn writes(self) -> bool {
         matches!(
             self,
-            DataRun::Write(_) | DataRun::WriteWide(..) | DataRun::WriteAll(_)
+            DataRun::Write(_) | DataRun::Block(_) | DataRun::WriteWide(..) | DataRun::WriteAll(_)
         )
     }
 
@@ -250,6 +270,8 @@ pub enum Group {
     Transactions,
     /// Channels.
     PubSub,
+    /// Scripts and functions.
+    Scripting,
 }
 
 impl Group {
@@ -271,6 +293,7 @@ impl Group {
             Group::Server => "server",
             Group::Transactions => "transactions",
             Group::PubSub => "pubsub",
+            Group::Scripting => "scripting",
         }
     }
 
@@ -291,6 +314,7 @@ impl Group {
             Group::Connection => Some("connection"),
             Group::Server | Group::GenericOfTypes => None,
             Group::Transactions => Some("transaction"),
+            Group::Scripting => Some("scripting"),
             // From the flag: PUBSUB and its HELP are in the group, not in the category.
             Group::PubSub => None,
         }

@@ -15,9 +15,10 @@ use crate::entry::{Entry, INLINE_BYTES_MAX, NewValue, Text, Value};
 use crate::env::{Env, add};
 use crate::event::Classes;
 use crate::failure::Failure;
-use crate::keyspace::{Door, Key, Keyspace, Lease, StripeId};
+use crate::keyspace::{Door, Key, Keyspace, Lease, Stripe, StripeId};
 use crate::object::{Kept, Type};
 use crate::table::Place;
+use crate::watch::Touched;
 
 /// What a write command did, for the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,12 +215,21 @@ pub fn view_of<C: Kept>(entry: &Entry) -> Result<C::Ref<'_>, Failure> {
 #[inline]
 fn changing<'l>(lease: &'l mut Lease<'_>, env: &Env, db: DbIndex, key: Key<'_>) -> Door<'l> {
     let stripe = lease.stripe_mut(key.hash);
-    if !stripe.watchers().is_empty()
-        && let Some(touched) = stripe.watchers().touched(db, key)
-    {
-        env.note_touched(touched);
+    if env.broadcast || stripe.is_observed() {
+        note(stripe, env, db, key);
     }
     stripe.door(db)
+}
+
+/// Notes that `key` is being changed, for those who watch it, cache it or wait for it.
+#[cold]
+fn note(stripe: &Stripe, env: &Env, db: DbIndex, key: Key<'_>) {
+    if env.broadcast || stripe.trackers().has(key) || stripe.watchers().has(db, key) {
+        env.note_touched(Touched::new(db, key));
+    }
+    if let Some(touched) = stripe.waiters().touched(db, key) {
+        env.note_ready(touched);
+    }
 }
 
 impl<'t, 'k> WriteTx<'t, 'k> {
@@ -333,6 +343,31 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             env.discard(large);
         }
         Ok(result)
+    }
+
+    /// As `update`, but no news to those who watch or cache keys.
+    ///
+    /// Compat: Redis tells them nothing of consumer groups.
+    pub fn update_unseen<C: Kept, R>(
+        &mut self,
+        key: Key<'_>,
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Result<R, Failure> {
+        let result = self.update(key, change);
+        self.unseen();
+        result
+    }
+
+    /// Takes back that what this command has done so far is news to those who watch or cache keys.
+    pub fn unseen(&self) {
+        drop(self.env.take_touched());
+    }
+
+    /// Tells those who watch `key` that it has changed, though it has not.
+    ///
+    /// Compat: where Redis does so.
+    pub fn seen(&self, key: Key<'_>) {
+        self.lease.stripe(key.hash).watchers().mark(self.db, key);
     }
 
     /// Makes `key` hold this collection, replacing whatever was there; an empty one deletes the
@@ -591,13 +626,18 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             if let Some(table) = stripe.take(db) {
                 self.env.discard_table(table);
             }
+            note_awaited(stripe, self.env, &[db]);
         }
+        self.env.note_emptied();
         count
     }
 
     /// Exchanges two databases. Needs a lease on all stripes.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
-        self.lease.held().for_each(|stripe| stripe.swap(a, b));
+        for stripe in self.lease.held() {
+            stripe.swap(a, b);
+            note_awaited(stripe, self.env, &[a, b]);
+        }
     }
 
     /// A live key chosen at random. Needs a lease on all stripes.
@@ -661,6 +701,13 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// Records the words that reproduce this command's change, if anybody wants them.
     pub fn instead(&self, words: impl FnOnce() -> Vec<Vec<u8>>) {
         self.env.record(self.db, words);
+    }
+}
+
+/// Notes that these databases are no longer what they were, for those who wait for keys of them.
+fn note_awaited(stripe: &Stripe, env: &Env, dbs: &[DbIndex]) {
+    for touched in stripe.waiters().all_touched(dbs) {
+        env.note_ready(touched);
     }
 }
 

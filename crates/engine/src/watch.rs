@@ -5,8 +5,9 @@
 //! flag under a lease that covers all the watched keys, so that it sees every change before it and
 //! none after.
 //!
-//! `tx` notes the watched keys that a command changed ([`Touched`]) and `dispatch` raises the flags
-//! once it knows that the command did change something.
+//! `tx` notes the observed keys that a command changed ([`Touched`]) and `dispatch` raises the
+//! flags, and tells those who cache the key (`track`), once it knows that the command did change
+//! something.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,8 +51,8 @@ pub struct Watchers {
     keys: HashMap<u64, Vec<Watched>>,
 }
 
-/// A watched key that the command under way has changed.
-#[derive(Clone, Debug)]
+/// A key that somebody watches or caches and that the command under way has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touched {
     db: DbIndex,
     hash: u64,
@@ -59,6 +60,15 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// A note about this key.
+    pub(crate) fn new(db: DbIndex, key: Key<'_>) -> Touched {
+        Touched {
+            db,
+            hash: key.hash,
+            key: key.bytes.into(),
+        }
+    }
+
     /// The database it is in.
     pub fn db(&self) -> DbIndex {
         self.db
@@ -117,13 +127,9 @@ impl Watchers {
         }
     }
 
-    /// A note that `key` was changed, if anybody watches it.
-    pub fn touched(&self, db: DbIndex, key: Key<'_>) -> Option<Touched> {
-        self.find(db, key).map(|watched| Touched {
-            db,
-            hash: key.hash,
-            key: watched.key.clone(),
-        })
+    /// Whether anybody watches `key`.
+    pub fn has(&self, db: DbIndex, key: Key<'_>) -> bool {
+        self.find(db, key).is_some()
     }
 
     /// Raises the flags of those who watch a key.

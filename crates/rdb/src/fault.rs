@@ -42,7 +42,8 @@ impl fmt::Display for Problem {
             Problem::Unsupported(what) => write!(f, "cannot be loaded: {what}"),
             Problem::Checksum { stated, computed } => write!(
                 f,
-                "damaged: the checksum of the data is {computed:016x}, and should be {stated:016x}"
+                "damaged: RDB CRC error: the sum of the data is {computed:016x}, and should be \
+                 {stated:016x}"
             ),
         }
     }

@@ -252,7 +252,10 @@ fn every_value_round_trips_in_pieces_of_any_size() {
             let mut input = Input::of_bytes(&whole, 0);
             let again = decode(&mut input, kind, target.reader.dialect(), &packing()).unwrap();
             assert!(input.is_at_end().unwrap());
-            assert_eq!(show(&again), show(&value), "{kind:?}");
+            // The form of Redis 7.0 forgets when consumers were active.
+            if kind != Kind::Stream2 {
+                assert_eq!(show(&again), show(&value), "{kind:?}");
+            }
             let mut input = Input::of_reader(&*whole);
             skip(&mut input, kind, target.reader.dialect()).unwrap();
             assert!(input.is_at_end().unwrap(), "{kind:?}");
@@ -288,11 +291,11 @@ fn payloads_round_trip_and_damage_is_seen() {
     for value in samples() {
         let mut bytes = Vec::new();
         payload::write(view(&value), &mut encoder, &mut bytes);
-        let again = payload::read(&bytes, &packing()).unwrap();
+        let again = payload::read(&bytes, payload::Trust::Sum, &packing()).unwrap();
         assert_eq!(show(&again), show(&value));
         let at = bytes.len() / 2;
         bytes[at] ^= 1;
-        let refusal = payload::read(&bytes, &packing()).unwrap_err();
+        let refusal = payload::read(&bytes, payload::Trust::Sum, &packing()).unwrap_err();
         assert_eq!(refusal, payload::Refusal::VersionOrChecksum);
     }
 }
@@ -395,6 +398,26 @@ fn a_file_that_is_cut_off_or_damaged_is_refused() {
     }
 }
 
+/// Found by fuzzing: producers that nothing is remembered of were there after reading once, and not
+/// after reading what was written then.
+#[test]
+fn a_producer_without_messages_is_none() {
+    let mut bytes = vec![0; 10];
+    bytes.extend([100, 100, 1, 1, b'p', 0, 0, 0]);
+    // The memory is the default, so nothing is left to say; lengths above 63 take two bytes.
+    bytes.splice(10..12, [0x40, 100, 0x40, 100]);
+    let mut input = Input::of_bytes(&bytes, 0);
+    let target = Target::default();
+    let value = decode(
+        &mut input,
+        Kind::Stream4,
+        target.reader.dialect(),
+        &packing(),
+    )
+    .unwrap();
+    assert_eq!(view(&value).kind(target.reader), Kind::Stream3);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -415,7 +438,8 @@ proptest! {
                 bytes[at] = *byte;
             }
             for kind in Kind::ALL.iter().copied().chain([kind]) {
-                let _ = decode(&mut Input::of_bytes(&bytes, 0), kind, target.reader.dialect(), &packing());
+                let mut input = Input::of_bytes(&bytes, 0);
+                let _ = decode(&mut input, kind, target.reader.dialect(), &packing());
             }
         }
     }

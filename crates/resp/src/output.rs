@@ -94,6 +94,20 @@ impl Output {
         self.chunks.insert(first_behind, Chunk { at, body });
     }
 
+    /// Moves what is pending in `other`, of which nothing was written yet, to the end.
+    pub(crate) fn append(&mut self, other: &mut Output) {
+        debug_assert_eq!(other.sent + other.chunk_sent, 0);
+        let start = self.tail.len();
+        self.tail.append(&mut other.tail);
+        self.chunk_bytes += other.chunk_bytes;
+        let moved = other.chunks.drain(..).map(|chunk| Chunk {
+            at: start + chunk.at,
+            ..chunk
+        });
+        self.chunks.extend(moved);
+        other.clear();
+    }
+
     #[inline]
     pub(crate) fn mark(&self) -> Mark {
         Mark(self.tail.len())
@@ -119,6 +133,17 @@ impl Output {
             true => Some(&self.tail[self.sent..]),
             false => None,
         }
+    }
+
+    /// Appends the pending bytes to `to`.
+    pub(crate) fn copy_to(&self, to: &mut Vec<u8>) {
+        let (mut at, mut skip) = (self.sent, self.chunk_sent);
+        for chunk in &self.chunks {
+            to.extend_from_slice(&self.tail[at..chunk.at]);
+            to.extend_from_slice(&chunk.body.bytes()[skip..]);
+            (at, skip) = (chunk.at, 0);
+        }
+        to.extend_from_slice(&self.tail[at..]);
     }
 
     /// Fills `slices` from its front with the first `bytes_max` pending bytes, as far as it
@@ -198,7 +223,7 @@ impl Output {
     }
 
     #[inline]
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.tail.clear();
         if self.tail.capacity() > CAPACITY_KEPT {
             self.tail.shrink_to(CAPACITY_KEPT);

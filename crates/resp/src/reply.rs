@@ -272,6 +272,11 @@ impl Reply {
         self.out.tail.extend_from_slice(encoded);
     }
 
+    /// Moves what is pending in `other` to the end.
+    pub fn append(&mut self, other: &mut Reply) {
+        self.out.append(&mut other.out);
+    }
+
     /// Header of an array whose length is told to [`finish`](Self::finish) after its elements are
     /// written.
     pub fn array_later(&mut self) -> Later {
@@ -344,6 +349,17 @@ impl Reply {
     #[inline]
     pub fn contiguous(&self) -> Option<&[u8]> {
         self.out.contiguous()
+    }
+
+    /// Appends the pending bytes to `to`, shared ones too.
+    pub fn copy_to(&self, to: &mut Vec<u8>) {
+        self.out.copy_to(to);
+    }
+
+    /// Drops all that is pending.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.out.clear();
     }
 
     /// Fills `slices` from its front with the first `bytes_max` pending bytes in order, as far as

@@ -35,6 +35,7 @@ fn main() {
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
         dump: rdb::Target::default(),
+        payloads: rdb::payload::Trust::Sum,
         events: Classes::NONE,
     };
     let env = Env::new(limits, 1);

@@ -6,39 +6,65 @@
 
 use engine::env::Env;
 use engine::event::{Classes, Event};
+use engine::keyspace::Lease;
 use journal::Offset;
 use journal::journal::Framing;
 
+use crate::client::Client;
 use crate::mailbox::WorkerId;
 use crate::pubsub::Kind;
 use crate::server::Server;
+use crate::tracking;
+use crate::waking;
 
-/// Passes on what has gathered in `env`, on the worker `own`. Answers the journal's offset after the
-/// effects, if there were any.
+/// Passes on what has gathered in `env`, on the worker `own`; `by` is the client whose command it
+/// was, if one did it. Those who wait for what has become ready are served here; that may leave
+/// other stripes leased than were.
 #[inline]
-pub fn settle(server: &Server, own: WorkerId, env: &Env) -> Option<Offset> {
-    pass_on(server, own, env, Framing::Together)
+pub fn settle(
+    server: &Server,
+    own: WorkerId,
+    env: &Env,
+    lease: &mut Lease<'_>,
+    mut by: Option<&mut Client>,
+) {
+    if env.has_effects() {
+        // What no command did happened each by itself.
+        let framing = match by {
+            Some(_) => Framing::Together,
+            None => Framing::Apart,
+        };
+        let end = append(server, env, framing);
+        if let Some(client) = by.as_deref_mut() {
+            client.wrote = end;
+        }
+    }
+    if env.has_invalidations() {
+        tracking::tell(server, own, env, by);
+    }
+    tell_events(server, own, env);
+    if env.has_ready() {
+        waking::serve_ready(server, own, env, lease);
+        if env.has_invalidations() {
+            tracking::tell(server, own, env, None);
+        }
+        tell_events(server, own, env);
+    }
 }
 
-/// The same for things that happened without a command, each by itself.
+/// Publishes the keyspace events so far. Before a message of the same transaction, too, so that
+/// events and messages come in order.
 #[inline]
-pub fn settle_apart(server: &Server, own: WorkerId, env: &Env) {
-    pass_on(server, own, env, Framing::Apart);
-}
-
-#[inline]
-fn pass_on(server: &Server, own: WorkerId, env: &Env, framing: Framing) -> Option<Offset> {
-    let offset = env.has_effects().then(|| append(server, env, framing));
+pub fn tell_events(server: &Server, own: WorkerId, env: &Env) {
     if env.limits.events != Classes::NONE {
         for event in env.take_events() {
             publish(&event, env.limits.events, server, own);
         }
     }
-    offset
 }
 
-/// Gives the journal the effects.
-fn append(server: &Server, env: &Env, framing: Framing) -> Offset {
+/// Gives the journal the effects; its offset after them.
+pub fn append(server: &Server, env: &Env, framing: Framing) -> Offset {
     env.drain_effects(|effects| {
         let effects = effects.iter().map(|effect| (effect.db, effect.bytes));
         server.appending.journal.append(effects, framing, env.now)

@@ -19,17 +19,19 @@ use engine::keyspace::{Keyspace, Lease};
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
 
-use crate::aftermath;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
+use crate::delivery::Delivery;
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::{is_above_hard, output_limit};
+use crate::mailbox::Mailbox;
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
+use crate::scripting;
 use crate::server::Server;
-use crate::session::Session;
+use crate::session::{Blocking, Session};
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
@@ -85,6 +87,12 @@ pub struct Surroundings<'s, 'k> {
     pub evictor: &'s mut Evictor,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// This worker's compiled scripts.
+    pub scripts: &'s mut scripting::State,
+    /// This worker's mailbox.
+    pub mailbox: &'s Mailbox,
+    /// Connections to serve in the next round.
+    pub ready: &'s mut Vec<usize>,
     /// Time stamp at which the last command ended, or this batch began.
     pub mark: u64,
 }
@@ -260,6 +268,14 @@ impl Batch {
             if matches!(connection.waiting, Waiting::No) && connection.client.fate == Fate::Open {
                 self.run_one(command, connection, around);
             }
+            if around.mailbox.has_left() {
+                let mut delivery = Delivery {
+                    desk: around.desk,
+                    connections,
+                    ready: around.ready,
+                };
+                delivery.deliver_mail(around.mailbox);
+            }
         }
         around.lease.release();
         self.commands.clear();
@@ -324,7 +340,7 @@ impl Batch {
                 let verdict = if around.settings.maxmemory_bytes == 0 {
                     verdict
                 } else {
-                    within_memory(verdict, client, around)
+                    within_memory(verdict, client, out, around)
                 };
                 let waiting = handle(verdict, args, client, out, around);
                 match waiting {
@@ -344,15 +360,28 @@ impl Batch {
 
 /// Makes room in memory for a command that is about to run; refuses it if it needs room and there
 /// is none.
-fn within_memory(verdict: Verdict, client: &Client, around: &mut Surroundings<'_, '_>) -> Verdict {
+fn within_memory(
+    verdict: Verdict,
+    client: &mut Client,
+    out: &mut Reply,
+    around: &mut Surroundings<'_, '_>,
+) -> Verdict {
     let Verdict::Run(id) = verdict else {
         return verdict;
     };
     let server = around.server;
     let flags = gate::effective_flags(server.registry.row(id), client, &server.registry);
-    let admitted = around
-        .evictor
-        .admit(flags, server, around.settings, around.lease, around.env);
+    let admitted = around.evictor.admit(
+        flags,
+        server,
+        around.settings,
+        around.lease,
+        around.env,
+        client,
+    );
+    if let Some(caching) = &mut client.caching {
+        caching.tell(out);
+    }
     match admitted {
         Ok(()) => Verdict::Run(id),
         Err(failure) => Verdict::Refuse(Some(id), failure),
@@ -380,13 +409,15 @@ fn handle(
                 env: around.env,
                 lease: around.lease,
                 desk: around.desk,
+                settings: around.settings,
+                evictor: around.evictor,
+                scripts: around.scripts,
+                blocking: Blocking::Allowed,
                 mark: &mut around.mark,
                 waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);
-            if let Some(end) = aftermath::settle(around.server, client.card.worker, around.env) {
-                client.wrote = end;
-            }
+            session.settle();
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),
@@ -395,19 +426,32 @@ fn handle(
             client.fate = Fate::CloseNow;
         }
     }
-    match client.reply_mode {
-        ReplyMode::On => {}
-        ReplyMode::Off => out.truncate(start),
-        ReplyMode::SkipNext => {
-            out.truncate(start);
-            client.reply_mode = ReplyMode::Skip;
-        }
-        ReplyMode::Skip => {
-            out.truncate(start);
-            client.reply_mode = ReplyMode::On;
-        }
+    if client.reply_mode != ReplyMode::On {
+        out.truncate(start);
+        out.raw(&std::mem::take(&mut client.unmuted));
+        client.reply_mode = match client.reply_mode {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip | ReplyMode::On => ReplyMode::On,
+            ReplyMode::Off => ReplyMode::Off,
+        };
+    }
+    if client.caching.is_some() {
+        end_of_caching(client, out, around.server);
     }
     waiting
+}
+
+/// The command of a client that caches keys is over and answered.
+#[cold]
+fn end_of_caching(client: &mut Client, out: &mut Reply, server: &Server) {
+    // What CLIENT CACHING said holds for the next command that is none of CLIENT's, or for a whole
+    // transaction.
+    let last = client.last_command.map(|id| server.registry.row(id));
+    let about_client = last.is_some_and(|row| row.name.starts_with("client|"));
+    let keeps_given = about_client || client.transaction.is_some();
+    if let Some(caching) = &mut client.caching {
+        caching.end_command(keeps_given, out);
+    }
 }
 
 /// Takes an admitted command into the client's transaction instead of running it; whether it did.

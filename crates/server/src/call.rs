@@ -1,15 +1,18 @@
 //! Running one admitted command, whoever sent it: a batch or EXEC.
 
 use engine::args::Args;
-use engine::dispatch::{Call, Outcome, execute};
+use engine::dispatch::{self, Call, Outcome, execute};
 use engine::failure::Failure;
+use engine::spec::{DataRun, Flags};
 use resp::Reply;
 
 use crate::client::ReplyMode;
 use crate::connection::Waiting;
-use crate::registry::{Handler, RowId};
-use crate::session::{ControlRun, Session};
+use crate::monitor::{self, Source};
+use crate::registry::{Handler, Row, RowId};
+use crate::session::{Blocking, ControlRun, Session};
 use crate::stats::bump;
+use crate::waking;
 
 /// Runs a command and counts it; returns what its client has to wait for, if anything.
 #[inline]
@@ -22,9 +25,19 @@ pub fn run(
     let server = session.server;
     let mut waiting = None;
     let mut failed = false;
-    match server.registry.row(id).handler {
+    let row = server.registry.row(id);
+    let mut shown = server.monitors.any().then(|| args.words());
+    // A script is shown before what it runs.
+    if let Some(words) = shown.take_if(|_| runs_script(row)) {
+        show(row, words, session);
+    }
+    match row.handler {
         Handler::Data(run) => {
             session.env.touch = !session.client.no_touch;
+            session.env.reader.set(session.client.reader());
+            let start = out.mark();
+            let waits = matches!(run, DataRun::Block(_) | DataRun::BlockRead(_));
+            let again = waits.then(|| args.again());
             let call = Call {
                 run,
                 db: session.client.db,
@@ -38,31 +51,70 @@ pub fn run(
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
-                    waiting = Some(Waiting::Walk { walk, muted });
+                    let held = Reply::new(out.proto());
+                    waiting = Some(Waiting::Walk { walk, muted, held });
+                }
+                Outcome::Waiting(wait) => {
+                    if let (Some(args), Blocking::Allowed) = (again, session.blocking) {
+                        out.truncate(start);
+                        let proto = out.proto();
+                        waiting = Some(waking::begin(run, &args, *wait, proto, session));
+                    }
                 }
             }
         }
         Handler::Control(run) => {
+            if row.flags.has(Flags::READONLY) && !runs_script(row) {
+                remember(&args, session);
+            }
             if let Err(failure) = run_control(run, id, args, session, out) {
                 failed = true;
                 out.error(failure.text());
-                server.count_error(failure.text(), session.stats);
+                if !failure.is_counted() {
+                    server.count_error(failure.text(), session.stats);
+                }
             }
             waiting = session.waiting.take();
         }
         // Refused by the gate: a container alone has the wrong number of words.
         Handler::Container => {}
     }
+    if let Some(words) = shown {
+        show(row, words, session);
+    }
     let stats = &session.stats.commands[usize::from(id.0)];
-    bump(&stats.calls, 1);
+    // One that waits is counted when it goes on.
+    let waits = matches!(waiting, Some(Waiting::Blocked(_)));
+    bump(&stats.calls, u64::from(!waits));
     let end = server.ticks.raw();
     let nanos = server.ticks.delta_as_nanos(*session.mark, end);
     *session.mark = end;
     bump(&stats.nanos, nanos);
     bump(&stats.failed, u64::from(failed));
     bump(&session.stats.commands_processed, 1);
-    session.client.commands += 1;
+    session.client.commands += u64::from(!waits);
     waiting
+}
+
+/// Shows a command to those who monitor.
+fn show<'a>(row: &Row, words: impl Iterator<Item = &'a [u8]>, session: &Session<'_, '_>) {
+    let Session { server, client, .. } = session;
+    let source = Source::Client(&client.card);
+    monitor::show(server, client.card.worker, client.db.0, source, row, words);
+}
+
+/// Whether a command runs others in its turn.
+fn runs_script(row: &Row) -> bool {
+    row.spec.group.name() == "scripting"
+}
+
+/// Remembers the keys that a control command is about to look at, if its client caches them. A
+/// script's keys are remembered by the commands that it runs.
+fn remember(args: &Args<'_>, session: &mut Session<'_, '_>) {
+    if let Some(reader) = session.client.reader() {
+        session.lease.cover(args.keys().iter().map(|key| key.hash));
+        dispatch::remember(args, reader, session.lease, session.env);
+    }
 }
 
 fn run_control(

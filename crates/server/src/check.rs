@@ -101,10 +101,9 @@ impl Findings {
                     db.1 += u64::from(head.deadline.is_some());
                     let key = shown(&head.key);
                     let value = self.value(&mut reader, head.kind).map_err(|fault| {
-                        let (kind, offset) = (head.kind.name(), head.offset);
+                        let (kind, db, begin) = (head.kind.name(), head.db, head.offset);
                         let place = format!(
-                            ", in key {key} of database {}, a {kind} that begins at offset {offset}",
-                            head.db
+                            ", in key {key} of database {db}, a {kind} that begins at {begin}"
                         );
                         (fault, place)
                     })?;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use base::ids::DbIndex;
 use base::time::UnixMillis;
+use engine::track::Reader;
 use journal::Offset;
 use resp::{Proto, Reply};
 
@@ -12,7 +13,9 @@ use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::registry::RowId;
+use crate::server::Server;
 use crate::settings::Settings;
+use crate::tracking::Caching;
 use crate::transaction::{Transaction, Watched};
 
 /// Which replies are sent.
@@ -49,6 +52,8 @@ pub struct Client {
     pub authenticated: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
+    /// What the command under way answers whatever `reply_mode` is: confirmations of subscriptions.
+    pub unmuted: Vec<u8>,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
     /// The command under way, or the last one; `None` also when that does not exist.
@@ -61,6 +66,10 @@ pub struct Client {
     pub transaction: Option<Box<Transaction>>,
     /// What it watches.
     pub watched: Option<Box<Watched>>,
+    /// Its client-side caching.
+    pub caching: Option<Box<Caching>>,
+    /// MONITOR: it is shown all commands.
+    pub monitors: bool,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// The journal's offset after its last write.
@@ -77,6 +86,7 @@ impl Client {
             db: DbIndex::default(),
             authenticated,
             reply_mode: ReplyMode::On,
+            unmuted: Vec::new(),
             no_touch: false,
             last_command: None,
             commands: 0,
@@ -84,6 +94,8 @@ impl Client {
             wrote: Offset::default(),
             transaction: None,
             watched: None,
+            caching: None,
+            monitors: false,
             subscriptions: Subscriptions::default(),
             fate: Fate::Open,
         }
@@ -93,6 +105,12 @@ impl Client {
     #[inline]
     pub fn may_speak(&self, settings: &Settings) -> bool {
         self.authenticated || settings.requirepass.is_none()
+    }
+
+    /// Under what name the reads of the next command are remembered, if they are.
+    #[inline]
+    pub fn reader(&self) -> Option<Reader> {
+        self.caching.as_deref().and_then(Caching::reader)
     }
 
     /// Bytes of arguments that wait for EXEC.
@@ -110,15 +128,37 @@ impl Client {
         }
     }
 
+    /// Ends its client-side caching and its monitoring.
+    pub fn stop_observing(&mut self, server: &Server, desk: &mut Desk) {
+        server.tracking.stop(self);
+        if self.monitors {
+            let place = self.card.place.load(Relaxed);
+            self.monitors = false;
+            self.card.monitors.store(false, Relaxed);
+            desk.monitors.retain(|&known| known != place);
+            server.monitors.remove(self.card.worker);
+        }
+    }
+
     /// Forgets all that the client has asked for, but not which library it is.
     pub fn reset(&mut self, settings: &Settings) {
         self.db = DbIndex::default();
         self.authenticated = settings.requirepass.is_none();
-        self.reply_mode = ReplyMode::On;
+        // Compat: a RESET that was to be skipped is.
+        if self.reply_mode != ReplyMode::Skip {
+            self.reply_mode = ReplyMode::On;
+        }
         self.no_touch = false;
         self.card.no_touch.store(false, Relaxed);
         self.card.no_evict.store(false, Relaxed);
         self.card.names.lock().name.clear();
+    }
+
+    /// Bytes of what it has asked to be remembered.
+    fn interest_bytes(&self) -> usize {
+        let watched = self.watched.as_deref().map_or(0, Watched::bytes);
+        let caching = self.caching.as_deref().map_or(0, Caching::bytes);
+        watched + caching + self.subscriptions.bytes()
     }
 
     /// Tells others how it stands: at the end of a round, and before it looks at itself.
@@ -146,6 +186,8 @@ impl Client {
         let transaction = self.transaction.as_deref();
         let queued = transaction.map_or(-1, |queued| queued.command_count() as i64);
         card.queued.store(queued, Relaxed);
+        card.interest_bytes
+            .store(self.interest_bytes() as u64, Relaxed);
         let queue_bytes = transaction.map_or(0, Transaction::bytes);
         card.queue_bytes.store(queue_bytes as u64, Relaxed);
         card.reply_capacity_bytes

@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use base::time::UnixMillis;
 
 use crate::clients::Card;
-use crate::connection::Connection;
 use crate::limits::REPLY_BLOCK_BYTES;
 use crate::login::DEFAULT_USER;
 use crate::registry::{Registry, RowId};
@@ -22,9 +21,13 @@ use crate::registry::{Registry, RowId};
 /// The client's flags, one letter each; `N` when it has none.
 pub fn flags(card: &Card) -> String {
     let set = [
+        ('O', card.monitors.load(Relaxed)),
         ('P', card.is_subscriber()),
         ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),
+        ('t', card.tracking.is_on()),
+        ('R', card.tracking.is_broken()),
+        ('B', card.tracking.is_broadcast()),
         ('d', card.is_outdated()),
         ('A', card.killed.load(Relaxed)),
         ('U', card.unix),
@@ -59,12 +62,7 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
         card.query_bytes.load(Relaxed),
         card.query_free_bytes.load(Relaxed),
     );
-    let fixed = size_of::<Connection>() + size_of::<Card>() + argv_bytes;
-    let total = fixed as u64
-        + card.queue_bytes.load(Relaxed)
-        + query
-        + query_free
-        + reply_capacity.max(buffered);
+    let total = card.memory_bytes() + argv_bytes as u64;
     let command = command_name(card, registry);
     field("id", &card.id.0);
     field("addr", &card.peer);
@@ -98,7 +96,7 @@ pub fn line(card: &Card, argv_bytes: usize, registry: &Registry, now: UnixMillis
     field("events", &events);
     field("cmd", &command);
     field("user", &DEFAULT_USER);
-    field("redir", &-1);
+    field("redir", &card.tracking.shown_redirect());
     field("resp", &card.resp.load(Relaxed));
     field("lib-name", &shown(&names.lib_name));
     field("lib-ver", &shown(&names.lib_version));

@@ -13,9 +13,12 @@ use base::time::UnixMillis;
 use parking_lot::Mutex;
 
 use crate::config::settings::ClientPlace;
+use crate::connection::Connection;
+use engine::waiters::Waiter;
 use engine::watch::Flag;
 
 use crate::mailbox::WorkerId;
+use crate::tracking::Seen;
 
 /// Rarely changed texts of a client.
 #[derive(Clone, Debug, Default)]
@@ -72,14 +75,22 @@ pub struct Card {
     pub queued: AtomicI64,
     /// Bytes of the queue.
     pub queue_bytes: AtomicU64,
+    /// Bytes of the keys that it watches, its channels and its prefixes.
+    pub interest_bytes: AtomicU64,
     /// How many keys it watches, and the flag that is raised when one is changed.
     pub watching: Mutex<Option<(usize, Flag)>>,
+    /// Its client-side caching.
+    pub tracking: Seen,
+    /// MONITOR: it is shown all commands.
+    pub monitors: AtomicBool,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.
     pub no_touch: AtomicBool,
     /// Waits in a blocking command or a pause.
     pub blocked: AtomicBool,
+    /// The blocking command it waits in.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// CLIENT CAPA REDIRECT: it can follow a redirection to another primary.
     pub can_redirect: AtomicBool,
     /// Its socket takes no more for now; replies wait.
@@ -110,6 +121,21 @@ impl Card {
     pub fn is_outdated(&self) -> bool {
         let watching = self.watching.lock();
         watching.as_ref().is_some_and(|(_, flag)| flag.is_raised())
+    }
+
+    /// Memory that the client takes: its connection, its buffers, and what it has asked to be
+    /// remembered. The arguments of a command under way are part of the query buffer.
+    pub fn memory_bytes(&self) -> u64 {
+        let fixed = (size_of::<Connection>() + size_of::<Card>()) as u64;
+        let load = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
+        let replies = load(&self.reply_capacity_bytes).max(load(&self.reply_bytes));
+        let parts = [
+            &self.query_bytes,
+            &self.query_free_bytes,
+            &self.queue_bytes,
+            &self.interest_bytes,
+        ];
+        fixed + replies + parts.map(load).iter().sum::<u64>()
     }
 
     /// Where the client is, for what only local ones may do.

@@ -10,10 +10,12 @@ use mio::{Interest, Registry, Token};
 use resp::{Parser, Proto, Reply};
 
 use crate::client::Client;
+use crate::client_memory::Weight;
 use crate::clients::Card;
 use crate::held::{DiskWish, Held};
 use crate::input::Input;
 use crate::limits::SoftLimit;
+use crate::waking::Blocked;
 use base::time::UnixMillis;
 use engine::tx::Walk;
 use journal::Journal;
@@ -89,6 +91,8 @@ pub enum Waiting {
         walk: Box<dyn Walk>,
         /// CLIENT REPLY was OFF or SKIP when it began.
         muted: bool,
+        /// Messages that follow its reply.
+        held: Reply,
     },
     /// CLIENT PAUSE holds its next command back.
     Pause,
@@ -101,6 +105,8 @@ pub enum Waiting {
     Disk(DiskWish),
     /// SHUTDOWN: the process ends, or the reply says why not.
     Shutdown,
+    /// A blocking command waits for its keys; the next ones wait.
+    Blocked(Blocked),
 }
 
 /// See the module's head.
@@ -123,6 +129,8 @@ pub struct Connection {
     pub held: Held,
     /// What holds its commands back.
     pub waiting: Waiting,
+    /// Its part of what `maxmemory-clients` limits.
+    pub weight: Weight,
     /// Since when its replies have been above the soft limit.
     pub soft_limit: SoftLimit,
     /// The last read filled its buffer: there may be more, and no event will say so.
@@ -152,6 +160,7 @@ impl Connection {
             out: Reply::new(Proto::Resp2),
             held: Held::default(),
             waiting: Waiting::No,
+            weight: Weight::default(),
             soft_limit: SoftLimit::default(),
             readable: false,
             unfinished: false,
@@ -179,9 +188,10 @@ impl Connection {
         waited
     }
 
-    /// Whether its peer hung up while a pause held its commands back: they will not be run.
+    /// Whether its peer hung up while a pause or a blocking command held its commands back: they
+    /// will not be run.
     pub fn is_abandoned(&self) -> bool {
-        self.hung_up && matches!(self.waiting, Waiting::Pause)
+        self.hung_up && matches!(self.waiting, Waiting::Pause | Waiting::Blocked(_))
     }
 
     /// SAVE is over, well or not; whether it waited for that.

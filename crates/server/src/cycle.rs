@@ -87,7 +87,7 @@ impl Cycle {
         let mut spent;
         let lap = loop {
             let swept = self.sweep.step(lease, env);
-            aftermath::settle_apart(server, self.own, env);
+            aftermath::settle(server, self.own, env, lease, None);
             lease.release();
             let now = server.ticks_nanos();
             spent = now - now_nanos;

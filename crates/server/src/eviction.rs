@@ -8,7 +8,8 @@
 //! Everything allocated counts: data, buffers of clients, the server itself; but not, as in Redis,
 //! what waits to be written to the append-only file. Strings that wait
 //! for the background thread do not count any more: their keys are gone, and to evict others for
-//! them would be wrong.
+//! them would be wrong. For the same reason news for those who cache keys do not count while they
+//! are in mailboxes.
 //!
 //! Cost without `maxmemory`: one branch per command. With it: the counters of all threads are
 //! summed once per batch, and per command this thread's own is read, so that a batch of large
@@ -24,6 +25,7 @@ use engine::spec::Flags;
 
 use crate::aftermath;
 use crate::allocator;
+use crate::client::Client;
 use crate::mailbox::WorkerId;
 use crate::server::Server;
 use crate::settings::{Settings, eviction};
@@ -73,7 +75,9 @@ impl Evictor {
     pub fn look(&mut self, server: &Server) {
         let used = allocator::used_bytes();
         server.memory.note(used, server.now());
-        let gone = server.background.pending_bytes() + server.appending.journal.held_bytes();
+        let gone = server.background.pending_bytes()
+            + server.tracking.under_way_bytes()
+            + server.appending.journal.held_bytes();
         self.others = used as i64 - gone as i64 - allocator::own_balance();
     }
 
@@ -87,7 +91,8 @@ impl Evictor {
     }
 
     /// Refuses a command that may need memory when there is none. Evicts first if need be; `lease`
-    /// then covers something else than before.
+    /// then covers something else than before. `by` hears of evicted keys that it caches after this
+    /// call, by [`Caching::tell`](crate::tracking::Caching::tell).
     ///
     /// # Errors
     /// The command must not run.
@@ -99,8 +104,9 @@ impl Evictor {
         settings: &Settings,
         lease: &mut Lease<'_>,
         env: &Env,
+        by: &mut Client,
     ) -> Result<(), Failure> {
-        let room = self.make_room(server, settings, lease, env);
+        let room = self.make_room(server, settings, lease, env, Some(by));
         if room == Room::None && flags.has(Flags::DENYOOM) {
             return Err(Failure::OUT_OF_MEMORY);
         }
@@ -115,13 +121,14 @@ impl Evictor {
         settings: &Settings,
         lease: &mut Lease<'_>,
         env: &Env,
+        by: Option<&mut Client>,
     ) -> Room {
         let limit = settings.maxmemory_bytes;
         if limit == 0 || self.used() <= limit {
             self.behind = false;
             return Room::Enough;
         }
-        self.evict(server, settings, lease, env)
+        self.evict(server, settings, lease, env, by)
     }
 
     #[cold]
@@ -131,6 +138,7 @@ impl Evictor {
         settings: &Settings,
         lease: &mut Lease<'_>,
         env: &Env,
+        mut by: Option<&mut Client>,
     ) -> Room {
         let policy = eviction(settings.maxmemory_policy);
         if self.policy != policy {
@@ -151,7 +159,7 @@ impl Evictor {
                 if !self.pool.evict_one(policy, samples, lease, env) {
                     return without_candidates(server);
                 }
-                aftermath::settle_apart(server, self.own, env);
+                aftermath::settle(server, self.own, env, lease, by.as_deref_mut());
                 let garbage = env.take_garbage();
                 let large = !garbage.is_empty();
                 server.free_later(garbage);

@@ -8,6 +8,7 @@ use resp::Proto;
 
 use crate::client::Client;
 use crate::registry::{Handler, InMulti, Missing, Registry, Row, RowId};
+use crate::scripting::Kind;
 use crate::server::{PauseKind, Server};
 use crate::settings::Settings;
 
@@ -50,9 +51,18 @@ pub fn admit<'a>(
             return Verdict::Refuse(Some(id), failure);
         }
     }
+    if server.scripting.running.is_busy()
+        && !row.flags.has(Flags::ALLOW_BUSY)
+        && let Some(kind) = server.scripting.running.busy_kind()
+    {
+        return Verdict::Refuse(Some(id), busy(kind));
+    }
     if client.subscriptions.any() && proto == Proto::Resp2 && !WHILE_LISTENING.contains(&&*row.name)
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
+    }
+    if client.monitors && reaches_keys(effective_flags(row, client, registry)) {
+        return Verdict::Refuse(Some(id), ONLY_WATCHING);
     }
     if server.saving.is_failing()
         && let Err(failure) = saved_lately(effective_flags(row, client, registry), row, settings)
@@ -75,6 +85,26 @@ pub fn admit<'a>(
         return Verdict::Postpone;
     }
     Verdict::Run(id)
+}
+
+/// What others are told while a script runs for too long.
+pub fn busy(kind: Kind) -> Failure {
+    match kind {
+        Kind::Script => Failure::BUSY,
+        Kind::Function => Failure::fixed(
+            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+             NOSAVE.",
+        ),
+    }
+}
+
+/// Redis counts a client that monitors as a replica.
+const ONLY_WATCHING: Failure = Failure::fixed("ERR Replica can't interact with the keyspace");
+
+fn reaches_keys(flags: Flags) -> bool {
+    [Flags::READONLY, Flags::WRITE, Flags::MAY_REPLICATE]
+        .iter()
+        .any(|&flag| flags.has(flag))
 }
 
 const LOADING: Failure = Failure::fixed("LOADING Redis is loading the dataset in memory");

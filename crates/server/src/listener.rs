@@ -17,6 +17,7 @@ use crate::connection::{Accepted, Stream};
 use crate::mailbox::{Message, WorkerId};
 use crate::server::Server;
 use crate::settings::Settings;
+use crate::tracking::Seen;
 
 /// A listening socket.
 pub enum Listener {
@@ -214,9 +215,13 @@ impl Card {
             queued: (-1).into(),
             queue_bytes: 0.into(),
             watching: parking_lot::Mutex::default(),
+            interest_bytes: 0.into(),
+            tracking: Seen::default(),
+            monitors: false.into(),
             no_evict: false.into(),
             no_touch: false.into(),
             blocked: false.into(),
+            waiter: parking_lot::Mutex::default(),
             can_redirect: false.into(),
             writing: false.into(),
             killed: false.into(),

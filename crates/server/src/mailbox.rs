@@ -5,15 +5,19 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::mpsc::Sender;
 
+use base::ids::ClientId;
 use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
 
 use crate::clients::Card;
 use crate::connection::Accepted;
 use crate::pubsub::Publication;
+use crate::tracking::Note;
+use crate::waking::Unblocked;
+use engine::waiters::Waiter;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,14 @@ pub enum Message {
     Resume,
     /// Give a published message to this worker's subscribers.
     Publish(Arc<Publication>),
+    /// Tell those who cache keys what to forget.
+    Forget(Vec<Note>),
+    /// Tell a client at a place that whom its news were to go to is gone.
+    Broken(ClientId, u32),
+    /// Close the heaviest connections, if all together take too much memory.
+    Relieve,
+    /// Show a command to this worker's monitors.
+    Monitor(Arc<[u8]>),
     /// A snapshot is on disk, or could not be written.
     Saved(bool),
     /// SHUTDOWN has failed: its clients go on.
@@ -37,6 +49,10 @@ pub enum Message {
     Barrier(Sender<()>),
     /// More of the journal is on disk: replies that waited for it can leave.
     Durable,
+    /// A client's wait in a blocking command has ended.
+    Unblock(Box<Unblocked>),
+    /// Try a client's blocking command again: who made its key ready could not.
+    Retry(Arc<Waiter>),
     /// End the event loop.
     Stop,
 }
@@ -50,6 +66,8 @@ struct Inner {
     waker: Waker,
     /// The worker has left itself something.
     left: AtomicBool,
+    /// Something is in the queue.
+    filled: AtomicBool,
 }
 
 impl Mailbox {
@@ -62,6 +80,7 @@ impl Mailbox {
             queue: Mutex::default(),
             waker: Waker::new(registry, token)?,
             left: AtomicBool::new(false),
+            filled: AtomicBool::new(false),
         })))
     }
 
@@ -69,6 +88,7 @@ impl Mailbox {
     pub fn send(&self, message: Message) {
         let mut queue = self.0.queue.lock();
         queue.push(message);
+        self.0.filled.store(true, Release);
         if queue.len() == 1 {
             // A wake-up that fails means a full counter: the worker is being woken already.
             let _ = self.0.waker.wake();
@@ -78,7 +98,14 @@ impl Mailbox {
     /// Puts a message in without waking the worker: for the worker itself, which looks into its
     /// mailbox before it sleeps.
     pub fn leave(&self, message: Message) {
-        self.0.queue.lock().push(message);
+        let mut queue = self.0.queue.lock();
+        queue.push(message);
+        self.0.filled.store(true, Release);
+        self.0.left.store(true, Relaxed);
+    }
+
+    /// Makes the worker look before it sleeps. For that worker only.
+    pub fn remind(&self) {
         self.0.left.store(true, Relaxed);
     }
 
@@ -88,9 +115,42 @@ impl Mailbox {
         self.0.left.load(Relaxed)
     }
 
+    /// Whether there is anything to take out.
+    #[inline]
+    pub fn is_filled(&self) -> bool {
+        self.0.filled.load(Acquire)
+    }
+
+    /// Takes the published messages out, oldest first. For the worker itself, between two rounds'
+    /// `drain`: what is left has come without waking it, perhaps.
+    pub fn drain_publications(&self) -> Vec<Arc<Publication>> {
+        let mut queue = self.0.queue.lock();
+        let mut publications = Vec::new();
+        let others = queue.drain(..).filter_map(|message| match message {
+            Message::Publish(publication) => {
+                publications.push(publication);
+                None
+            }
+            other => Some(other),
+        });
+        let others: Vec<Message> = others.collect();
+        self.0.left.store(!others.is_empty(), Relaxed);
+        self.0.filled.store(!others.is_empty(), Relaxed);
+        *queue = others;
+        publications
+    }
+
+    /// Whether the worker is told to stop, and has not read it yet.
+    pub fn says_stop(&self) -> bool {
+        let queue = self.0.queue.lock();
+        queue.iter().any(|message| matches!(message, Message::Stop))
+    }
+
     /// Takes everything out, oldest first.
     pub fn drain(&self) -> Vec<Message> {
         self.0.left.store(false, Relaxed);
-        std::mem::take(&mut *self.0.queue.lock())
+        let mut queue = self.0.queue.lock();
+        self.0.filled.store(false, Relaxed);
+        std::mem::take(&mut *queue)
     }
 }

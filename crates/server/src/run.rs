@@ -23,6 +23,9 @@ use crate::shutdown;
 use crate::version::VERSION;
 use crate::worker::{Seat, Worker};
 
+/// Scripts nest tables deeply, and what reads them nests as deeply. Only what is used is taken.
+const WORKER_STACK_BYTES: usize = 32 << 20;
+
 /// Serves until SIGTERM, SIGINT or SHUTDOWN.
 ///
 /// # Errors
@@ -97,7 +100,9 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
     thread::scope(|scope| {
         for (at, seat) in seats.into_iter().enumerate() {
             let server = &server;
-            let builder = thread::Builder::new().name(format!("worker-{at}"));
+            let builder = thread::Builder::new()
+                .name(format!("worker-{at}"))
+                .stack_size(WORKER_STACK_BYTES);
             builder.spawn_scoped(scope, move || {
                 let worker = Worker::new(server, WorkerId(at as u16), seat);
                 if let Err(failure) = worker.run() {

@@ -14,19 +14,23 @@ use parking_lot::Mutex;
 
 use crate::appending::Appending;
 use crate::background::Background;
+use crate::client_memory::Burden;
 use crate::clients::{Card, Clients};
 use crate::config::Config;
 use crate::doors::Doors;
 use crate::loading::Progress;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
+use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::saving::Saving;
+use crate::scripting::Scripting;
 use crate::settings::Published;
 use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
+use crate::tracking::Tracking;
 
 /// Which commands a pause holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,12 @@ pub struct Server {
     pub doors: Doors,
     /// Who listens to which channel.
     pub exchange: Exchange,
+    /// Memory of the connections.
+    pub burden: Burden,
+    /// Who caches keys.
+    pub tracking: Tracking,
+    /// Who is shown all commands.
+    pub monitors: Monitors,
     /// Commands and bytes per second.
     pub rates: Rates,
     /// How far loading is.
@@ -100,6 +110,8 @@ pub struct Server {
     /// Source texts of the libraries of functions that came with the data. They are written back
     /// with them.
     pub libraries: Mutex<Vec<Vec<u8>>>,
+    /// Scripts and functions.
+    pub scripting: Scripting,
     /// Snapshots on disk.
     pub saving: Saving,
     /// The append-only file.
@@ -148,9 +160,13 @@ impl Server {
             replication_id: RunId::generate(&mut rng),
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
+            burden: Burden::new(workers),
+            tracking: Tracking::new(workers),
+            monitors: Monitors::new(workers),
             rates: Rates::default(),
             loading: Progress::default(),
             libraries: Mutex::default(),
+            scripting: Scripting::new(workers),
             saving: Saving::new(clock.now()),
             appending,
             shutdown: Mutex::new(None),
@@ -159,10 +175,14 @@ impl Server {
         Ok(server)
     }
 
-    /// The worker with the fewest connections; it is counted as having one more.
+    /// The worker with the fewest connections; it is counted as having one more. One whose script
+    /// runs for long comes last.
     pub fn least_loaded(&self) -> WorkerId {
         let loads = self.load.iter().enumerate();
-        let least = loads.min_by_key(|(_, load)| load.load(Ordering::Relaxed));
+        let least = loads.min_by_key(|(at, load)| {
+            let busy = self.scripting.running.is_busy_at(WorkerId(*at as u16));
+            (busy, load.load(Ordering::Relaxed))
+        });
         let at = least.map_or(0, |(at, _)| at);
         self.load[at].fetch_add(1, Ordering::Relaxed);
         WorkerId(at as u16)
@@ -204,6 +224,7 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.scripting.store.reset_stats();
         self.memory.reset_peak(self.now());
     }
 

@@ -11,12 +11,24 @@ use resp::Reply;
 use crate::aftermath;
 use crate::client::Client;
 use crate::connection::Waiting;
+use crate::eviction::Evictor;
 use crate::pubsub::{Desk, Kind};
+use crate::scripting;
 use crate::server::Server;
+use crate::settings::Settings;
 use crate::stats::WorkerStats;
 
 /// A control command's handler.
 pub type ControlRun = fn(&mut Session<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
+
+/// Whether blocking commands may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocking {
+    /// They may.
+    Allowed,
+    /// They answer at once, as if their time was up (inside transactions and scripts).
+    Denied,
+}
 
 /// See the module's head.
 pub struct Session<'s, 'k> {
@@ -24,6 +36,8 @@ pub struct Session<'s, 'k> {
     pub server: &'s Server,
     /// This worker's counters.
     pub stats: &'s WorkerStats,
+    /// Current settings.
+    pub settings: &'s Settings,
     /// The client that sent the command.
     pub client: &'s mut Client,
     /// Time, limits, counters of this worker.
@@ -33,6 +47,12 @@ pub struct Session<'s, 'k> {
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// Makes room when memory is full.
+    pub evictor: &'s mut Evictor,
+    /// This worker's compiled scripts.
+    pub scripts: &'s mut scripting::State,
+    /// Whether a command may wait for its keys.
+    pub blocking: Blocking,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
     /// What the client has to wait for after the command under way.
@@ -40,17 +60,27 @@ pub struct Session<'s, 'k> {
 }
 
 impl Session<'_, '_> {
-    /// Passes on what the command has done, before the lease under which it did is released. Inside
-    /// a transaction that is the transaction's business.
+    /// Passes on what has gathered since the last time, before the lease is released. Those who
+    /// wait are served at the time it is by then: a transaction may have taken long.
+    #[inline]
     pub fn settle(&mut self) {
-        let own = self.client.card.worker;
-        if let Some(end) = aftermath::settle(self.server, own, self.env) {
-            self.client.wrote = end;
+        if self.env.has_ready() {
+            self.env.now = self.server.now();
         }
+        let (own, by) = (self.client.card.worker, Some(&mut *self.client));
+        aftermath::settle(self.server, own, self.env, self.lease, by);
+    }
+
+    /// Lets what was published before reach those who listen now, before that changes.
+    fn resolve_mail(&mut self) {
+        aftermath::tell_events(self.server, self.client.card.worker, self.env);
+        let own = usize::from(self.client.card.worker.0);
+        self.desk.resolve_mail(&self.server.mailboxes[own]);
     }
 
     /// Subscribes the client.
     pub fn subscribe(&mut self, kind: Kind, name: &[u8]) {
+        self.resolve_mail();
         let Session {
             server,
             client,
@@ -71,6 +101,7 @@ impl Session<'_, '_> {
 
     /// Ends a subscription of the client.
     pub fn unsubscribe(&mut self, kind: Kind, name: &[u8]) {
+        self.resolve_mail();
         let Session {
             server,
             client,
@@ -89,8 +120,18 @@ impl Session<'_, '_> {
         );
     }
 
+    /// Lets the client be shown all commands.
+    pub fn monitor(&mut self) {
+        let card = &self.client.card;
+        self.client.monitors = true;
+        card.monitors.store(true, Relaxed);
+        self.desk.monitors.push(card.place.load(Relaxed));
+        self.server.monitors.add(card.worker);
+    }
+
     /// Ends all subscriptions of the client.
     pub fn unsubscribe_all(&mut self) {
+        self.resolve_mail();
         self.client.leave(&self.server.exchange, self.desk);
     }
 }

@@ -34,6 +34,10 @@ pub fn engine_limits(settings: &Settings, keyspace: &Keyspace) -> Limits {
             reader: settings.snapshot_reader,
             compress: settings.rdbcompression,
         },
+        payloads: match settings.skip_checksums {
+            true => rdb::payload::Trust::Blind,
+            false => rdb::payload::Trust::Sum,
+        },
         events: settings.events,
     }
 }

@@ -22,9 +22,6 @@ pub struct Wish {
 /// How long the end waits for the append-only file.
 const SYNC_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often the end of a snapshot is looked for.
-const LOOK: Duration = Duration::from_millis(2);
-
 /// Does what has to be done before the workers stop; `false` if that was not possible: then the
 /// server is as before.
 pub fn prepare(server: &Server, wish: Wish) -> bool {
@@ -74,14 +71,5 @@ fn sync(server: &Server) -> bool {
 /// Writes a snapshot of what is there now; whether that went well.
 fn save(server: &Server) -> bool {
     info!("Saving the final snapshot before exiting");
-    let saving = &server.saving;
-    // One under way would be of an earlier moment.
-    saving.cancel();
-    while saving.ask().is_err() {
-        std::thread::sleep(LOOK);
-    }
-    while saving.is_busy() {
-        std::thread::sleep(LOOK);
-    }
-    saving.report().ok
+    server.saving.save_now()
 }

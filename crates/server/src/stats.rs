@@ -90,6 +90,7 @@ worker_stats! {
     round_nanos: "Time spent in them, waiting not counted, in nanoseconds.";
     errors: "Error replies.";
     output_limit_closes: "Clients closed because their replies piled up.";
+    evicted_clients: "Clients closed because all together took too much memory.";
     query_limit_closes: "Clients closed because their query grew too large.";
 }
 

@@ -109,8 +109,17 @@ impl Transaction {
         let everywhere = |queued: &Queued| {
             let row = registry.row(queued.row);
             match row.handler {
-                Handler::Data(run) => !matches!(run, DataRun::Read(_) | DataRun::Write(_)),
-                Handler::Control(_) => row.spec.group != Group::Connection,
+                Handler::Data(
+                    DataRun::Read(_)
+                    | DataRun::Write(_)
+                    | DataRun::Block(_)
+                    | DataRun::BlockRead(_),
+                ) => false,
+                Handler::Data(_) => true,
+                // CLIENT UNBLOCK leases the keys that its client waits for.
+                Handler::Control(_) => {
+                    row.spec.group != Group::Connection || row.name == "client|unblock"
+                }
                 Handler::Container => false,
             }
         };
@@ -140,6 +149,7 @@ pub struct Watched {
     /// Raised when one of the keys is changed.
     pub flag: Flag,
     keys: Vec<WatchedKey>,
+    key_bytes: usize,
 }
 
 struct WatchedKey {
@@ -168,6 +178,11 @@ impl Watched {
         self.keys.iter().map(|watched| (watched.db, watched.key()))
     }
 
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<WatchedKey>() + self.key_bytes
+    }
+
     /// Starts to watch a key. Leaves its stripe leased.
     pub fn watch(&mut self, db: DbIndex, key: Key<'_>, lease: &mut Lease<'_>) {
         let stripe = lease.keyspace().stripe_of(key.hash);
@@ -175,6 +190,7 @@ impl Watched {
         if !watchers.watch(db, key, &self.flag) {
             return;
         }
+        self.key_bytes += key.bytes.len();
         self.keys.push(WatchedKey {
             db,
             hash: key.hash,

@@ -13,25 +13,34 @@ use std::time::Duration;
 use base::rng::seed_from_os;
 use engine::env::Env;
 use engine::keyspace::Lease;
+use engine::track::forget_some;
 use engine::tx::{Step, WalkTx};
 use mio::{Events, Poll, Registry, Token};
 use resp::Reply;
 use slab::Slab;
 
+use crate::aftermath;
 use crate::batch::{Batch, Surroundings};
 use crate::client::{Client, Fate};
+use crate::client_memory::Scales;
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
+use crate::delivery::Delivery;
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::pubsub::{Desk, Publication};
+use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
+use crate::waking::{self, Deadlines, Unblocked};
+
+mod news;
+mod weighing;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 const MAILBOX: Token = Token(0);
@@ -41,6 +50,8 @@ const EVENTS_MAX: usize = 512;
 const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
 const INSPECTION: Duration = Duration::from_secs(1);
+/// Clients per round whose time is up.
+const TIMEOUTS_MAX: usize = 1000;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
@@ -92,6 +103,9 @@ pub struct Worker<'k> {
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    scripts: scripting::State,
+    scales: Scales,
+    deadlines: Deadlines,
     next_tick: u64,
     next_inspection: u64,
     stopping: bool,
@@ -120,6 +134,9 @@ impl<'k> Worker<'k> {
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            scripts: scripting::State::default(),
+            scales: Scales::new(id),
+            deadlines: Deadlines::default(),
             next_tick: 0,
             next_inspection: 0,
             stopping: false,
@@ -158,6 +175,7 @@ impl<'k> Worker<'k> {
                     }
                 }
             }
+            self.end_waits();
             self.serve(&mut batch);
             self.go_on_walking();
             self.tick();
@@ -180,7 +198,12 @@ impl<'k> Worker<'k> {
             return Duration::ZERO;
         }
         let next = self.next_tick.min(self.cycle.next_nanos());
-        Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos())).min(TICK)
+        let patience = Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos()));
+        let Some(deadline) = self.deadlines.next() else {
+            return patience.min(TICK);
+        };
+        let left = deadline.0.saturating_sub(self.server.now().0).max(0);
+        patience.min(TICK).min(Duration::from_millis(left as u64))
     }
 
     /// Reads the clock and, if they changed, the settings: once per round.
@@ -192,6 +215,7 @@ impl<'k> Worker<'k> {
             self.settings_version = version;
             self.settings = self.server.settings.get();
             self.env.limits = engine_limits(&self.settings, &self.server.keyspace);
+            self.set_client_limit();
         }
     }
 
@@ -205,17 +229,30 @@ impl<'k> Worker<'k> {
     }
 
     fn read_mail(&mut self) {
+        self.delivery().deliver_resolved();
         for message in self.seat.mailbox.drain() {
             match message {
                 Message::Accept(accepted) => self.take_over(accepted),
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
+                Message::Forget(notes) => self.tell_cachers(notes),
+                Message::Broken(client, place) => self.tell_broken(client, place),
+                Message::Relieve => {
+                    self.scales.heed(&self.server.burden);
+                    self.relieve();
+                }
+                Message::Monitor(line) => self.show_command(&line),
                 Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
                 Message::NotEnding => self.wake(Connection::end_shutdown),
                 // Who asked may have given up waiting.
                 Message::Barrier(done) => drop(done.send(())),
                 Message::Durable => self.release_held(),
+                Message::Unblock(unblocked) => self.unblock(*unblocked),
+                Message::Retry(waiter) => {
+                    let (env, lease) = (&self.env, &mut self.lease);
+                    waking::retry(&waiter, self.server, self.id, env, lease);
+                }
                 Message::Stop => self.stopping = true,
             }
         }
@@ -250,18 +287,50 @@ impl<'k> Worker<'k> {
 
     /// Gives a published message to this worker's subscribers.
     fn deliver(&mut self, publication: &Publication) {
-        let (connections, ready) = (&mut self.connections, &mut self.ready);
-        self.desk.deliver(publication, |place, write| {
-            let place = place as usize;
-            if let Some(connection) = connections.get_mut(place) {
-                write(&mut connection.out);
-                connection.dirty = true;
-                if !connection.queued {
-                    connection.queued = true;
-                    ready.push(place);
-                }
+        self.delivery().deliver(publication);
+    }
+
+    fn delivery(&mut self) -> Delivery<'_> {
+        Delivery {
+            desk: &mut self.desk,
+            connections: &mut self.connections,
+            ready: &mut self.ready,
+        }
+    }
+
+    /// Goes on with a client whose wait has ended.
+    fn unblock(&mut self, unblocked: Unblocked) {
+        unblocked.clear(&mut self.lease);
+        let id = unblocked.place();
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.expects(&unblocked) {
+            self.deadlines.remove(id, connection);
+            connection.unblock(unblocked, self.stats);
+            self.enqueue(id);
+        }
+    }
+
+    /// Ends the waits whose time is up.
+    fn end_waits(&mut self) {
+        for _ in 0..TIMEOUTS_MAX {
+            let Some(id) = self.deadlines.pop(self.env.now) else {
+                break;
+            };
+            let Some(connection) = self.connections.get(id) else {
+                continue;
+            };
+            let Waiting::Blocked(blocked) = &connection.waiting else {
+                continue;
+            };
+            let waiter = Arc::clone(&blocked.waiter);
+            let (env, lease) = (&self.env, &mut self.lease);
+            // If somebody was faster, the reply is in the mail.
+            if waking::give_up(&waiter, self.server, self.id, env, lease) {
+                self.unblock(Unblocked::timed_out(&waiter));
             }
-        });
+        }
     }
 
     /// Goes on with the connections that `end` says were waiting for this.
@@ -280,6 +349,12 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.read(id);
         }
+        // Whoever sent what was just read may have seen the answer to a change elsewhere: what
+        // others have to hear of that change comes before any reply.
+        if self.seat.mailbox.is_filled() {
+            self.read_mail();
+        }
+        self.env.broadcast = self.server.tracking.is_broadcasting();
         for &id in &ready {
             while let Some(connection) = self.connections.get_mut(id) {
                 let more = batch.collect(id, connection, self.server, &self.settings);
@@ -292,20 +367,49 @@ impl<'k> Worker<'k> {
         if !batch.is_empty() {
             self.run_batch(batch);
         }
-        // What its own clients published reaches its own subscribers before the worker sleeps.
-        if self.seat.mailbox.has_left() {
+        self.forget_tracked();
+        if self.env.broadcast {
+            self.server.tracking.flush(&self.server.mailboxes, self.id);
+        }
+        // What its own clients published or made ready, and its periodic work, reaches those of its
+        // own clients who wait for it before the worker sleeps.
+        while self.seat.mailbox.has_left() {
             self.read_mail();
         }
         self.server.appending.push();
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
+        // News that lie about count as used memory, and would make the next command evict keys,
+        // which makes news: so they go out now.
+        let late = std::mem::take(&mut self.ready);
         for &id in &ready {
             self.settle(id);
         }
         self.watch_disk();
+        for id in late {
+            self.settle_late(id);
+        }
+        if self.scales.is_on() {
+            self.relieve();
+        }
         if self.ready.is_empty() {
             self.ready = ready;
             self.ready.clear();
+        }
+    }
+
+    /// Ends the tracking of keys beyond `tracking-table-max-keys`.
+    #[inline]
+    fn forget_tracked(&mut self) {
+        let limit = self.settings.tracking_table_max_keys;
+        while limit > 0 && self.server.keyspace.tracked().keys() > limit {
+            let excess = self.server.keyspace.tracked().keys() - limit;
+            let forgotten = forget_some(excess, &mut self.lease, &self.env);
+            aftermath::settle(self.server, self.id, &self.env, &mut self.lease, None);
+            self.lease.release();
+            if forgotten == 0 {
+                break;
+            }
         }
     }
 
@@ -318,6 +422,9 @@ impl<'k> Worker<'k> {
             lease: &mut self.lease,
             evictor: &mut self.evictor,
             desk: &mut self.desk,
+            scripts: &mut self.scripts,
+            mailbox: &self.seat.mailbox,
+            ready: &mut self.ready,
             mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);
@@ -357,6 +464,19 @@ impl<'k> Worker<'k> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => connection.client.fate = Fate::CloseNow,
+        }
+    }
+
+    /// The same for one that the mail of this round has woken: what waits in its input is the next
+    /// round's.
+    fn settle_late(&mut self, id: usize) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.queued = false;
+        }
+        self.settle(id);
+        let connection = self.connections.get(id);
+        if connection.is_some_and(|connection| !connection.input.unread().is_empty()) {
+            self.enqueue(id);
         }
     }
 
@@ -423,10 +543,15 @@ impl<'k> Worker<'k> {
                     if !self.walking.contains(&id) {
                         self.walking.push(id);
                     }
-                } else if connection.readable && !waits && !connection.ended {
+                } else if waits {
+                    self.deadlines.add(id, connection);
+                } else if connection.readable && !connection.ended {
                     self.enqueue(id);
                 }
             }
+        }
+        if news && self.scales.is_on() {
+            self.weigh(id);
         }
     }
 
@@ -465,10 +590,22 @@ impl<'k> Worker<'k> {
 
     fn close(&mut self, id: usize) {
         if let Some(mut connection) = self.connections.try_remove(id) {
+            let burden = &self.server.burden;
+            self.scales
+                .take_off(id as u32, &mut connection.weight, burden);
+            if let Waiting::Blocked(blocked) = &connection.waiting {
+                let (env, lease) = (&self.env, &mut self.lease);
+                // One that was served at this moment takes what it got with it.
+                waking::give_up(&blocked.waiter, self.server, self.id, env, lease);
+                self.deadlines.remove(id, &connection);
+            }
             transaction::unwatch(&mut connection.client, &mut self.lease);
             connection
                 .client
                 .leave(&self.server.exchange, &mut self.desk);
+            connection
+                .client
+                .stop_observing(self.server, &mut self.desk);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }
@@ -476,12 +613,15 @@ impl<'k> Worker<'k> {
 
     /// A few steps of the long commands under way, in turn.
     fn go_on_walking(&mut self) {
+        if self.server.scripting.running.is_busy() {
+            return;
+        }
         for _ in 0..WALK_STEPS_MAX.min(self.walking.len()) {
             let id = self.walking.remove(0);
             let Some(connection) = self.connections.get_mut(id) else {
                 continue;
             };
-            let Waiting::Walk { walk, muted } = &mut connection.waiting else {
+            let Waiting::Walk { walk, muted, held } = &mut connection.waiting else {
                 continue;
             };
             let mut nowhere = Reply::new(connection.out.proto());
@@ -502,6 +642,7 @@ impl<'k> Worker<'k> {
             match step {
                 Step::More => self.walking.push(id),
                 Step::Done => {
+                    connection.out.append(held);
                     connection.waiting = Waiting::No;
                     connection.dirty = true;
                     connection.readable = true;
@@ -516,13 +657,21 @@ impl<'k> Worker<'k> {
         let now = self.server.ticks_nanos();
         let effort = self.settings.active_expire_effort;
         let (server, stats) = (self.server, self.stats);
+        self.env.broadcast = server.tracking.is_broadcasting();
+        if self.server.scripting.running.is_busy() {
+            // Most data cannot be reached; all of this can wait until the script is over.
+            return;
+        }
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
         if now >= self.next_tick || self.evictor.is_behind() {
             self.evictor.look(server);
             self.evictor
-                .make_room(server, &self.settings, &mut self.lease, &self.env);
+                .make_room(server, &self.settings, &mut self.lease, &self.env, None);
             self.lease.release();
+        }
+        if self.env.broadcast {
+            server.tracking.flush(&server.mailboxes, self.id);
         }
         if now < self.next_tick {
             return;

@@ -22,6 +22,7 @@ use base::memory::size_class;
 use base::num::{I64_TEXT_MAX, format_i64, parse_i64};
 
 use crate::collection::{Collection, Form};
+use crate::shared::Shared;
 
 /// Indexes of a slice.
 pub const SLICE_LEN: u64 = 4096;
@@ -340,7 +341,7 @@ pub struct SliceStats {
 /// A sparse array.
 #[derive(Clone, Debug, Default)]
 pub struct Array {
-    slices: BTreeMap<u64, Slice>,
+    slices: BTreeMap<u64, Shared<Slice>>,
     count: u64,
     /// The index that was appended to last, or as if; `None`: the next one is 0.
     cursor: Option<u64>,
@@ -388,7 +389,7 @@ impl Array {
         let slice = self
             .slices
             .entry(index / SLICE_LEN)
-            .or_insert_with(Slice::new);
+            .or_insert_with(|| Shared::new(Slice::new()));
         let is_new = slice.set((index % SLICE_LEN) as u16, Cell::new(value));
         self.count += u64::from(is_new);
         is_new
@@ -470,7 +471,7 @@ impl Array {
     pub fn slice_stats(&self) -> SliceStats {
         let mut stats = SliceStats::default();
         for slice in self.slices.values() {
-            match slice {
+            match &**slice {
                 Slice::Sparse { cells, .. } => {
                     stats.sparse += 1;
                     stats.sparse_room += cells.capacity() as u64;
@@ -492,7 +493,7 @@ impl Array {
             let values = slice.values(0..=SLICE_LAST).count();
             assert!(values > 0 && values == slice.count(), "slice {number}");
             count += values as u64;
-            match slice {
+            match &**slice {
                 Slice::Sparse { offsets, cells } => {
                     assert!(offsets.is_sorted_by(|a, b| a < b) && offsets.len() == cells.len());
                 }
@@ -564,12 +565,13 @@ impl Collection for Array {
 
     fn allocated(&self) -> usize {
         // A tree's node has six slices or so.
-        let tree = self.slices.len() * (size_of::<Slice>() + 16) * 11 / 6;
-        tree + self.slices.values().map(Slice::allocated).sum::<usize>()
+        let tree = self.slices.len() * 24 * 11 / 6;
+        let own = |slice: &Shared<Slice>| Shared::<Slice>::allocated() + slice.allocated();
+        tree + self.slices.values().map(own).sum::<usize>()
     }
 
     fn free_effort(&self) -> usize {
-        self.slices.len() * 2 + self.count as usize / 4 + 1
+        self.slices.len() * 3 + self.count as usize / 4 + 1
     }
 
     fn duplicate(&self) -> Array {

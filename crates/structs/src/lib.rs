@@ -17,6 +17,7 @@ pub mod lzf;
 pub mod packed;
 pub mod packing;
 pub mod set;
+mod shared;
 pub mod stream;
 pub mod table;
 pub mod zset;

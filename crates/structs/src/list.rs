@@ -18,7 +18,7 @@ use crate::collection::{Collection, Form};
 use crate::packed::{self, Element, Encoded};
 use crate::packing::Packing;
 use node::Node;
-pub use nodes::Nodes;
+pub use nodes::{Layout, Nodes};
 
 /// One end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,12 @@ fn parts(bytes: &[u8]) -> (usize, &[u8]) {
         Some((&count, body)) => (usize::from(u16::from_le_bytes(count)), body),
         None => (0, &[]),
     }
+}
+
+/// The packed elements of a packed list.
+#[must_use]
+pub fn packed_body(bytes: &[u8]) -> &[u8] {
+    parts(bytes).1
 }
 
 /// Writes a packed list's count; one without elements becomes empty.
@@ -279,7 +285,7 @@ impl List {
             nodes.append(
                 match piece {
                     Owned::Run(body, count) => Node::run(body, count),
-                    Owned::Single(text) => Node::Single(text.into_boxed_slice()),
+                    Owned::Single(text) => Node::Single(text.into()),
                 },
                 depth,
             );
@@ -601,7 +607,7 @@ impl Limit {
         }
         let mut text = Vec::with_capacity(element.text_len());
         element.append_to(&mut text);
-        Node::Single(text.into_boxed_slice())
+        Node::Single(text.into())
     }
 
     /// What a long list must not exceed to be packed after it shrank.

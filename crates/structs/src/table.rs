@@ -27,6 +27,7 @@ use base::memory::size_class;
 use base::time::UnixMillis;
 
 use crate::collection::Member;
+use crate::shared::Shared;
 use arena::{Change, Parts};
 use segment::{NEVER, SLOTS, Segment, Spot};
 
@@ -86,7 +87,7 @@ impl Place {
 #[derive(Clone, Debug)]
 pub struct Table {
     directory: Vec<u32>,
-    segments: Vec<Segment>,
+    segments: Vec<Shared<Segment>>,
     free_segments: Vec<u32>,
     /// Number of segments as deep as the directory, which halves when there are none.
     deepest: u32,
@@ -134,7 +135,8 @@ impl Table {
         self.depth = depth;
         self.deepest = 1 << depth;
         self.directory = (0..self.deepest).collect();
-        let segments = (0..self.deepest).map(|_| Segment::new(buckets, depth));
+        let new = |_| Shared::new(Segment::new(buckets, depth));
+        let segments = (0..self.deepest).map(new);
         self.segments = segments.collect();
     }
 
@@ -147,6 +149,17 @@ impl Table {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Number of segments.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len() - self.free_segments.len()
+    }
+
+    /// Number of entries that the buckets have room for.
+    pub fn slots(&self) -> usize {
+        let buckets = self.segments.iter().map(|it| usize::from(it.size()));
+        buckets.sum::<usize>() * SLOTS
     }
 
     /// Number of entries with a deadline.
@@ -166,10 +179,11 @@ impl Table {
 
     /// Bytes on the heap, as size classes.
     pub fn allocated(&self) -> usize {
-        let segments: usize = self.segments.iter().map(Segment::allocated).sum();
-        segments
+        let segments = self.segments.iter();
+        let segments = segments.map(|segment| Shared::<Segment>::allocated() + segment.allocated());
+        segments.sum::<usize>()
             + size_class(self.directory.capacity() * size_of::<u32>())
-            + size_class(self.segments.capacity() * size_of::<Segment>())
+            + size_class(self.segments.capacity() * size_of::<Shared<Segment>>())
             + size_class(self.free_segments.capacity() * size_of::<u32>())
     }
 
@@ -178,7 +192,7 @@ impl Table {
         let pieces = self
             .segments
             .iter()
-            .map(|segment| 1 + segment.arena.pieces());
+            .map(|segment| 2 + segment.arena.pieces());
         2 + pieces.sum::<usize>()
     }
 
@@ -283,7 +297,7 @@ impl Table {
         }
         loop {
             let index = self.directory[self.directory_index(spread)];
-            let segment = &mut self.segments[index as usize];
+            let segment = &mut *self.segments[index as usize];
             let home = home_bucket(spread, segment.depth, segment.buckets.len());
             if segment.len >= entries_max(segment.size()) {
                 self.grow(spread);
@@ -297,7 +311,7 @@ impl Table {
 
     /// Takes the entry at a place out.
     pub fn remove(&mut self, place: Place) {
-        let segment = &mut self.segments[place.segment as usize];
+        let segment = &*self.segments[place.segment as usize];
         let timed = segment.arena.at(place.offset).deadline.is_some();
         self.len -= 1;
         self.volatile -= usize::from(timed);
@@ -311,7 +325,7 @@ impl Table {
         } else {
             0
         };
-        let segment = &mut self.segments[place.segment as usize];
+        let segment = &mut *self.segments[place.segment as usize];
         segment.arena.kill(place.offset);
         segment.displace(place.spot, timed);
         if shrink {
@@ -331,7 +345,7 @@ impl Table {
     }
 
     fn change(&mut self, place: Place, change: Change<'_>) {
-        let segment = &mut self.segments[place.segment as usize];
+        let segment = &mut *self.segments[place.segment as usize];
         let bucket = usize::from(place.spot.bucket);
         let was_timed = segment.arena.at(place.offset).deadline.is_some();
         if !segment.arena.change(place.offset, change) {

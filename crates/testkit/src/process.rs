@@ -21,7 +21,7 @@ const START_ATTEMPTS: usize = 5;
 /// How long a server may take until it answers PING.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Arguments that every server gets, by kind: no persistence, DEBUG allowed.
+/// Arguments that every server gets, by kind: nothing is saved, DEBUG allowed.
 const ARGS_PEER: &[&str] = &[
     "--save",
     "",
@@ -32,7 +32,7 @@ const ARGS_PEER: &[&str] = &[
     "--enable-debug-command",
     "yes",
 ];
-const ARGS_RUDDLE: &[&str] = &["--enable-debug-command", "yes"];
+const ARGS_RUDDLE: &[&str] = &["--save", "", "--enable-debug-command", "yes"];
 
 /// A running server.
 pub struct Server {

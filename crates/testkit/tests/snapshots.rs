@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use testkit::client::Client;
 use testkit::peers::{self, Kind};
@@ -108,6 +110,10 @@ fn fill(client: &mut Client) {
         let at = now_ms() + 1_000_000 + nth as u128;
         commands.push(words(&format!("PEXPIREAT {key} {at}")));
     }
+    run_all(client, &commands);
+}
+
+fn run_all(client: &mut Client, commands: &[Vec<String>]) {
     let encoded: Vec<Vec<Vec<u8>>> = commands
         .iter()
         .map(|command| {
@@ -121,7 +127,7 @@ fn fill(client: &mut Client) {
         .pipeline(&encoded)
         .expect("answers")
         .iter()
-        .zip(&commands)
+        .zip(commands)
     {
         assert!(!reply.is_error(), "{command:?}: {reply:?}");
     }
@@ -356,4 +362,144 @@ fn to_redis_7_and_back() {
         one_way(&ruddle, &redis, false, true, "Ruddle to Redis 7.0");
     }
     fs::remove_dir_all(&directory).expect("the directory goes");
+}
+
+/// A server's directory with a snapshot file that has every type.
+fn saved() -> Server {
+    let ruddle = start(Kind::Ruddle);
+    let mut client = ruddle.connect().expect("a connection");
+    fill(&mut client);
+    fill_timed(&mut client);
+    call(&mut client, &["SELECT", "3"]);
+    call(&mut client, &["SET", "elsewhere", "too"]);
+    call(&mut client, &["SAVE"]);
+    ruddle
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_str().expect("a readable path").to_owned()
+}
+
+/// Runs `ruddle` to its end: whether it succeeded, and what it wrote.
+fn run(arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(peers::ruddle().expect("a binary"));
+    let output = command.args(arguments).output().expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+#[test]
+fn a_file_is_loaded_at_the_start_and_a_damaged_one_is_refused() {
+    if !peers::has_ruddle() {
+        return;
+    }
+    let first = saved();
+    let file = path_text(&first.directory().join("dump.rdb"));
+    let directory = path_text(first.directory());
+    let before = describe(&mut first.connect().expect("a connection"), true);
+    let again = Server::start(Kind::Ruddle, &["--save", "", "--dir", &directory]);
+    let again = again.expect("it loads");
+    let mut client = again.connect().expect("a connection");
+    wait_until_loaded(&mut client);
+    compare(&before, &describe(&mut client, true), "after a restart");
+    call(&mut client, &["SELECT", "3"]);
+    assert_eq!(text(&call(&mut client, &["GET", "elsewhere"])), "too");
+
+    let (sound, report) = run(&["check", &file]);
+    assert!(sound && report.contains("The file is sound."), "{report}");
+    for part in [
+        "Database 3: 1 keys, 0 with a deadline",
+        "hash with deadlines: 1 keys",
+    ] {
+        assert!(report.contains(part), "{report}");
+    }
+
+    let mut bytes = fs::read(&file).expect("the file");
+    let at = bytes.len() / 2;
+    bytes[at] ^= 0x55;
+    fs::write(&file, bytes).expect("the file again");
+    let (sound, report) = run(&["check", &file]);
+    assert!(
+        !sound && report.contains("The file is broken at offset"),
+        "{report}"
+    );
+    let socket = path_text(&first.directory().join("socket"));
+    let (started, why) = run(&["--port", "0", "--unixsocket", &socket, "--dir", &directory]);
+    assert!(!started && why.contains("cannot load"), "{why}");
+    assert!(
+        why.contains("at offset") && why.contains("ruddle check"),
+        "{why}"
+    );
+}
+
+fn wait_until_loaded(client: &mut Client) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let info = text(&call(client, &["INFO", "persistence"]));
+        if info.contains("\nloading:0") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still loading");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn clients_are_told_to_wait_while_the_file_is_loaded() {
+    if !peers::has_ruddle() {
+        return;
+    }
+    let first = saved();
+    let bytes = fs::read(first.directory().join("dump.rdb")).expect("the file");
+    // A pipe in the file's place: loading is as slow as we like.
+    let pipe = first.directory().join("pipe.rdb");
+    let made = Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .expect("mkfifo runs");
+    assert!(made.success());
+    let directory = path_text(first.directory());
+    let words = [
+        "--save",
+        "",
+        "--dir",
+        &directory,
+        "--dbfilename",
+        "pipe.rdb",
+    ];
+    let second = Server::start(Kind::Ruddle, &words).expect("it answers");
+    let mut client = second.connect().expect("a connection");
+    let mut writer = fs::OpenOptions::new()
+        .write(true)
+        .open(&pipe)
+        .expect("a pipe");
+    writer
+        .write_all(&bytes[..bytes.len() / 2])
+        .expect("a reader");
+    let refused = client
+        .call(&["GET", "int"])
+        .expect("an answer")
+        .lines()
+        .concat();
+    assert_eq!(
+        refused,
+        "(error) LOADING Redis is loading the dataset in memory"
+    );
+    let info = text(&call(&mut client, &["INFO", "persistence"]));
+    for part in [
+        "\nloading:1",
+        "loading_start_time:",
+        "loading_loaded_bytes:",
+    ] {
+        assert!(info.contains(part), "{info}");
+    }
+    writer
+        .write_all(&bytes[bytes.len() / 2..])
+        .expect("a reader");
+    drop(writer);
+    wait_until_loaded(&mut client);
+    assert_eq!(text(&call(&mut client, &["GET", "int"])), "12345");
 }

@@ -1,8 +1,8 @@
 //! A server under measurement: started, bound to a core, filled, loaded, and asked the kernel
 //! about.
 //!
-//! Processor time is the sum of the threads' `schedstat` (nanoseconds), memory is `VmRSS`; both
-//! from /proc, so Linux only.
+//! Processor time is the sum of the threads' `schedstat` (nanoseconds), memory is `RssAnon`: what
+//! is resident but for pages of files, which are the program's own. Both from /proc, so Linux only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -227,11 +227,11 @@ impl<'a> Subject<'a> {
     fn rss_bytes(&self) -> Result<u64, String> {
         let path = format!("/proc/{}/status", self.server.pid());
         let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kibibytes
             .map(|count| count * 1024)
-            .ok_or_else(|| format!("{path}: no VmRSS"))
+            .ok_or_else(|| format!("{path}: no RssAnon"))
     }
 
     /// Resident memory once it has stood still: servers finish rehashing and give memory back when

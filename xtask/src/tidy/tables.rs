@@ -61,9 +61,17 @@ pub(super) const CRATES: &[CrateRule] = &[
         foreign: &["log", "parking_lot"],
     },
     CrateRule {
+        name: "script",
+        path: "crates/script",
+        own: &["base", "resp"],
+        foreign: &["mlua", "scoped-tls-hkt", "sha1"],
+    },
+    CrateRule {
         name: "server",
         path: "crates/server",
-        own: &["base", "bench", "engine", "journal", "rdb", "resp"],
+        own: &[
+            "base", "bench", "engine", "journal", "rdb", "resp", "script", "structs",
+        ],
         foreign: &[
             "chrono",
             "clap",

@@ -26,6 +26,7 @@ fn env(recency: Recency) -> Env {
             recency,
             packing: Packing::with_seed(Seed::from_u64(1)),
             dump: rdb::Target::default(),
+            payloads: rdb::payload::Trust::Sum,
             events: Classes::NONE,
         },
         7,

@@ -21,6 +21,7 @@ fn env() -> Env {
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
         dump: rdb::Target::default(),
+        payloads: rdb::payload::Trust::Sum,
         events: Classes::NONE,
     };
     let mut env = Env::new(limits, 7);

@@ -15,6 +15,7 @@ mod set;
 mod sort;
 mod stream;
 mod string;
+mod timeout;
 mod zset;
 
 /// Every data command.

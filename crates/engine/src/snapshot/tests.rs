@@ -1,3 +1,5 @@
+//! Snapshots against a copy of all there was when they began.
+
 use std::collections::BTreeMap;
 
 use base::hash::Seed;
@@ -116,7 +118,8 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let db = 0..DATABASES;
     prop_oneof![
-        20 => (db.clone(), 0u16..400, 0u16..40_000).prop_map(|(db, key, len)| Op::Set(db, key, len)),
+        20 => (db.clone(), 0u16..400, 0u16..40_000)
+            .prop_map(|(db, key, len)| Op::Set(db, key, len)),
         10 => (db.clone(), 0u16..400).prop_map(|(db, key)| Op::Push(db, key)),
         8 => (db.clone(), 0u16..400).prop_map(|(db, key)| Op::Remove(db, key)),
         4 => (db.clone(), 0u16..400).prop_map(|(db, key)| Op::Deadline(db, key)),
@@ -181,6 +184,8 @@ fn env() -> Env {
         string_bytes_max: 1 << 20,
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
+        dump: rdb::Target::default(),
+        payloads: rdb::payload::Trust::Sum,
         events: Classes::NONE,
     };
     Env::new(limits, 7)

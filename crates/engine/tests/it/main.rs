@@ -4,4 +4,5 @@ mod replay;
 mod scan;
 mod stream;
 mod support;
+mod waiting;
 mod zset;

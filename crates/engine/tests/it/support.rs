@@ -46,6 +46,7 @@ impl Engine {
             recency: Recency::Lru,
             packing: Packing::with_seed(Seed::from_u64(1)),
             dump: rdb::Target::default(),
+            payloads: rdb::payload::Trust::Sum,
             events: Classes::NONE,
         };
         let mut env = Env::new(limits, 1);
@@ -116,7 +117,7 @@ fn append(word: &[u8], buffer: &mut Vec<u8>) -> Span {
     Span { start, len }
 }
 
-fn row(words: &[Vec<u8>]) -> (&'static Spec<DataRun>, DataRun) {
+pub(crate) fn row(words: &[Vec<u8>]) -> (&'static Spec<DataRun>, DataRun) {
     let spec = find(TABLES.iter().copied().flatten(), &words[0]);
     match spec.run {
         Run::Do(run) | Run::Both(run, _) => (spec, run),

@@ -159,7 +159,7 @@ impl Decoder<'_, '_> {
             messages_max,
         };
         let count = self.input.number()?;
-        if count > 0 || memory != Memory::default() {
+        if memory != Memory::default() {
             stream.producers_mut().set_memory(memory);
         }
         for _ in 0..count {
@@ -172,7 +172,7 @@ impl Decoder<'_, '_> {
             }
         }
         let (added, duplicates) = (self.input.number()?, self.input.number()?);
-        if added > 0 || stream.producers().is_some() {
+        if added > 0 || duplicates > 0 || stream.producers().is_some() {
             let producers = stream.producers_mut();
             (producers.added, producers.duplicates) = (added, duplicates);
         }

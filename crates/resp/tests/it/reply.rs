@@ -255,6 +255,8 @@ enum Op {
     Bulk(usize),
     Shared(usize),
     Int(i64),
+    /// A reply written elsewhere.
+    Append(usize, usize),
     Open,
     Finish(usize),
     Mark,
@@ -271,6 +273,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..60_000_usize).prop_map(Op::Bulk),
         2 => (0..2_000_usize).prop_map(Op::Shared),
         2 => prop_oneof![-2..100_i64, any::<i64>()].prop_map(Op::Int),
+        2 => (0..80_usize, 0..2_000_usize).prop_map(|(short, long)| Op::Append(short, long)),
         2 => Just(Op::Open),
         2 => prop_oneof![0..12_usize, any::<u32>().prop_map(|n| n as usize)].prop_map(Op::Finish),
         1 => Just(Op::Mark),
@@ -306,6 +309,15 @@ impl Twins {
             Op::Int(value) => {
                 self.reply.int(value);
                 self.model.extend(format!(":{value}\r\n").bytes());
+            }
+            Op::Append(short, long) => {
+                let mut reply = Reply::new(Proto::Resp2);
+                reply.array(3);
+                reply.bulk(&vec![b'b'; short]);
+                reply.bulk_shared(Arc::new(vec![b's'; long]));
+                reply.int(1);
+                self.model.extend(pending(&reply));
+                self.reply.append(&mut reply);
             }
             Op::Open => {
                 self.open.push((self.reply.array_later(), self.model.len()));

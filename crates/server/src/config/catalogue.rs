@@ -88,7 +88,6 @@ const FSYNC_POLICIES: &[Policy] = &[Policy::EverySecond, Policy::Always, Policy:
 
 // What the notices name.
 const ACL: &str = "access control lists";
-const CLIENT_EVICTION: &str = "the memory limit for all clients";
 const CLUSTER: &str = "cluster mode";
 const LATENCY: &str = "latency monitoring";
 const LOG_FORMATS: &str = "another log format";
@@ -102,12 +101,11 @@ const SNAPSHOT_READERS: [rdb::Reader; 3] = [
 
 const PERSISTENCE: &str = "persistence";
 const REPLICATION: &str = "replication";
-const SCRIPTS: &str = "scripting";
+const SCRIPTS: &str = "functions that were removed from scripts for safety";
 const SLOW_LOG: &str = "the slow log";
 const SUPERVISION: &str = "reporting to an init system";
 const SYSLOG: &str = "syslog";
 const TLS: &str = "TLS";
-const TRACKING: &str = "client-side caching";
 
 // What happens instead.
 const NO_DEFRAG: &str = "values are allocated compactly and never defragmented";
@@ -338,12 +336,11 @@ pub const PARAMS: &[Param] = &[
         .moot(NO_PINNING),
     p(
         "busy-reply-threshold",
-        int(0, I64),
+        int_to(0, I64, |s, v| s.busy_reply_threshold_millis = v as u64),
         "5000",
         "Milliseconds after which other clients are told that a script is running.",
     )
-    .alias(&["lua-time-limit"])
-    .ahead(SCRIPTS),
+    .alias(&["lua-time-limit"]),
     p(
         "client-output-buffer-limit",
         Kind::Words {
@@ -1002,11 +999,10 @@ pub const PARAMS: &[Param] = &[
     .then(Apply::MaxMemory),
     p(
         "maxmemory-clients",
-        Kind::MemoryOrPercent,
+        Kind::MemoryOrPercent(|s, v| s.maxmemory_clients = v),
         "0",
         "Most memory for all connections together.",
-    )
-    .refused(CLIENT_EVICTION),
+    ),
     p(
         "maxmemory-eviction-tenacity",
         int_to(0, 100, |s, v| s.maxmemory_eviction_tenacity = v as u32),
@@ -1372,14 +1368,18 @@ pub const PARAMS: &[Param] = &[
         "no",
         "How carefully RESTORE checks what it is given.",
     )
-    .ahead("RESTORE"),
+    .moot("every payload and file is checked completely"),
     p(
         "save",
-        list(words::save),
+        Kind::Words {
+            read: words::save,
+            lines: words::save_lines,
+        },
         "3600 1 300 100 60 10000",
         "After how many seconds and changes a snapshot is written.",
     )
-    .always_written(),
+    .always_written()
+    .adds_up(),
     p(
         "server-cpulist",
         TEXT,
@@ -1389,6 +1389,12 @@ pub const PARAMS: &[Param] = &[
     .alias(&["server_cpulist"])
     .fixed()
     .moot(NO_PINNING),
+    p(
+        "script-undeclared-keys",
+        Kind::Bool(|s, v| s.script_undeclared_keys = v),
+        "yes",
+        "Whether scripts may touch keys that were not named when they were called.",
+    ),
     p(
         "set-max-intset-entries",
         count_to(|s, v| s.packing.set_ints_max = v as usize),
@@ -1462,9 +1468,9 @@ pub const PARAMS: &[Param] = &[
             store: |s, i| s.snapshot_reader = SNAPSHOT_READERS[i],
         },
         "common",
-        "For whom snapshots and DUMP payloads are written: common means Redis 7.2 and Valkey 7.2 or \
-         later, and what those cannot read as Redis writes it; valkey the same, but as Valkey \
-         writes it; redis-7.0 is for older servers.",
+        "For whom snapshots and DUMP payloads are written: common means Redis 7.2, Valkey 7.2 and \
+         later ones, with what these cannot read as Redis writes it; valkey the same, but as \
+         Valkey writes it; redis-7.0 is for that version.",
     ),
     p(
         "socket-mark-id",
@@ -1642,11 +1648,10 @@ pub const PARAMS: &[Param] = &[
     .ahead(TLS),
     p(
         "tracking-table-max-keys",
-        uint(0, i64::MAX as u64),
+        count_to(|s, v| s.tracking_table_max_keys = v),
         "1000000",
         "Keys remembered for client-side caches.",
-    )
-    .ahead(TRACKING),
+    ),
     p(
         "unixsocket",
         Kind::Text(|s, v| {

@@ -41,8 +41,8 @@ pub(super) enum Kind {
         overflow: Overflow,
         store: fn(&mut Settings, u64),
     },
-    /// Bytes, or a share of `maxmemory` from 0 to 100 %. No supported parameter has this type yet.
-    MemoryOrPercent,
+    /// Bytes, or a share of `maxmemory` from 0 to 100 %.
+    MemoryOrPercent(fn(&mut Settings, MemoryLimit)),
     /// One of a list of names.
     Choice {
         names: &'static [&'static str],
@@ -136,7 +136,11 @@ impl Kind {
                 store(settings, value);
                 Ok(value.to_string().into_bytes())
             }
-            Kind::MemoryOrPercent => memory_or_percent(word),
+            Kind::MemoryOrPercent(store) => {
+                let (limit, text) = memory_or_percent(word)?;
+                store(settings, limit);
+                Ok(text)
+            }
             Kind::Choice { names, store } => {
                 let index = find_name(names, word).ok_or_else(|| not_one_of(names))?;
                 store(settings, index);
@@ -199,16 +203,18 @@ fn check_memory(value: u64, min: u64, overflow: Overflow) -> Result<(), Fault> {
 }
 
 /// Compat: `0%` prints as `0`, which means the same: off.
-fn memory_or_percent(word: &[u8]) -> Result<Vec<u8>, Fault> {
-    match parse_memory_limit(word).ok_or(NOT_MEMORY_OR_PERCENT)? {
+fn memory_or_percent(word: &[u8]) -> Result<(MemoryLimit, Vec<u8>), Fault> {
+    let limit = parse_memory_limit(word).ok_or(NOT_MEMORY_OR_PERCENT)?;
+    let text = match limit {
         MemoryLimit::Bytes(bytes) => {
             check_memory(bytes, 0, Overflow::OutOfRange)?;
-            Ok(bytes.to_string().into_bytes())
+            bytes.to_string()
         }
-        MemoryLimit::Percent(0) => Ok(b"0".to_vec()),
-        MemoryLimit::Percent(percent @ 1..=100) => Ok(format!("{percent}%").into_bytes()),
-        MemoryLimit::Percent(_) => Err(PERCENT_TOO_LARGE.into()),
-    }
+        MemoryLimit::Percent(0) => "0".to_owned(),
+        MemoryLimit::Percent(percent @ 1..=100) => format!("{percent}%"),
+        MemoryLimit::Percent(_) => return Err(PERCENT_TOO_LARGE.into()),
+    };
+    Ok((limit, text.into_bytes()))
 }
 
 /// For rows that nothing reads: their value is kept for CONFIG GET only.

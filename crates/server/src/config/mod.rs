@@ -136,6 +136,11 @@ impl Config {
         &self.settings
     }
 
+    /// Whether checksums are passed over: DEBUG's business, no parameter.
+    pub fn set_skip_checksums(&mut self, skip: bool) {
+        self.settings.skip_checksums = skip;
+    }
+
     /// Changes a setting that is no parameter, see `Packing` (DEBUG).
     pub fn set_list_single_bytes_min(&mut self, bytes: usize) {
         self.settings.packing.list_single_bytes_min = bytes;
@@ -287,6 +292,12 @@ impl Config {
             && !word.is_empty()
         {
             words = source::split(word, &origin)?;
+        }
+        let before = &self.values[index];
+        let empties = words.iter().all(Vec::is_empty);
+        if param.adds_up && before.origin.is_some() && !before.text.is_empty() && !empties {
+            let known = before.text.split(|&byte| byte == b' ').map(<[u8]>::to_vec);
+            words.splice(0..0, known);
         }
         self.assign(index, &words).map_err(|fault| {
             let value = match param.secret {

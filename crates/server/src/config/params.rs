@@ -24,6 +24,8 @@ pub struct Param {
     pub hidden: bool,
     /// CONFIG REWRITE writes it even when it has its default.
     pub always_written: bool,
+    /// Several directives at start add up, instead of the last one counting.
+    pub adds_up: bool,
     pub(super) kind: Kind,
 }
 
@@ -106,6 +108,11 @@ impl Param {
         self
     }
 
+    pub(super) const fn adds_up(mut self) -> Self {
+        self.adds_up = true;
+        self
+    }
+
     pub(super) const fn then(mut self, apply: Apply) -> Self {
         self.apply = apply;
         self
@@ -145,6 +152,7 @@ pub(super) const fn p(
         secret: false,
         hidden: false,
         always_written: false,
+        adds_up: false,
         kind,
     }
 }

@@ -122,7 +122,7 @@ impl Config {
 /// The value as a file writes it: one text per line. The number of lines depends on the kind only.
 fn values(kind: &Kind, shown: &[u8]) -> Vec<Vec<u8>> {
     match kind {
-        Kind::Memory { .. } | Kind::MemoryOrPercent => vec![with_unit(shown)],
+        Kind::Memory { .. } | Kind::MemoryOrPercent(_) => vec![with_unit(shown)],
         Kind::Text(_) => vec![repr(shown)],
         Kind::Words { lines, .. } => lines(shown),
         Kind::Bool(_) | Kind::Int { .. } | Kind::Uint { .. } | Kind::Octal { .. } => {

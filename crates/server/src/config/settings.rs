@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use base::hash::Seed;
+use base::units::MemoryLimit;
 use engine::env::Packing;
 use engine::event::Classes;
 use journal::Policy;
@@ -234,6 +235,10 @@ pub struct Settings {
     pub maxmemory_policy: EvictionPolicy,
     pub maxmemory_samples: u32,
     pub maxmemory_eviction_tenacity: u32,
+    /// See `client_memory`.
+    pub maxmemory_clients: MemoryLimit,
+    /// Zero: no limit.
+    pub tracking_table_max_keys: u64,
     pub lfu_log_factor: u32,
     /// Up to where collections stay packed: `*-max-listpack-*` and their like. The seed in it means
     /// nothing here; the keyspace has the true one.
@@ -247,6 +252,8 @@ pub struct Settings {
     pub snapshot_reader: rdb::Reader,
     pub rdbcompression: bool,
     pub rdbchecksum: bool,
+    /// Checksums are not looked at. Only DEBUG sets it.
+    pub skip_checksums: bool,
     pub rdb_save_incremental_fsync: bool,
     pub stop_writes_on_bgsave_error: bool,
     pub shutdown_on_sigint: Wish,
@@ -257,6 +264,8 @@ pub struct Settings {
     pub proto_max_bulk_len_bytes: u64,
     pub lazyfree: LazyFree,
     pub active_expire_effort: u32,
+    pub busy_reply_threshold_millis: u64,
+    pub script_undeclared_keys: bool,
     pub enable_debug_command: Permission,
     pub enable_protected_configs: Permission,
 }
@@ -296,6 +305,8 @@ impl Settings {
             maxmemory_policy: EvictionPolicy::NoEviction,
             maxmemory_samples: 0,
             maxmemory_eviction_tenacity: 0,
+            maxmemory_clients: MemoryLimit::Bytes(0),
+            tracking_table_max_keys: 0,
             lfu_log_factor: 0,
             packing: Packing::with_seed(Seed::from_u64(0)),
             events: Classes::NONE,
@@ -317,6 +328,7 @@ impl Settings {
             snapshot_reader: rdb::Reader::Common,
             rdbcompression: true,
             rdbchecksum: true,
+            skip_checksums: false,
             rdb_save_incremental_fsync: true,
             stop_writes_on_bgsave_error: true,
             shutdown_on_sigint: Wish::default(),
@@ -327,6 +339,8 @@ impl Settings {
             proto_max_bulk_len_bytes: 0,
             lazyfree: LazyFree::default(),
             active_expire_effort: 0,
+            busy_reply_threshold_millis: 0,
+            script_undeclared_keys: true,
             enable_debug_command: Permission::No,
             enable_protected_configs: Permission::No,
         }

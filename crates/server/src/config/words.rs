@@ -187,6 +187,15 @@ pub(super) fn save(settings: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>
     Ok(join(words))
 }
 
+/// One line per save point.
+pub(super) fn save_lines(shown: &[u8]) -> Vec<Vec<u8>> {
+    if shown.is_empty() {
+        return one_line(shown);
+    }
+    let words: Vec<&[u8]> = shown.split(|byte| *byte == b' ').collect();
+    words.chunks(2).map(|point| point.join(&b' ')).collect()
+}
+
 /// `replicaof`: a host and a port, or `no one`.
 pub(super) fn replicaof(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
     if is_empty_list(words) {

@@ -159,6 +159,7 @@ fn reset(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Re
     let settings = session.server.settings.get();
     transaction::discard(session.client, session.lease);
     session.unsubscribe_all();
+    session.client.stop_observing(session.server, session.desk);
     session.client.reset(&settings);
     out.set_proto(Proto::Resp2);
     out.simple(b"RESET");

@@ -4,6 +4,7 @@
 //! them either. What would show or change a machine that this server does not have is left out.
 
 mod digest;
+mod object;
 mod protocol;
 mod reload;
 
@@ -15,13 +16,11 @@ use base::ids::DbIndex;
 use base::num::parse_i64;
 use base::strings::eq_ignore_case;
 use base::units::parse_memory;
-use engine::access;
-use engine::access::Recency;
 use engine::args::Args;
-use engine::entry::{Entry, NewValue, Text};
+use engine::entry::NewValue;
 use engine::failure::Failure;
 use engine::spec::{Flags, Group, Run, Spec};
-use engine::tx::{Deadline, ReadTx, WriteTx};
+use engine::tx::{Deadline, WriteTx};
 use log::warn;
 use resp::Reply;
 
@@ -60,14 +59,17 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("error", (1, 1), error),
     row("help", (0, 0), help),
     row("htstats", (1, 2), table_stats),
+    row("htstats-key", (1, 2), object::table_stats),
+    row("listpack", (1, 1), object::listpack),
     row("loadaof", (0, 0), reload::load_log),
     row("log", (1, 1), log_line),
-    row("object", (1, 1), object),
+    row("object", (1, 1), object::object),
     row("populate", (1, 3), populate),
     row("protocol", (1, 1), protocol::protocol),
     row("quicklist-packed-threshold", (1, 1), list_single),
     row("reload", (0, 3), reload::reload),
     row("set-active-expire", (1, 1), set_active_expire),
+    row("set-skip-checksum-validation", (1, 1), skip_checksums),
     row("sleep", (1, 1), sleep),
     row("stringmatch-len", (2, 2), string_match),
 ];
@@ -84,6 +86,10 @@ const HELP: &[&str] = &[
     "    Answer an error with this text.",
     "HTSTATS <db> [full]",
     "    Describe the tables of a database.",
+    "HTSTATS-KEY <key> [full]",
+    "    Describe the table that a value is kept in.",
+    "LISTPACK <key>",
+    "    Write the elements of a packed value to the log.",
     "LOADAOF",
     "    Forget all data and load the append-only files.",
     "LOG <text>",
@@ -98,10 +104,12 @@ const HELP: &[&str] = &[
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Give elements of this size a node of their own in long lists; 0 = as usual.",
     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
-    "    Write the snapshot file, delete all keys, and load the file. MERGE: what is there may be in",
-    "    the file too, which wins. NOFLUSH: delete no keys. NOSAVE: load the file that is there.",
+    "    Write the snapshot file, delete all keys, and load the file. MERGE: what is there may be",
+    "    in the file too, which wins. NOFLUSH: delete no keys. NOSAVE: load the file as it is.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Look for expired keys nobody asks for, or do not.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Take payloads and snapshot files whatever their checksums, or do not.",
     "SLEEP <seconds>",
     "    Stop the worker of this connection for so long. Other workers go on.",
     "STRINGMATCH-LEN <length> <pattern>",
@@ -209,6 +217,21 @@ fn set_active_expire(
     Ok(())
 }
 
+fn skip_checksums(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    // Compat: what is no number is zero.
+    let skip = parse_i64(args.bytes()).unwrap_or(0) != 0;
+    let mut config = session.server.config.lock();
+    config.set_skip_checksums(skip);
+    session.env.limits = engine_limits(config.settings(), &session.server.keyspace);
+    session.server.settings.set(config.settings().clone());
+    out.ok();
+    Ok(())
+}
+
 /// Longest text that STRINGMATCH-LEN makes, in bytes.
 const MATCHED_BYTES_MAX: i64 = 64 << 20;
 
@@ -223,59 +246,6 @@ fn string_match(
     let text = vec![b'a'; length.clamp(0, MATCHED_BYTES_MAX) as usize];
     out.int(glob_match(pattern, &text, false).into());
     Ok(())
-}
-
-fn object(
-    session: &mut Session<'_, '_>,
-    args: &mut Args<'_>,
-    out: &mut Reply,
-) -> Result<(), Failure> {
-    let key = session.lease.keyspace().key(args.bytes());
-    session.lease.cover(std::iter::once(key.hash));
-    let tx = ReadTx::new(session.lease, session.env, session.client.db);
-    let entry = tx.peek(key).ok_or(Failure::NO_SUCH_KEY)?;
-    let recency = match session.env.limits.recency {
-        Recency::Lru => format!(
-            "lru:{} lru_seconds_idle:{}",
-            entry.access(),
-            access::idle_seconds(entry.access(), session.env.now)
-        ),
-        Recency::Lfu { decay_minutes, .. } => {
-            let uses = access::decayed(entry.access(), decay_minutes, session.env.now);
-            format!("lru:{} freq:{uses}", entry.access())
-        }
-    };
-    let line = format!(
-        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} {recency}",
-        entry.address(),
-        entry.encoding(),
-        serialized_bytes(entry),
-    );
-    out.simple(line.as_bytes());
-    Ok(())
-}
-
-/// Bytes that the value takes in a snapshot file, before compression. Source: the RDB format's
-/// string encoding.
-fn serialized_bytes(entry: &Entry) -> usize {
-    let string = |length: usize| match length {
-        0..64 => 1 + length,
-        64..16_384 => 2 + length,
-        _ => 5 + length,
-    };
-    let Some(text) = entry.text() else {
-        return 0;
-    };
-    match text {
-        Text::Int(number) => match number {
-            -128..=127 => 2,
-            -32_768..=32_767 => 3,
-            -2_147_483_648..=2_147_483_647 => 5,
-            _ => string(number.to_string().len()),
-        },
-        Text::Inline(bytes) => string(bytes.len()),
-        Text::Shared(shared) => string(shared.len()),
-    }
 }
 
 const NOT_POSITIVE: Failure = Failure::fixed("ERR value is out of range, must be positive");

@@ -7,6 +7,8 @@ use engine::spec::{Arg, ArgKind, Flags, Group, KeySpec, Run, Spec};
 use resp::Reply;
 
 use super::reply_help;
+use crate::aftermath;
+use crate::client::ReplyMode;
 use crate::pubsub::Kind;
 use crate::session::{ControlRun, Session};
 
@@ -148,6 +150,9 @@ const fn command(name: &'static str, arity: i16, run: ControlRun) -> Spec<Contro
     Spec::new(name, arity, Group::PubSub, Run::Do(run))
 }
 
+const NOT_IN_TRANSACTION: Failure =
+    Failure::fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+
 /// PUBSUB HELP.
 const HELP: &[&str] = &[
     "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -176,8 +181,10 @@ const fn words(kind: Kind) -> (&'static str, &'static str) {
 
 /// One reply to a subscription or its end, with the number of those that are left: of channels and
 /// patterns together, or of shard channels.
+///
+/// Compat: it is a message more than a reply, so CLIENT REPLY OFF and SKIP do not keep it back.
 fn confirm(
-    session: &Session<'_, '_>,
+    session: &mut Session<'_, '_>,
     kind: Kind,
     word: &str,
     name: Option<&[u8]>,
@@ -188,13 +195,22 @@ fn confirm(
         Kind::Shard => mine.count(Kind::Shard),
         Kind::Channel | Kind::Pattern => mine.count(Kind::Channel) + mine.count(Kind::Pattern),
     };
-    out.push(3);
-    out.bulk(word.as_bytes());
-    match name {
-        Some(name) => out.bulk(name),
-        None => out.null(),
+    let write = |out: &mut Reply| {
+        out.push(3);
+        out.bulk(word.as_bytes());
+        match name {
+            Some(name) => out.bulk(name),
+            None => out.null(),
+        }
+        out.int(count as i64);
+    };
+    if session.client.reply_mode == ReplyMode::On {
+        return write(out);
     }
-    out.int(count as i64);
+    let mut unmuted = Reply::new(out.proto());
+    write(&mut unmuted);
+    let bytes = unmuted.contiguous().unwrap_or_default();
+    session.client.unmuted.extend_from_slice(bytes);
 }
 
 fn subscribe_to(
@@ -203,6 +219,10 @@ fn subscribe_to(
     out: &mut Reply,
     kind: Kind,
 ) -> Result<(), Failure> {
+    // Compat: shard channels only, since clients are used to the others.
+    if kind == Kind::Shard && session.lease.is_pinned() {
+        return Err(NOT_IN_TRANSACTION);
+    }
     for name in args.rest() {
         session.subscribe(kind, name);
         confirm(session, kind, words(kind).0, Some(name), out);
@@ -272,6 +292,7 @@ fn publish_to(
     let server = session.server;
     let own = session.client.card.worker;
     let mailboxes = &server.mailboxes;
+    aftermath::tell_events(server, own, session.env);
     let receivers = server
         .exchange
         .publish(kind, channel, payload, mailboxes, own);

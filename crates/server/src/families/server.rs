@@ -1,4 +1,4 @@
-//! The server as a whole: TIME, ROLE, SHUTDOWN, MODULE, LOLWUT.
+//! The server as a whole: TIME, ROLE, MONITOR, SHUTDOWN, MODULE, LOLWUT.
 
 use base::rng::Rng;
 use base::time::Clock;
@@ -25,6 +25,12 @@ pub(super) const COMMANDS: &[Spec<ControlRun>] = &[
         summary: "Returns the server's time.",
         tips: &["nondeterministic_output"],
         ..Spec::new("time", 1, Group::Server, Run::Do(time))
+    },
+    Spec {
+        flags: ANYTIME.or(Flags::ADMIN).or(Flags::NOSCRIPT),
+        summary: "Shows every command that is run.",
+        complexity: "",
+        ..Spec::new("monitor", 1, Group::Server, Run::Do(monitor))
     },
     Spec {
         flags: ANYTIME.or(Flags::FAST).or(Flags::NOSCRIPT),
@@ -107,6 +113,23 @@ fn time(
     out.array(2);
     out.bulk_int(micros.div_euclid(1_000_000));
     out.bulk_int(micros.rem_euclid(1_000_000));
+    Ok(())
+}
+
+fn monitor(
+    session: &mut Session<'_, '_>,
+    _: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    if session.lease.is_pinned() {
+        let text = "ERR MONITOR isn't allowed for DENY BLOCKING client";
+        return Err(Failure::fixed(text));
+    }
+    // Whoever monitors already gets no answer, as from Redis.
+    if !session.client.monitors {
+        session.monitor();
+        out.ok();
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use resp::Reply;
 
 use crate::call;
 use crate::connection::Waiting;
-use crate::session::{ControlRun, Session};
+use crate::session::{Blocking, ControlRun, Session};
 use crate::transaction::{BROKEN, Transaction, Watched, discard as forget, unwatch as forget_keys};
 
 /// Flags of all commands of the family.
@@ -149,9 +149,11 @@ fn exec(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
         out.null_array();
     } else {
         out.array(transaction.command_count());
+        let blocking = std::mem::replace(&mut session.blocking, Blocking::Denied);
         run_all(&transaction, session, out);
+        session.blocking = blocking;
     }
-    // While the lease is held: the journal's order is the order of the leases.
+    // While the lease is held: the transaction counts as one command.
     session.settle();
     session.lease.unpin();
     forget_keys(session.client, session.lease);

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
+use engine::keyspace::Lease;
+
 use super::{Fields, View, constants};
 use crate::pubsub::Kind;
 use crate::registry::RowId;
@@ -35,13 +37,26 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
         largest(|card| load(&card.reply_bytes)),
     );
     fields.put("blocked_clients", blocked);
+    fields.put("tracking_clients", server.tracking.client_count());
     let subscribers = cards.iter().filter(|card| card.is_subscriber()).count();
     fields.put("pubsub_clients", subscribers);
     let watched = cards.iter().map(|card| card.watched_keys());
     let watching = watched.clone().filter(|&keys| keys > 0).count();
     fields.put("watching_clients", watching);
     fields.put("total_watched_keys", watched.sum::<usize>());
+    let (keys, on_missing) = awaited_keys(view.lease);
+    fields.put("total_blocking_keys", keys);
+    fields.put("total_blocking_keys_on_nokey", on_missing);
     fields.put_all(constants::NO_CLIENT_KINDS);
+}
+
+/// Keys that clients wait for, and those of them whose deletion they wait for, too.
+fn awaited_keys(lease: &mut Lease<'_>) -> (usize, usize) {
+    let stripes = lease.keyspace().stripes();
+    let counts = stripes.map(|stripe| lease.only(stripe).waiters().key_counts());
+    let sum = counts.fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1));
+    lease.release();
+    sum
 }
 
 /// One line per worker, under the names that Redis has for its I/O threads.
@@ -81,6 +96,7 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
         totals.expire_cycle_nanos / 1_000_000,
     );
     fields.put("evicted_keys", totals.evicted_keys);
+    fields.put("evicted_clients", totals.evicted_clients);
     fields.put("keyspace_hits", totals.keyspace_hits);
     fields.put("keyspace_misses", totals.keyspace_misses);
     fields.put("total_error_replies", totals.errors);
@@ -110,6 +126,11 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("pubsub_channels", exchange.channel_count(Kind::Channel));
     fields.put("pubsub_patterns", exchange.pattern_count());
     fields.put("pubsubshard_channels", exchange.channel_count(Kind::Shard));
+    fields.put("evicted_scripts", server.scripting.store.evicted());
+    let tracked = server.keyspace.tracked();
+    fields.put("tracking_total_keys", tracked.keys());
+    fields.put("tracking_total_items", tracked.items());
+    fields.put("tracking_total_prefixes", server.tracking.prefix_count());
     fields.put_all(constants::NO_EVENTS);
 }
 

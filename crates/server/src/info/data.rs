@@ -9,6 +9,7 @@ use base::units::format_human;
 use super::{Fields, View, constants};
 use crate::memory::memory_info;
 use crate::saving::Running;
+use crate::scripting::{Kind, Scripting};
 use crate::server::Server;
 
 pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
@@ -28,6 +29,7 @@ pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("allocator_resident", info.allocator.resident);
     fields.put("allocator_muzzy", info.allocator.muzzy);
     size("total_system_memory", info.system, fields);
+    scripts(&view.server.scripting, fields);
     size("maxmemory", info.limit, fields);
     fields.put("maxmemory_policy", info.policy.name());
     for (name, spread) in [
@@ -44,6 +46,24 @@ pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("mem_allocator", "jemalloc");
     fields.put("lazyfree_pending_objects", info.lazyfree_pending_objects);
     fields.put("lazyfreed_objects", totals.lazyfreed_objects);
+}
+
+/// Memory of Lua states, and of what is kept of scripts and functions beside them.
+fn scripts(scripting: &Scripting, fields: &mut Fields) {
+    let libraries = scripting.libraries.read();
+    let eval = scripting.memory_bytes(Kind::Script);
+    let functions = scripting.memory_bytes(Kind::Function);
+    let beside = scripting.store.bytes() + libraries.bytes();
+    fields.put("used_memory_vm_eval", eval);
+    size("used_memory_lua", eval, fields);
+    fields.put("used_memory_scripts_eval", scripting.store.bytes());
+    fields.put("number_of_cached_scripts", scripting.store.len());
+    fields.put("number_of_functions", libraries.function_count());
+    fields.put("number_of_libraries", libraries.len());
+    fields.put("used_memory_vm_functions", functions);
+    size("used_memory_vm_total", eval + functions, fields);
+    fields.put("used_memory_functions", libraries.bytes());
+    size("used_memory_scripts", beside, fields);
 }
 
 /// A number of bytes, exactly and for humans.

@@ -231,7 +231,7 @@ fn open(
     let len = file.metadata().map_or(0, |meta| meta.len());
     server.loading.begin(server.now(), len);
     let mut input = Input::of_reader(file);
-    if !settings.rdbchecksum {
+    if !settings.rdbchecksum || settings.skip_checksums {
         input.without_sum();
     }
     let reader = Reader::open(input).map_err(|why| refused(why).about(path))?;
@@ -313,8 +313,12 @@ fn store(
         }
         Inserted::Nothing => {
             if progress.keys_empty.fetch_add(1, Relaxed) < EMPTY_NAMED_MAX {
-                let name = repr(&head.key);
-                info!("Skipping empty key: {}", String::from_utf8_lossy(&name));
+                let quoted = repr(&head.key);
+                let name = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+                info!(
+                    "Loading: skipping empty key: {}",
+                    String::from_utf8_lossy(name)
+                );
             }
         }
         Inserted::Duplicate => {

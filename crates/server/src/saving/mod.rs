@@ -77,6 +77,8 @@ struct State {
 pub struct Saving {
     state: Mutex<State>,
     asked: Condvar,
+    /// A snapshot has ended.
+    ended: Condvar,
     /// The last try failed: `stop-writes-on-bgsave-error`.
     failing: AtomicBool,
 }
@@ -100,6 +102,7 @@ impl Saving {
                 ending: false,
             }),
             asked: Condvar::new(),
+            ended: Condvar::new(),
             failing: AtomicBool::new(false),
         }
     }
@@ -121,7 +124,8 @@ impl Saving {
         Ok(())
     }
 
-    /// Ends the snapshot under way, or forgets the one that is about to begin; whether there was any.
+    /// Ends the snapshot under way, or forgets the one that is about to begin; whether there was
+    /// any.
     pub fn cancel(&self) -> bool {
         let mut state = self.state.lock();
         let asked = std::mem::take(&mut state.asked);
@@ -130,6 +134,22 @@ impl Saving {
             return true;
         }
         asked
+    }
+
+    /// Saves what is there now, and waits for it; whether that went well. A snapshot under way,
+    /// which would be of an earlier moment, is given up.
+    pub fn save_now(&self) -> bool {
+        self.cancel();
+        let mut state = self.state.lock();
+        while state.running.is_some() {
+            self.ended.wait(&mut state);
+        }
+        state.asked = true;
+        self.asked.notify_one();
+        while state.asked || state.running.is_some() {
+            self.ended.wait(&mut state);
+        }
+        state.report.ok
     }
 
     /// How the last one went.
@@ -255,6 +275,7 @@ pub fn serve(server: &Server) {
         } else {
             saving.conclude(&result, server.now());
         }
+        saving.ended.notify_all();
         let ok = result.is_ok();
         server.broadcast(|| Message::Saved(ok));
     }

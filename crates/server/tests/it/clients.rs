@@ -12,10 +12,10 @@ use testkit::peers::Kind;
 use testkit::process::Server;
 
 /// How long something may take that does happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a test with each number of workers.
-fn with_workers(args: &[&str], test: impl Fn(&Server)) {
+pub(crate) fn with_workers(args: &[&str], test: impl Fn(&Server)) {
     for workers in ["1", "4"] {
         let args = [&["--workers", workers], args].concat();
         let binary = Path::new(env!("CARGO_BIN_EXE_ruddle"));
@@ -23,13 +23,13 @@ fn with_workers(args: &[&str], test: impl Fn(&Server)) {
     }
 }
 
-fn text(client: &mut Client, command: &str) -> String {
+pub(crate) fn text(client: &mut Client, command: &str) -> String {
     let words: Vec<&str> = command.split(' ').collect();
     client.call(&words).expect("a reply").lines().join("\n")
 }
 
 /// Asks again and again until the answer satisfies.
-fn until(client: &mut Client, command: &str, satisfies: impl Fn(&str) -> bool) {
+pub(crate) fn until(client: &mut Client, command: &str, satisfies: impl Fn(&str) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = text(client, command);
@@ -43,7 +43,7 @@ fn until(client: &mut Client, command: &str, satisfies: impl Fn(&str) -> bool) {
     }
 }
 
-fn is_closed(client: &mut Client) -> bool {
+pub(crate) fn is_closed(client: &mut Client) -> bool {
     client.receive().is_err()
 }
 
@@ -233,5 +233,115 @@ fn the_last_bytes_before_a_hang_up_are_answered() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "+PONG\r\n");
+    });
+}
+
+/// Sends the beginning of a command with `bytes` bytes, and nothing more.
+fn start_long_command(client: &mut Client, bytes: usize) {
+    let mut wire = format!("*1\r\n${}\r\n", bytes * 2).into_bytes();
+    wire.resize(wire.len() + bytes, b'x');
+    client.send_raw(&wire).unwrap();
+}
+
+/// `maxmemory-clients`: the heaviest go first, whatever worker they are on, and only as many as
+/// have to; who is protected stays and counts.
+#[test]
+fn the_heaviest_clients_go_when_all_take_too_much() {
+    const BIG: usize = 3 << 20;
+    const SMALL: usize = 100 << 10;
+    with_workers(&[], |server| {
+        let mut me = server.connect().unwrap();
+        text(&mut me, "CLIENT NO-EVICT on");
+        let make = |name: &str, bytes: usize, protected: bool| {
+            let mut client = server.connect().unwrap();
+            text(&mut client, &format!("CLIENT SETNAME {name}"));
+            if protected {
+                text(&mut client, "CLIENT NO-EVICT on");
+            }
+            start_long_command(&mut client, bytes);
+            client
+        };
+        let mut small: Vec<Client> = (0..4).map(|_| make("small", SMALL, false)).collect();
+        let mut big: Vec<Client> = (0..4).map(|_| make("big", BIG, false)).collect();
+        let mut protected = make("protected", BIG, true);
+        let numbers = |list: &str, field: &str| -> Vec<usize> {
+            let values = list.split(field).skip(1);
+            let digits = values.filter_map(|rest| rest.split(' ').next()?.parse().ok());
+            digits.collect()
+        };
+        until(&mut me, "CLIENT LIST", |list| {
+            let unread = numbers(list, " qbuf=");
+            let arrived = |bytes| unread.iter().filter(|&&size| size >= bytes).count();
+            arrived(BIG) == 5 && arrived(SMALL) == 9
+        });
+        assert!(text(&mut me, "INFO stats").contains("evicted_clients:0"));
+        // Room for one of the big ones besides the protected one and the small ones.
+        let heaviest = numbers(&text(&mut me, "CLIENT LIST"), " tot-mem=")
+            .into_iter()
+            .max();
+        let limit = heaviest.unwrap() * 2 + (BIG >> 1);
+        text(&mut me, &format!("CONFIG SET maxmemory-clients {limit}"));
+        until(&mut me, "INFO stats", |info| {
+            info.contains("evicted_clients:3")
+        });
+        until(&mut me, "CLIENT LIST", |list| {
+            list.matches("name=big").count() == 1
+        });
+        assert_eq!(
+            text(&mut me, "CLIENT LIST").matches("name=small").count(),
+            4
+        );
+        // Nobody else goes while nothing grows.
+        text(&mut me, "CONFIG SET maxmemory-clients 0");
+        text(&mut me, &format!("CONFIG SET maxmemory-clients {limit}"));
+        text(&mut me, "CONFIG SET maxmemory 100mb");
+        text(&mut me, "CONFIG SET maxmemory-clients 1%");
+        until(&mut me, "CLIENT LIST", |list| !list.contains("name=small"));
+        assert!(text(&mut me, "CLIENT LIST").contains("name=protected"));
+        assert!(small.iter_mut().chain(&mut big).all(is_closed));
+        text(&mut me, "CONFIG SET maxmemory 0");
+        protected.send_raw(b"x").unwrap();
+        assert!(text(&mut me, "CLIENT LIST").contains("name=protected"));
+    });
+}
+
+/// Every monitor is shown every command once, and those of one client in their order.
+#[test]
+fn monitors_see_the_commands_of_all_workers() {
+    const CLIENTS: usize = 6;
+    const COMMANDS: usize = 30;
+    with_workers(&[], |server| {
+        let mut monitors: Vec<Client> = (0..3).map(|_| server.connect().unwrap()).collect();
+        for monitor in &mut monitors {
+            assert_eq!(text(monitor, "MONITOR"), "OK");
+        }
+        std::thread::scope(|scope| {
+            for name in 0..CLIENTS {
+                scope.spawn(move || {
+                    let mut client = server.connect().unwrap();
+                    for at in 0..COMMANDS {
+                        text(&mut client, &format!("SET {name} {at}"));
+                    }
+                });
+            }
+        });
+        for monitor in &mut monitors {
+            let mut next = [0; CLIENTS];
+            for _ in 0..CLIENTS * COMMANDS {
+                let line = monitor.receive().unwrap();
+                let line = String::from_utf8_lossy(line.bytes().unwrap()).into_owned();
+                let words: Vec<&str> = line.split('"').collect();
+                let (name, at): (usize, usize) =
+                    (words[3].parse().unwrap(), words[5].parse().unwrap());
+                assert_eq!(at, next[name], "{line}");
+                next[name] += 1;
+            }
+        }
+        let mut witness = server.connect().unwrap();
+        monitors.clear();
+        until(&mut witness, "CLIENT LIST", |list| {
+            !list.contains("flags=O")
+        });
+        assert_eq!(text(&mut witness, "PING"), "PONG");
     });
 }

@@ -1,9 +1,12 @@
 //! Integration tests of the server crate, one binary. They run on the server's own allocator.
 
 mod allocator;
+mod blocking;
+mod caching;
 mod clients;
 mod crashes;
 mod eviction;
+mod pubsub;
 mod transactions;
 
 #[global_allocator]

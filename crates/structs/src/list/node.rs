@@ -5,26 +5,29 @@
 //! nothing. Only the nodes at a list's ends are changed often; an inner node is `tighten`ed to the
 //! smallest allocation that holds it.
 
+use std::sync::Arc;
+
 use base::memory::size_class;
 
-use super::End;
+use super::{End, FRAME_BYTES};
 use crate::lzf;
 use crate::packed::{self, Element, Encoded};
+use crate::shared::Shared;
 
-/// See the module's head. 32 bytes, as many as a node of Redis's list has besides its bytes.
+/// See the module's head. Copies share the bytes until one of them changes them.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     /// Elements: `bytes[start..]` is a packed body of `count`.
     Run {
-        bytes: Vec<u8>,
+        bytes: Shared<Vec<u8>>,
         start: u32,
         count: u32,
     },
     /// One long element's text.
-    Single(Box<[u8]>),
+    Single(Arc<[u8]>),
     /// A run of `count` elements and `len` bytes, compressed with LZF.
     Compressed {
-        bytes: Box<[u8]>,
+        bytes: Arc<[u8]>,
         len: u32,
         count: u32,
     },
@@ -43,7 +46,7 @@ impl Node {
     /// A run that owns a packed body of `count` elements.
     pub(super) fn run(body: Vec<u8>, count: usize) -> Node {
         Node::Run {
-            bytes: body,
+            bytes: Shared::new(body),
             start: 0,
             count: count as u32,
         }
@@ -73,6 +76,14 @@ impl Node {
             Node::Run { bytes, start, .. } => bytes.len() - *start as usize,
             Node::Compressed { len, .. } => *len as usize,
             Node::Single(text) => text.len(),
+        }
+    }
+
+    /// Bytes of Redis's node with the same elements.
+    pub(super) fn listpack_bytes(&self) -> usize {
+        match self {
+            Node::Single(text) => text.len(),
+            Node::Run { .. } | Node::Compressed { .. } => self.len_bytes() + FRAME_BYTES,
         }
     }
 
@@ -129,6 +140,7 @@ impl Node {
             debug_assert!(false, "only runs are pushed to");
             return;
         };
+        let bytes = &mut **bytes;
         let encoded = Encoded::new(element);
         match end {
             End::Tail => {
@@ -190,6 +202,7 @@ impl Node {
             debug_assert!(false, "only runs are edited");
             return;
         };
+        let bytes = &mut **bytes;
         bytes.drain(..*start as usize);
         *start = 0;
         *count = change(bytes, *count as usize) as u32;
@@ -224,6 +237,7 @@ impl Node {
         if let Node::Run { bytes, start, .. } = self {
             let len = bytes.len() - *start as usize;
             if size_class(bytes.capacity()) > size_class(len) {
+                let bytes = &mut **bytes;
                 bytes.drain(..*start as usize);
                 *start = 0;
                 bytes.shrink_to(size_class(len));
@@ -250,7 +264,7 @@ impl Node {
             *self = Node::Compressed {
                 len: body.len() as u32,
                 count: *count,
-                bytes: compressed.into_boxed_slice(),
+                bytes: compressed.into(),
             };
         }
     }
@@ -267,8 +281,12 @@ impl Node {
     /// Bytes on the heap.
     pub(super) fn allocated(&self) -> usize {
         match self {
-            Node::Run { bytes, .. } => size_class(bytes.capacity()),
-            Node::Single(bytes) | Node::Compressed { bytes, .. } => size_class(bytes.len()),
+            Node::Run { bytes, .. } => {
+                Shared::<Vec<u8>>::allocated() + size_class(bytes.capacity())
+            }
+            Node::Single(bytes) | Node::Compressed { bytes, .. } => {
+                size_class(bytes.len() + 2 * size_of::<usize>())
+            }
         }
     }
 }

@@ -18,6 +18,15 @@ pub struct Nodes {
     len: usize,
 }
 
+/// How a long list is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Bytes that the nodes would take as listpacks and long elements, uncompressed.
+    pub bytes: usize,
+}
+
 /// A place in a list.
 #[derive(Clone, Copy)]
 struct Place {
@@ -532,12 +541,19 @@ impl Nodes {
         nodes + (sum * self.nodes.len()).checked_div(count).unwrap_or(0)
     }
 
-    /// A deep copy.
+    /// How it is kept. O(nodes).
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout {
+            nodes: self.nodes.len(),
+            bytes: self.nodes.iter().map(Node::listpack_bytes).sum(),
+        }
+    }
+
+    /// A copy, which shares the nodes' bytes.
     pub(super) fn duplicate(&self) -> Nodes {
-        let mut nodes: VecDeque<Node> = self.nodes.iter().cloned().collect();
-        nodes.iter_mut().for_each(Node::tighten);
         Nodes {
-            nodes,
+            nodes: self.nodes.clone(),
             len: self.len,
         }
     }

@@ -1,6 +1,6 @@
 //! The ids of a stream's entries: milliseconds and a number within the millisecond.
 
-use base::num::{I64_TEXT_MAX, format_u64, parse_u64};
+use base::num::{I64_TEXT_MAX, format_u64, parse_i64, parse_u64};
 use base::strings::until_nul;
 
 /// An entry's id. Ordered by milliseconds, then by sequence number.
@@ -56,7 +56,7 @@ impl StreamId {
 
     /// Parses `ms`, `ms-seq` or `ms-*`.
     ///
-    /// Compat: the numbers are those of C's `strtoull`, so `+5` and `007` are numbers too.
+    /// Compat: the numbers are those of C's `strtoull`, see [`number`].
     #[must_use]
     pub fn parse_parts(text: &[u8]) -> Option<(u64, Sequence)> {
         if text.len() > TEXT_READ_MAX {
@@ -108,14 +108,32 @@ impl StreamId {
     }
 }
 
+/// A number as C's `strtoull` reads it, unless it is plainly a negative one: `+5`, ` 007`, and even
+/// `-05`, which is counted down from zero.
 fn number(text: &[u8]) -> Option<u64> {
-    parse_u64(text).or_else(|| {
-        let digits = text.strip_prefix(b"+").unwrap_or(text);
-        let zeros = digits.iter().take_while(|&&byte| byte == b'0').count();
-        if zeros == digits.len() && zeros > 0 {
-            return Some(0);
-        }
-        parse_u64(&digits[zeros..])
+    if let Some(number) = parse_u64(text) {
+        return Some(number);
+    }
+    if parse_i64(text).is_some() {
+        return None;
+    }
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let spaces = text.iter().take_while(|byte| is_space(byte)).count();
+    let text = &text[spaces..];
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let zeros = digits.iter().take_while(|&&byte| byte == b'0').count();
+    let number = match &digits[zeros..] {
+        [] if zeros > 0 => 0,
+        rest => parse_u64(rest)?,
+    };
+    Some(if negative {
+        number.wrapping_neg()
+    } else {
+        number
     })
 }
 
@@ -131,8 +149,13 @@ mod tests {
         assert_eq!(StreamId::parse(b"007-+3", 0), id(7, 3));
         assert_eq!(StreamId::parse(b"00", 0), id(0, 0));
         assert_eq!(StreamId::parse(b"5-1\0junk", 0), id(5, 1));
+        // As Redis 8.2.3 reads them.
+        assert_eq!(StreamId::parse(b" 5-\x0b+1", 0), id(5, 1));
+        assert_eq!(StreamId::parse(b"5--0", 0), id(5, 0));
+        assert_eq!(StreamId::parse(b"5- -3", 0), id(5, u64::MAX - 2));
+        assert_eq!(StreamId::parse(b"5--05", 0), id(5, u64::MAX - 4));
         for bad in [
-            "", "-", "-1", "5-", "5--1", "5-*", "a", "5-a", " 5", "+", "5-1-1",
+            "", "-", "-1", "5-", "5--1", "5-*", "a", "5-a", "5 ", "5- + 1", "+", "5-1-1",
         ] {
             assert_eq!(StreamId::parse(bad.as_bytes(), 0), None, "{bad:?}");
         }

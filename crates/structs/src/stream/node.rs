@@ -22,6 +22,7 @@
 use super::entry::Entry;
 use super::id::StreamId;
 use crate::packed::{self, Element, Encoded};
+use crate::shared::Shared;
 
 /// The entry is deleted.
 const DELETED: u8 = 1;
@@ -38,7 +39,7 @@ const LISTPACK_FRAME_BYTES: usize = 7;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     first: StreamId,
-    bytes: Vec<u8>,
+    bytes: Shared<Vec<u8>>,
     /// Where the entries begin.
     entries_at: u32,
     live: u32,
@@ -78,7 +79,7 @@ impl Node {
         Node {
             first,
             entries_at: bytes.len() as u32,
-            bytes,
+            bytes: Shared::new(bytes),
             live: 0,
             deleted: 0,
             listpack_len: listpack_len as u32,
@@ -104,7 +105,7 @@ impl Node {
 
     /// Bytes on the heap.
     pub(super) fn allocated(&self) -> usize {
-        base::memory::size_class(self.bytes.capacity())
+        Shared::<Vec<u8>>::allocated() + base::memory::size_class(self.bytes.capacity())
     }
 
     /// Length of the listpack that Redis would have for it.
@@ -142,7 +143,7 @@ impl Node {
         let flags = if same_fields { SAME_FIELDS } else { 0 };
         let ms = id.ms.wrapping_sub(self.first.ms);
         let seq = id.seq.wrapping_sub(self.first.seq) as i64;
-        let bytes = &mut self.bytes;
+        let bytes = &mut *self.bytes;
         bytes.push(flags);
         push_number(bytes, ms);
         push_number(bytes, fold_sign(seq));
@@ -332,7 +333,7 @@ impl Node {
         let listpack = self.listpack();
         assert_eq!(listpack.len() + LISTPACK_FRAME_BYTES, self.listpack_bytes());
         let again = Node::from_listpack(self.first, &listpack).expect("a valid node");
-        assert_eq!(self.bytes, again.bytes);
+        assert_eq!(*self.bytes, *again.bytes);
         assert_eq!((self.live, self.deleted), (again.live, again.deleted));
         let (mut at, mut starts) = (self.start(), Vec::new());
         while at < self.end() {

@@ -70,7 +70,7 @@ pub(super) enum Change<'a> {
 }
 
 /// The keys and values that are outside.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Large {
     buffers: Vec<Option<Arc<Vec<u8>>>>,
     free: Vec<u16>,
@@ -117,17 +117,6 @@ pub(super) struct Arena {
     /// Bytes of filler.
     dead: u32,
     large: Option<Box<Large>>,
-}
-
-impl Clone for Large {
-    /// Buffers are copied: what one owner frees must not wait for the other.
-    fn clone(&self) -> Large {
-        let copy = |buffer: &Arc<Vec<u8>>| Arc::new(buffer.to_vec());
-        Large {
-            buffers: self.buffers.iter().map(|b| b.as_ref().map(copy)).collect(),
-            free: self.free.clone(),
-        }
-    }
 }
 
 impl Arena {

@@ -4,15 +4,22 @@ use base::hash::hash_key;
 
 use super::segment::Segment;
 use super::{DEPTH_MAX, MERGED_BUCKETS, MERGED_BYTES, SIZES, Table, home_bucket, roomy_size, tag};
+use crate::shared::Shared;
 
 impl Table {
     fn add_segment(&mut self, segment: Segment) -> u32 {
         if let Some(index) = self.free_segments.pop() {
-            self.segments[index as usize] = segment;
+            self.segments[index as usize] = Shared::new(segment);
             return index;
         }
-        self.segments.push(segment);
+        self.segments.push(Shared::new(segment));
         self.segments.len() as u32 - 1
+    }
+
+    /// Takes a segment out and leaves an empty one.
+    fn take_segment(&mut self, index: u32) -> Segment {
+        let empty = Shared::new(Segment::new(0, 0));
+        std::mem::replace(&mut self.segments[index as usize], empty).into_inner()
     }
 
     /// Slots are short in the segment of `spread`: makes it larger, or two.
@@ -39,7 +46,7 @@ impl Table {
 
     /// Gives a segment another number of buckets. Its arena stays.
     pub(super) fn resize(&mut self, index: u32, buckets: u16) {
-        let old = &mut self.segments[index as usize];
+        let old = &mut *self.segments[index as usize];
         let mut new = Segment::new(buckets, old.depth);
         new.arena = std::mem::take(&mut old.arena);
         let mut position = 0;
@@ -51,16 +58,16 @@ impl Table {
             new.place(home, tag(spread), offset, deadline);
             position = after;
         }
-        self.segments[index as usize] = new;
+        self.segments[index as usize] = Shared::new(new);
     }
 
     /// Writes a segment's arena anew, without filler.
     pub(super) fn pack(&mut self, index: u32) {
-        let old = std::mem::replace(&mut self.segments[index as usize], Segment::new(0, 0));
+        let old = self.take_segment(index);
         let mut new = [Segment::new(old.size(), old.depth)];
         self.move_all(old, &mut new, |_| 0);
         let [new] = new;
-        self.segments[index as usize] = new;
+        self.segments[index as usize] = Shared::new(new);
     }
 
     /// Moves all entries of `from` to the segment of `to` that `choose` says by their spread hash.
@@ -92,14 +99,14 @@ impl Table {
         if depth + 1 == self.depth {
             self.deepest += 2;
         }
-        let old = std::mem::replace(&mut self.segments[index as usize], Segment::new(0, 0));
+        let old = self.take_segment(index);
         let is_upper = |spread: u64| usize::from(spread << depth >> 63 != 0);
         let uppers = self.count_uppers(&old);
         let half = |entries| Segment::new(roomy_size(entries), depth + 1);
         let mut halves = [half(old.len - uppers), half(uppers)];
         self.move_all(old, &mut halves, is_upper);
         let [lower, upper] = halves;
-        self.segments[index as usize] = lower;
+        self.segments[index as usize] = Shared::new(lower);
         let upper = self.add_segment(upper);
         let (first, width) = self.directory_range(spread, depth);
         self.directory[first + width / 2..first + width].fill(upper);
@@ -147,11 +154,11 @@ impl Table {
         let depth = self.segments[index as usize].depth - 1;
         let mut merged = [Segment::new(MERGED_BUCKETS, depth)];
         for from in [index, buddy] {
-            let from = std::mem::replace(&mut self.segments[from as usize], Segment::new(0, 0));
+            let from = self.take_segment(from);
             self.move_all(from, &mut merged, |_| 0);
         }
         let [merged] = merged;
-        self.segments[index as usize] = merged;
+        self.segments[index as usize] = Shared::new(merged);
         self.free_segments.push(buddy);
         let (first, width) = self.directory_range(spread, depth);
         self.directory[first..first + width].fill(index);

@@ -10,11 +10,12 @@ use base::time::UnixMillis;
 use super::entry::Entry;
 use super::segment::{NEVER, SLOTS, Segment, Spot};
 use super::{POSITION_BITS, POSITION_SHIFT, Place, SIZES, Table};
+use crate::shared::Shared;
 
 /// All entries of a table, in no particular order, read from memory in sequence.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
-    segments: std::slice::Iter<'a, Segment>,
+    segments: std::slice::Iter<'a, Shared<Segment>>,
     segment: Option<&'a Segment>,
     position: u32,
     left: usize,
@@ -53,7 +54,7 @@ impl<'a> Iterator for Iter<'a> {
                 self.left -= 1;
                 return Some(entry);
             }
-            self.segment = self.segments.next();
+            self.segment = self.segments.next().map(|segment| &**segment);
             self.position = 0;
         }
     }
@@ -83,7 +84,7 @@ impl<'a> Iterator for Keys<'a> {
                 iter.left -= 1;
                 return Some(key);
             }
-            iter.segment = iter.segments.next();
+            iter.segment = iter.segments.next().map(|segment| &**segment);
             iter.position = 0;
         }
     }
@@ -100,7 +101,7 @@ impl Table {
     pub fn iter(&self) -> Iter<'_> {
         let mut segments = self.segments.iter();
         Iter {
-            segment: segments.next(),
+            segment: segments.next().map(|segment| &**segment),
             segments,
             position: 0,
             left: self.len,
@@ -112,7 +113,7 @@ impl Table {
         let rest = self.segments.get(from.segment..).unwrap_or_default();
         let mut segments = rest.iter();
         Iter {
-            segment: segments.next(),
+            segment: segments.next().map(|segment| &**segment),
             segments,
             position: from.position,
             left: self.len.saturating_sub(from.passed),
@@ -200,7 +201,7 @@ impl Table {
                 continue;
             }
             let Some(place) = self.next_expired(index, now) else {
-                let segment = &mut self.segments[index];
+                let segment = &mut *self.segments[index];
                 segment.visit_at = segment.soonest.iter().copied().min().unwrap_or(NEVER);
                 index += 1;
                 continue;

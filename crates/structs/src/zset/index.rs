@@ -17,6 +17,8 @@
 
 use base::memory::size_class;
 
+use crate::shared::Shared;
+
 const FREE: u64 = u64::MAX;
 /// Slots of the smallest segment.
 const SLOTS_MIN: usize = 32;
@@ -30,7 +32,7 @@ const DEPTH_MAX: u32 = 32;
 pub(super) struct Index {
     /// Segment of each hash prefix of `depth` bits.
     directory: Vec<u32>,
-    segments: Vec<Segment>,
+    segments: Vec<Shared<Segment>>,
     depth: u32,
 }
 
@@ -168,7 +170,7 @@ impl Index {
     pub(super) fn new() -> Index {
         Index {
             directory: vec![0],
-            segments: vec![Segment::with_slots(SLOTS_MIN, 0)],
+            segments: vec![Shared::new(Segment::with_slots(SLOTS_MIN, 0))],
             depth: 0,
         }
     }
@@ -180,7 +182,7 @@ impl Index {
         while index.segments.len() * (SLOTS_MAX * 3 / 4) < count && index.depth < 20 {
             index.double();
             index.segments = (0..index.directory.len())
-                .map(|_| Segment::with_slots(SLOTS_MIN, index.depth))
+                .map(|_| Shared::new(Segment::with_slots(SLOTS_MIN, index.depth)))
                 .collect();
             index.directory = (0..index.segments.len() as u32).collect();
         }
@@ -190,7 +192,7 @@ impl Index {
             slots = next_size(slots);
         }
         for segment in &mut index.segments {
-            *segment = Segment::with_slots(slots, segment.depth);
+            *segment = Shared::new(Segment::with_slots(slots, segment.depth));
         }
         index
     }
@@ -232,7 +234,7 @@ impl Index {
     pub(super) fn insert(&mut self, hash: u32, leaf: u32) {
         loop {
             let id = self.segment_id(hash);
-            let segment = &mut self.segments[id];
+            let segment = &mut *self.segments[id];
             if !segment.is_full() && segment.insert(slot(hash, leaf)) {
                 return;
             }
@@ -243,7 +245,7 @@ impl Index {
     /// Forgets a member.
     pub(super) fn remove(&mut self, hash: u32, leaf: u32) {
         let id = self.segment_id(hash);
-        let segment = &mut self.segments[id];
+        let segment = &mut *self.segments[id];
         let found = segment.remove(slot(hash, leaf));
         debug_assert!(found, "every member has a slot");
         let slots = segment.slots.len();
@@ -256,7 +258,7 @@ impl Index {
     /// Takes note that a member went to another leaf.
     pub(super) fn move_to(&mut self, hash: u32, from: u32, to: u32) {
         let id = self.segment_id(hash);
-        let segment = &mut self.segments[id];
+        let segment = &mut *self.segments[id];
         let start = segment.seek(slot(hash, 0));
         let slots = &mut segment.slots[start..];
         let count = slots
@@ -278,7 +280,7 @@ impl Index {
         let (slots, depth) = (segment.slots.len(), segment.depth);
         let used: Vec<u64> = segment.used().collect();
         if slots < SLOTS_MAX || depth == DEPTH_MAX {
-            self.segments[id] = Segment::of(&used, next_size(slots), depth);
+            self.segments[id] = Shared::new(Segment::of(&used, next_size(slots), depth));
             return;
         }
         if depth == self.depth {
@@ -287,10 +289,11 @@ impl Index {
         let bit = 1 << (31 - depth);
         let middle = used.partition_point(|&slot| hash_of(slot) & bit == 0);
         let halves = used.split_at(middle);
-        self.segments[id] = Segment::of(halves.0, SLOTS_MAX / 2, depth + 1);
-        let upper = self.segments.len() as u32;
-        self.segments
-            .push(Segment::of(halves.1, SLOTS_MAX / 2, depth + 1));
+        let [lower, upper] = [halves.0, halves.1]
+            .map(|slots| Shared::new(Segment::of(slots, SLOTS_MAX / 2, depth + 1)));
+        self.segments[id] = lower;
+        self.segments.push(upper);
+        let upper = self.segments.len() as u32 - 1;
         // The directory's places of the upper half.
         let share = self.directory.len() >> depth;
         let start = self.directory_place(hash) / share * share;
@@ -342,23 +345,23 @@ impl Index {
 
     /// Number of allocations.
     pub(super) fn pieces(&self) -> usize {
-        2 + self.segments.len()
+        2 + 2 * self.segments.len()
     }
 
     /// Bytes on the heap.
     pub(super) fn allocated(&self) -> usize {
         let slots = self.segments.iter();
         slots
-            .map(|segment| size_class(segment.slots.len() * 8))
+            .map(|segment| Shared::<Segment>::allocated() + size_class(segment.slots.len() * 8))
             .sum::<usize>()
-            + size_class(self.segments.capacity() * size_of::<Segment>())
+            + size_class(self.segments.capacity() * size_of::<Shared<Segment>>())
             + size_class(self.directory.capacity() * 4)
     }
 
     /// All slots: hash and leaf.
     #[cfg(test)]
     pub(super) fn entries(&self) -> Vec<(u32, u32)> {
-        let slots = self.segments.iter().flat_map(Segment::used);
+        let slots = self.segments.iter().flat_map(|segment| segment.used());
         slots.map(|slot| (hash_of(slot), slot as u32)).collect()
     }
 

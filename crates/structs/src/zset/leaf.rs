@@ -42,7 +42,7 @@ const FIXED_BYTES: usize = 1 + 2 + 8;
 const BLOCK_BYTES_MIN: usize = 128;
 
 /// Members too long for a block.
-pub(super) type Longs = Slab<Box<[u8]>, 256>;
+pub(super) type Longs = Slab<Box<[u8]>, 64>;
 
 /// See the module's head.
 #[derive(Debug, Default, Clone)]

@@ -1,41 +1,64 @@
 //! Numbered places for a tree's nodes.
 //!
-//! Kept in chunks, so that growing never copies more than one chunk's worth of nodes; freed numbers
-//! are given out again, last freed first.
+//! Kept in chunks, so that growing never copies more than one chunk's worth of nodes, and copies of
+//! a tree share the chunks until one of them changes them (see `shared`). Freed numbers are given
+//! out again, last freed first.
 
-/// Things with numbers. `CHUNK` is a power of two.
+use std::sync::Arc;
+
+/// Places of the first chunk at first.
+const PLACES_MIN: usize = 4;
+
+/// Things with numbers. `CHUNK` is a power of two of at least [`PLACES_MIN`].
 #[derive(Debug, Clone)]
 pub(super) struct Slab<T, const CHUNK: usize> {
-    chunks: Vec<Vec<T>>,
+    /// All but the last have `CHUNK` places; places not given out hold the default.
+    chunks: Vec<Arc<[T]>>,
+    /// Numbers ever given out.
+    given: u32,
     free: Vec<u32>,
 }
 
-impl<T: Default, const CHUNK: usize> Slab<T, CHUNK> {
+impl<T: Default + Clone, const CHUNK: usize> Slab<T, CHUNK> {
     /// Without any.
     pub(super) const fn new() -> Self {
         Slab {
             chunks: Vec::new(),
+            given: 0,
             free: Vec::new(),
         }
     }
 
     /// Takes `thing` in and returns its number.
     pub(super) fn insert(&mut self, thing: T) -> u32 {
-        if let Some(id) = self.free.pop() {
-            *self.get_mut(id) = thing;
-            return id;
-        }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::new());
-        }
-        let before = (self.chunks.len() - 1) * CHUNK;
-        let id = match self.chunks.last_mut() {
-            Some(chunk) => {
-                chunk.push(thing);
-                before + chunk.len() - 1
-            }
-            None => 0,
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None => self.give(),
         };
+        *self.get_mut(id) = thing;
+        id
+    }
+
+    /// A number that was not given out before.
+    fn give(&mut self) -> u32 {
+        let id = self.given as usize;
+        self.given += 1;
+        let place = id % CHUNK;
+        match self.chunks.last_mut() {
+            Some(chunk) if place > 0 => {
+                if place == chunk.len() {
+                    let things = Arc::make_mut(chunk).iter_mut().map(std::mem::take);
+                    let mut things: Vec<T> = things.collect();
+                    things.resize_with((place * 2).min(CHUNK), T::default);
+                    *chunk = things.into();
+                }
+            }
+            _ => {
+                let places = if id == 0 { PLACES_MIN } else { CHUNK };
+                let places = (0..places).map(|_| T::default());
+                self.chunks.push(places.collect());
+            }
+        }
         id as u32
     }
 
@@ -48,7 +71,7 @@ impl<T: Default, const CHUNK: usize> Slab<T, CHUNK> {
     /// The thing with this number, which `insert` gave.
     #[inline]
     pub(super) fn get_mut(&mut self, id: u32) -> &mut T {
-        &mut self.chunks[id as usize / CHUNK][id as usize % CHUNK]
+        &mut Arc::make_mut(&mut self.chunks[id as usize / CHUNK])[id as usize % CHUNK]
     }
 
     /// Takes the thing out; its number may be given out again.
@@ -60,23 +83,23 @@ impl<T: Default, const CHUNK: usize> Slab<T, CHUNK> {
 
     /// How many numbers are in use.
     pub(super) fn len(&self) -> usize {
-        let given = self.chunks.iter().map(Vec::len).sum::<usize>();
-        given - self.free.len()
+        self.given as usize - self.free.len()
     }
 
-    /// All places, the freed ones too (they hold the default).
+    /// All places, those too that are not in use (they hold the default).
     pub(super) fn places(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flatten()
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
     /// Bytes of the places themselves, not of what the things own.
     pub(super) fn allocated(&self) -> usize {
         let class = base::memory::size_class;
+        let counts = 2 * size_of::<usize>();
         let chunks = self.chunks.iter();
         chunks
-            .map(|chunk| class(chunk.capacity() * size_of::<T>()))
+            .map(|chunk| class(size_of_val(&**chunk) + counts))
             .sum::<usize>()
-            + class(self.chunks.capacity() * size_of::<Vec<T>>())
+            + class(self.chunks.capacity() * size_of::<Arc<[T]>>())
             + class(self.free.capacity() * size_of::<u32>())
     }
 }

@@ -40,8 +40,8 @@ pub(super) use walk::{Backward, Forward};
 /// See the module's head.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
-    leaves: Slab<Leaf, 512>,
-    inners: Slab<Option<Box<Inner>>, 64>,
+    leaves: Slab<Leaf, 64>,
+    inners: Slab<Option<Box<Inner>>, 16>,
     index: Index,
     longs: Longs,
     /// A leaf's number if `height` is 0, else an inner node's.

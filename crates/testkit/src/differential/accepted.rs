@@ -92,15 +92,52 @@ const TABLE: &[Accepted] = &[
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "XREAD ",
+        reason: "XREAD: + is the last entry in Redis, in Valkey only one with the stream's last id",
+        fits: |ours, theirs| {
+            let streams = |reply: &Reply| match reply {
+                Reply::Map(streams) => streams.len(),
+                reply => reply.items().map_or(0, <[Reply]>::len),
+            };
+            streams(ours) > streams(theirs) && !theirs.is_error()
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "XINFO",
         reason: "XINFO: Redis 8 knows a group's entries-read and lag in more cases than Valkey",
         fits: |ours, theirs| without_progress(ours) == without_progress(theirs),
     },
     Accepted {
         peer: Kind::Valkey,
+        command: "ZSCAN",
+        reason: "ZADD XX with a long member it does not add makes a sorted set large in Valkey, \
+                 and ZSCAN writes scores of large ones with 17 digits",
+        fits: |ours, theirs| {
+            let texts = canonical(ours);
+            texts.is_some() && texts == canonical(theirs)
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
         command: "OBJECT REFCOUNT",
         reason: "the number of references is each server's own business",
         fits: |ours, theirs| matches!((ours, theirs), (Reply::Int(_), Reply::Int(_))),
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "EVENTS OF HGETEX",
+        reason: "HGETEX of a missing key is told as a miss by Valkey",
+        fits: |ours, theirs| {
+            let is_told = |reply: &Reply| reply.lines().concat().contains("keymiss");
+            ours == &Reply::Array(Vec::new()) && is_told(theirs)
+        },
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "EVENTS OF",
+        reason: "a deadline in the past: Valkey tells of expiry, Redis of deletion",
+        fits: past_deadlines,
     },
     Accepted {
         peer: Kind::Redis,
@@ -117,6 +154,31 @@ const TABLE: &[Accepted] = &[
     },
 ];
 
+/// Whether two lists of keyspace events tell the same of deadlines that had passed already: Valkey
+/// tells of expiry (with a deadline set before it), Redis of deletion.
+fn past_deadlines(ours: &Reply, theirs: &Reply) -> bool {
+    let told = |reply: &Reply| -> Vec<String> {
+        let texts = reply.items().unwrap_or_default().iter();
+        let texts = texts.map(|text| String::from_utf8_lossy(text.bytes().unwrap_or_default()));
+        let pairs: Vec<_> = texts.collect();
+        let by_key = pairs
+            .chunks(2)
+            .filter(|pair| pair[0].starts_with("__keyspace"));
+        let mut events: Vec<String> = by_key.map(|pair| pair.join(" ")).collect();
+        for event in &mut events {
+            *event = event
+                .replace(" hexpired", " hdel")
+                .replace(" expired", " del");
+        }
+        events
+    };
+    let (ours, mut theirs) = (told(ours), told(theirs));
+    if ours.iter().any(|event| event.ends_with(" hdel")) {
+        theirs.retain(|event| !event.ends_with(" hexpire"));
+    }
+    ours == theirs
+}
+
 /// The printed reply without numbers and nils.
 fn without_progress(reply: &Reply) -> String {
     let lines = reply.lines();
@@ -127,6 +189,17 @@ fn without_progress(reply: &Reply) -> String {
     };
     let rest = lines.iter().filter(|line| !is_number(line));
     rest.map(String::as_str).collect()
+}
+
+/// Texts in order, numbers as they are usually written; `None` if the reply holds anything else.
+fn canonical(reply: &Reply) -> Option<Vec<String>> {
+    let text = |item: &Reply| {
+        let text = String::from_utf8_lossy(item.bytes()?).into_owned();
+        Some(text.parse().map_or(text, |number: f64| number.to_string()))
+    };
+    let mut texts: Vec<String> = reply.items()?.iter().map(text).collect::<Option<_>>()?;
+    texts.sort();
+    Some(texts)
 }
 
 fn is_not_a_score(reply: &Reply) -> bool {

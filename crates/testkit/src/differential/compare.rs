@@ -87,25 +87,6 @@ fn keys(reply: &Reply) -> Vec<&Reply> {
     }
 }
 
-/// Compares two EXEC replies element by element, each in the mode of the command that was queued.
-pub(super) fn agree_queued(modes: &[Mode], subject: &Reply, peer: &Reply) -> bool {
-    match (subject, peer) {
-        (Reply::Array(ours), Reply::Array(theirs)) if ours.len() == theirs.len() => {
-            let pairs = ours.iter().zip(theirs).enumerate();
-            // A queued SCAN is one step of an iteration, and steps are each server's own.
-            let mode = |index| match modes.get(index) {
-                Some(Mode::Scan) => Mode::Shape,
-                Some(mode) => *mode,
-                None => Mode::Exact,
-            };
-            pairs
-                .into_iter()
-                .all(|(index, (a, b))| agree(mode(index), a, b))
-        }
-        _ => subject == peer,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,8 @@
 //! Sources are chosen so that commands meet: a dozen keys, values that are often numbers, and for
 //! each kind of argument the values at its edges and some that are plainly wrong.
 
+use std::collections::VecDeque;
+
 use super::grammar::Row;
 use super::random::Random;
 use super::{Mode, Step};
@@ -30,7 +32,12 @@ pub(super) struct Generator {
     /// Index into `rows`, once per unit of weight.
     wheel: Vec<usize>,
     random: Random,
+    /// What is left of a sequence that has begun.
+    ahead: VecDeque<Step>,
 }
+
+/// One step in so many begins a sequence.
+const SEQUENCE_ONE_IN: usize = 150;
 
 impl Generator {
     pub(super) fn new(rows: Vec<&'static Row>, seed: u64) -> Generator {
@@ -46,11 +53,46 @@ impl Generator {
             rows,
             wheel,
             random: Random::new(seed),
+            ahead: VecDeque::new(),
         }
     }
 
     /// The next command.
     pub(super) fn step(&mut self) -> Step {
+        if let Some(step) = self.ahead.pop_front() {
+            return step;
+        }
+        if self.random.one_in(SEQUENCE_ONE_IN) {
+            self.begin_sequence();
+        }
+        self.any_step()
+    }
+
+    /// Plans a transaction: what is watched, up to two commands that may change it, MULTI, up to
+    /// three commands, and EXEC, which shows whether the two were seen as changes.
+    ///
+    /// Whatever the random commands say (RESET, EXEC, a second MULTI), both servers get the same.
+    fn begin_sequence(&mut self) {
+        let fixed = |args: Vec<Vec<u8>>| Step {
+            args,
+            mode: Mode::Exact,
+        };
+        let mut watch = vec![b"WATCH".to_vec()];
+        for source in WATCHED {
+            watch.push(source(&mut self.random));
+        }
+        self.ahead.push_back(fixed(vec![b"DISCARD".to_vec()]));
+        self.ahead.push_back(fixed(watch));
+        for (name, most) in [(&b"MULTI"[..], 2), (b"EXEC", 3)] {
+            for _ in 0..self.random.below(most + 1) {
+                let step = self.any_step();
+                self.ahead.push_back(step);
+            }
+            self.ahead.push_back(fixed(vec![name.to_vec()]));
+        }
+    }
+
+    fn any_step(&mut self) -> Step {
         let index = *self.random.pick(&self.wheel);
         let (shape, mode) = &self.rows[index];
         let mut args = Vec::new();
@@ -178,6 +220,21 @@ fn sequences(
     }
     options
 }
+
+/// The keys that a sequence watches: some of every kind.
+const WATCHED: &[Source] = &[
+    key,
+    key,
+    hash_key,
+    hash_key,
+    lkey,
+    lkey,
+    set_key,
+    set_key,
+    stream_key,
+    zset::zset_key,
+    zset::zset_key,
+];
 
 /// Every source by the name that shapes use.
 fn sources() -> impl Iterator<Item = &'static (&'static str, Source)> {

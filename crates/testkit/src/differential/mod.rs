@@ -15,6 +15,7 @@ mod compare;
 mod events;
 mod generate;
 mod grammar;
+pub mod pubsub;
 mod random;
 mod session;
 mod shrink;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::mem;
 
-use super::compare::{agree, agree_queued};
+use super::compare::agree;
 use super::events::{self, Listener};
 use super::{Difference, Mode, Plan, Step, accepted};
 use crate::client::{self, Client};
@@ -40,8 +41,8 @@ pub(super) struct Pair {
     subject: Side,
     peer: Side,
     accepted: BTreeMap<&'static str, usize>,
-    /// Modes of the commands queued by an open MULTI.
-    queued: Vec<Mode>,
+    /// The commands queued by an open MULTI.
+    queued: Vec<Step>,
 }
 
 struct Side {
@@ -216,7 +217,7 @@ impl Pair {
             };
             for (step, (ours, theirs)) in batch.iter().zip(replies) {
                 done += 1;
-                let failed = has_error(&ours);
+                let failed = has_error(&ours) || has_error(&theirs);
                 let difference = self.judge(step, ours, theirs);
                 let difference = difference.or_else(|| self.judge_events(step, failed));
                 if let Some(mut difference) = difference {
@@ -247,21 +248,42 @@ impl Pair {
             .first()
             .map(|name| name.to_ascii_uppercase())
             .unwrap_or_default();
-        let is_exec = name == b"EXEC";
-        let same = if is_exec {
-            agree_queued(&self.queued, &ours, &theirs)
-        } else {
-            agree(step.mode, &ours, &theirs)
-        };
         if ours.bytes() == Some(b"QUEUED") {
-            self.queued.push(step.mode);
-        } else if is_exec || name == b"DISCARD" || name == b"RESET" {
+            self.queued.push(step.clone());
+        } else if name == b"EXEC" {
+            let queued = mem::take(&mut self.queued);
+            return self.judge_queued(&queued, step, ours, theirs);
+        } else if name == b"DISCARD" || name == b"RESET" {
             self.queued.clear();
         }
-        if same {
+        if agree(step.mode, &ours, &theirs) {
             return None;
         }
         self.unless_accepted(step.line(), ours, theirs)
+    }
+
+    /// Compares two replies to EXEC: each element as a reply to the command that was queued.
+    fn judge_queued(
+        &mut self,
+        queued: &[Step],
+        exec: &Step,
+        ours: Reply,
+        theirs: Reply,
+    ) -> Option<Difference> {
+        let (Reply::Array(our_items), Reply::Array(their_items)) = (&ours, &theirs) else {
+            let same = ours == theirs;
+            return (!same).then(|| self.difference(exec.line(), ours, theirs));
+        };
+        let mut same = [our_items.len(), their_items.len()] == [queued.len(); 2];
+        for (step, (a, b)) in queued.iter().zip(our_items.iter().zip(their_items)) {
+            // A queued SCAN is one step of an iteration, and steps are each server's own.
+            let mode = match step.mode {
+                Mode::Scan => Mode::Shape,
+                mode => mode,
+            };
+            same = same && (agree(mode, a, b) || self.is_accepted(&step.line(), a, b));
+        }
+        (!same).then(|| self.difference(exec.line(), ours, theirs))
     }
 
     /// Compares what the two servers told of a step. Of a command that `failed` it is their own
@@ -280,27 +302,33 @@ impl Pair {
     }
 
     fn unless_accepted(&mut self, asked: String, ours: Reply, theirs: Reply) -> Option<Difference> {
+        let known = self.is_accepted(&asked, &ours, &theirs);
+        (!known).then(|| self.difference(asked, ours, theirs))
+    }
+
+    /// Whether the difference between these replies is a known one; counts it then.
+    fn is_accepted(&mut self, asked: &str, ours: &Reply, theirs: &Reply) -> bool {
         let kinds = (self.subject.kind, self.peer.kind);
-        let known = accepted::explain(kinds.0, kinds.1, &asked, &ours, &theirs);
-        match known {
-            Some(row) if self.accept_known => {
-                *self.accepted.entry(row.reason).or_default() += 1;
-                None
-            }
-            _ => {
-                let log = if self.subject.lost {
-                    self.subject.server.log()
-                } else {
-                    String::new()
-                };
-                Some(Difference {
-                    steps: Vec::new(),
-                    asked,
-                    subject: ours,
-                    peer: theirs,
-                    log,
-                })
-            }
+        let known = accepted::explain(kinds.0, kinds.1, asked, ours, theirs);
+        let known = known.filter(|_| self.accept_known);
+        if let Some(row) = known {
+            *self.accepted.entry(row.reason).or_default() += 1;
+        }
+        known.is_some()
+    }
+
+    fn difference(&self, asked: String, subject: Reply, peer: Reply) -> Difference {
+        let log = if self.subject.lost {
+            self.subject.server.log()
+        } else {
+            String::new()
+        };
+        Difference {
+            steps: Vec::new(),
+            asked,
+            subject,
+            peer,
+            log,
         }
     }
 

@@ -209,8 +209,9 @@ impl Field {
 }
 
 impl Operation {
-    /// Does it; the answer, `None` for nil.
-    fn apply(&self, bytes: &mut [u8], changes: &mut usize) -> Option<i64> {
+    /// Does it; the answer, `None` for nil. A write to a string that has grown for it is a change,
+    /// whatever was in the field.
+    fn apply(&self, bytes: &mut [u8], grown: bool, changes: &mut usize) -> Option<i64> {
         let old = self.field.get(bytes);
         let wanted = match self.action {
             Action::Get => return Some(old),
@@ -226,7 +227,7 @@ impl Operation {
             Overflow::Saturate => self.saturated(wanted),
             Overflow::Fail => return None,
         };
-        *changes += usize::from(new != old);
+        *changes += usize::from(grown || new != old);
         bits::set_field(bytes, self.field.offset, self.field.width, new as u64);
         Some(match self.action {
             Action::Get | Action::Set(_) => old,
@@ -281,27 +282,26 @@ pub(super) fn bitfield(
         return get_all(&tx.reading(), key, args, &extent, out).map(|()| Effect::NOTHING);
     }
     let env = tx.env();
-    // Compat: growth alone is not told, if all that was to be written failed.
-    let mut told = false;
     let edit = |bytes: &mut [u8], old_len: usize| {
-        // A string that has grown is a change, whether or not any field is.
-        let mut changes = usize::from(bytes.len() > old_len);
+        let grown = bytes.len() > old_len;
+        let mut changes = 0;
         out.array(extent.operations);
         for operation in operations(args, env).flatten() {
-            let answer = operation.apply(bytes, &mut changes);
-            told |= changes > 0 && answer.is_some() && !matches!(operation.action, Action::Get);
-            match answer {
+            match operation.apply(bytes, grown, &mut changes) {
                 Some(number) => out.int(number),
                 None => out.null(),
             }
         }
-        changes
+        (changes, grown)
     };
-    let changes = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
-    if told {
+    let (changes, grown) = tx.edit_bytes(key, |_| Ok(extent.written_bytes), edit)?;
+    if changes > 0 {
         tx.event(Classes::STRING, "setbit", key);
+    } else {
+        // Compat: nobody hears that the key has grown if every write failed. The journal does.
+        tx.unseen();
     }
-    Ok(Effect::as_sent(changes))
+    Ok(Effect::as_sent(changes.max(usize::from(grown))))
 }
 
 pub(super) fn bitfield_ro(

@@ -14,7 +14,7 @@ pub(super) const LONGITUDE_MAX: f64 = 180.0;
 pub(super) const LATITUDE_MAX: f64 = 85.051_128_78;
 
 /// Metres; the mean of the WGS 84 ellipsoid's.
-const EARTH_RADIUS: f64 = 6_372_797.560_856;
+pub(super) const EARTH_RADIUS: f64 = 6_372_797.560_856;
 /// Half of the length of the equator in the projection. Metres.
 const MERCATOR_MAX: f64 = 20_037_726.37;
 
@@ -169,7 +169,9 @@ impl Point {
 /// Radians in a degree.
 const DEGREE: f64 = std::f64::consts::PI / 180.0;
 
-trait Degrees {
+/// Degrees to radians.
+pub(super) trait Degrees {
+    /// As C's arithmetic does it.
     fn to_radians_as_redis(self) -> f64;
 }
 
@@ -262,12 +264,15 @@ impl Cell {
     }
 
     /// The neighbour so many cells to the east and to the north (-1, 0 or 1), around the world.
+    ///
+    /// Compat: the very edge of the world in the north and in the east lies in a row of cells of
+    /// its own, with one bit more; it is left by moving only.
     fn neighbour(self, east: i8, north: i8) -> Cell {
         let unused = 64 - self.step * 2;
         let moved = |by: i8, own: u64, other: u64| {
             let (own_bits, fill) = (self.bits & own, other >> unused);
             let bits = match by {
-                0 => own_bits,
+                0 => return own_bits,
                 1 => own_bits.wrapping_add(fill + 1),
                 _ => (own_bits | fill).wrapping_sub(fill + 1),
             };

@@ -9,6 +9,7 @@ use crate::spec::{
 };
 
 mod geohash;
+mod origin;
 mod points;
 mod search;
 mod shape;

@@ -318,24 +318,20 @@ impl<'a> Query<'a> {
         let (Some(zset), Some(middle), Some(shape)) = (self.zset, self.middle, &self.shape) else {
             return found;
         };
-        let search = Search {
-            middle,
-            shape: shape.clone(),
-            unit: self.unit,
-        };
-        let limit = if self.any { self.count } else { usize::MAX };
-        for cell in covering(middle, search.radius(), &search.bounds()) {
-            if found.hits.len() >= limit {
-                break;
-            }
-            let (min, max) = cell.scores();
-            found.look(zset, (min, max), &search, limit);
-        }
+        let search = Search::new(middle, shape, self.unit);
         // Compat: the nearest of all, unless any will do.
         let order = match self.order {
             Order::None if self.count > 0 && !self.any => Order::Ascending,
             order => order,
         };
+        let needed = self.with_distance || order != Order::None || self.scores == Scores::Distances;
+        let limit = if self.any { self.count } else { usize::MAX };
+        for cell in covering(middle, search.radius(), &search.bounds()) {
+            if found.hits.len() >= limit {
+                break;
+            }
+            found.look(zset, cell.scores(), &search, needed, limit);
+        }
         match order {
             Order::None => {}
             Order::Ascending => found.hits.sort_by(|a, b| a.distance.total_cmp(&b.distance)),
@@ -373,7 +369,7 @@ struct Hit<'a> {
     member: Element<'a>,
     score: f64,
     place: Point,
-    /// Metres.
+    /// Metres; anything if nobody asked for distances.
     distance: f64,
 }
 
@@ -384,11 +380,18 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     /// Adds what lies in the area, of the entries with these scores.
-    fn look(&mut self, zset: ZsetRef<'a>, scores: (f64, f64), search: &Search, limit: usize) {
+    fn look(
+        &mut self,
+        zset: ZsetRef<'a>,
+        scores: (f64, f64),
+        search: &Search<'_>,
+        needed: bool,
+        limit: usize,
+    ) {
         let entries = zset.after(Cut::BelowScore(scores.0));
         for (member, score) in entries.take_while(|&(_, score)| score < scores.1) {
             let place = Point::of_score(score);
-            if let Some(distance) = search.distance(place) {
+            if let Some(distance) = search.distance(place, needed) {
                 self.hits.push(Hit {
                     member,
                     score,

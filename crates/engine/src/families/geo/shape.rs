@@ -1,6 +1,7 @@
 //! What GEO searches look in: circles, boxes, polygons.
 
-use super::geohash::{Area, Point};
+use super::geohash::{Area, EARTH_RADIUS, Point};
+use super::origin::Origin;
 
 /// An area around a place.
 #[derive(Clone)]
@@ -14,17 +15,45 @@ pub(super) enum Shape {
 }
 
 /// Where to look.
-pub(super) struct Search {
-    pub(super) middle: Point,
-    pub(super) shape: Shape,
+pub(super) struct Search<'a> {
+    middle: Point,
+    shape: &'a Shape,
     /// Metres in the unit of distances.
-    pub(super) unit: f64,
+    unit: f64,
+    origin: Origin,
+    /// What [`Origin::haversine`] is for places on a circle's edge; `None` if the circle is too
+    /// large for it, or no circle.
+    edge: Option<f64>,
 }
 
-impl Search {
+/// Half the angle, seen from the centre of the earth, of the largest circles that have an edge.
+const EDGE_ANGLE_MAX: f64 = 0.05;
+/// What places near the edge are told apart by computing their distance; far more than
+/// [`Origin::haversine`] is wrong by, relative to it.
+const EDGE_WIDTH: f64 = 1e-7;
+
+impl<'a> Search<'a> {
+    /// A search around `middle`.
+    pub(super) fn new(middle: Point, shape: &'a Shape, unit: f64) -> Search<'a> {
+        let edge = match shape {
+            Shape::Circle(radius) => {
+                let angle = radius * unit / EARTH_RADIUS / 2.0;
+                (angle < EDGE_ANGLE_MAX).then(|| angle.sin() * angle.sin())
+            }
+            Shape::Box(..) | Shape::Polygon(_) => None,
+        };
+        Search {
+            middle,
+            shape,
+            unit,
+            origin: Origin::new(middle),
+            edge,
+        }
+    }
+
     /// The limits of the area.
     pub(super) fn bounds(&self) -> Area {
-        match &self.shape {
+        match self.shape {
             Shape::Circle(radius) => {
                 let radius = self.unit * radius;
                 self.middle.surroundings(radius, radius)
@@ -38,7 +67,7 @@ impl Search {
 
     /// Metres from the middle to the farthest corner.
     pub(super) fn radius(&self) -> f64 {
-        match &self.shape {
+        match self.shape {
             Shape::Circle(radius) => radius * self.unit,
             Shape::Box(width, height) => {
                 let (x, y) = (width / 2.0, height / 2.0);
@@ -61,11 +90,27 @@ impl Search {
         }
     }
 
-    /// Metres from the middle to a place in the area; `None` if it is not in it.
-    pub(super) fn distance(&self, place: Point) -> Option<f64> {
-        match &self.shape {
+    /// Metres from the middle to a place in the area; `None` if it is not in it. Anything for a
+    /// place in it if the distance is not `needed`.
+    #[inline]
+    pub(super) fn distance(&self, place: Point, needed: bool) -> Option<f64> {
+        if let Some(edge) = self.edge
+            && let Some(haversine) = self.origin.haversine(place)
+        {
+            if haversine > edge * (1.0 + EDGE_WIDTH) {
+                return None;
+            }
+            if !needed && haversine < edge * (1.0 - EDGE_WIDTH) {
+                return Some(0.0);
+            }
+        }
+        self.exact_distance(place)
+    }
+
+    fn exact_distance(&self, place: Point) -> Option<f64> {
+        match self.shape {
             Shape::Circle(radius) => {
-                let distance = self.middle.distance(place);
+                let distance = self.origin.distance(place);
                 (distance <= radius * self.unit).then_some(distance)
             }
             Shape::Box(width, height) => {
@@ -75,10 +120,10 @@ impl Search {
                 };
                 let inside = place.latitude_distance(self.middle) <= height * self.unit / 2.0
                     && place.distance(across) <= width * self.unit / 2.0;
-                inside.then(|| self.middle.distance(place))
+                inside.then(|| self.origin.distance(place))
             }
             Shape::Polygon(corners) => {
-                contains(corners, place).then(|| self.middle.distance(place))
+                contains(corners, place).then(|| self.origin.distance(place))
             }
         }
     }

@@ -74,12 +74,9 @@ fn cells_cover_small_circles() {
             longitude: middle.longitude + number(&mut rng, degrees),
             latitude: middle.latitude + number(&mut rng, degrees),
         };
-        let search = Search {
-            middle,
-            shape: Shape::Circle(radius),
-            unit: 1.0,
-        };
-        if search.distance(place).is_none() {
+        let shape = Shape::Circle(radius);
+        let search = Search::new(middle, &shape, 1.0);
+        if search.distance(place, false).is_none() {
             continue;
         }
         let score = place.score();
@@ -89,5 +86,39 @@ fn cells_cover_small_circles() {
             (min..max).contains(&score)
         });
         assert!(covered, "{middle:?} {radius} {place:?} {cells:?}");
+    }
+}
+
+/// The quick look and the formula agree on who is in a circle, at its edge as well.
+#[test]
+fn circles_hold_what_the_formula_says() {
+    let mut rng = Rng::from_seed(4);
+    for _ in 0..ROUNDS {
+        let middle = Point {
+            longitude: number(&mut rng, 180.0),
+            latitude: number(&mut rng, 85.0),
+        };
+        let reach = 10.0_f64.powf(number(&mut rng, 4.0) - 3.0);
+        let place = Point {
+            longitude: middle.longitude + number(&mut rng, reach),
+            latitude: middle.latitude + number(&mut rng, reach),
+        };
+        let distance = middle.distance(place);
+        let share = 1.0 + number(&mut rng, 2.0);
+        let radii = [
+            distance,
+            distance.next_down(),
+            distance * (1.0 + 1e-9),
+            distance * (1.0 - 1e-9),
+            distance * share.max(0.0),
+            0.0,
+        ];
+        for radius in radii {
+            let shape = Shape::Circle(radius);
+            let search = Search::new(middle, &shape, 1.0);
+            let expected = (distance <= radius).then_some(distance);
+            assert_eq!(search.distance(place, true), expected);
+            assert_eq!(search.distance(place, false).is_some(), expected.is_some());
+        }
     }
 }

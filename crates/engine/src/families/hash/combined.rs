@@ -289,7 +289,9 @@ pub(super) fn hsetex(
             if !deletes {
                 hash.set(field, value, request.until, packing);
                 changed.push(field.bytes);
-            } else if hash.remove(field) {
+            } else {
+                // Compat: even one that was not there has changed: it came and went.
+                hash.remove(field);
                 changed.push(field.bytes);
             }
         }
@@ -300,6 +302,7 @@ pub(super) fn hsetex(
         return Ok(Effect::NOTHING);
     };
     if deletes {
+        tx.seen(key);
         // Compat: what is told is that the fields were set first, even in a hash that is not made.
         if was_missing {
             tx.event(Classes::NEW, "new", key);

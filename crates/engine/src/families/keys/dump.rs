@@ -65,10 +65,12 @@ pub(super) fn restore(
     if ttl < 0 {
         return Err(INVALID_TTL);
     }
-    let value = payload::read(order.payload, tx.packing()).map_err(|refusal| match refusal {
-        Refusal::VersionOrChecksum => WRONG_PAYLOAD,
-        Refusal::Format => BAD_FORMAT,
-    })?;
+    let value = payload::read(order.payload, tx.env().limits.payloads, tx.packing()).map_err(
+        |refusal| match refusal {
+            Refusal::VersionOrChecksum => WRONG_PAYLOAD,
+            Refusal::Format => BAD_FORMAT,
+        },
+    )?;
     out.ok();
     let deadline = match (ttl, order.absolute) {
         (0, _) => None,

@@ -24,6 +24,7 @@ fn env(now: i64) -> Env {
         recency: Recency::Lru,
         packing: Packing::with_seed(Seed::from_u64(1)),
         dump: rdb::Target::default(),
+        payloads: rdb::payload::Trust::Sum,
         events: Classes::NONE,
     };
     let mut env = Env::new(limits, 1);

@@ -110,6 +110,7 @@ pub(super) fn ltrim(
         // Compat: even if nothing goes, since the list may become packed then.
         let packing = tx.packing();
         tx.update(key, |list: &mut List| list.trim(first, kept, packing))?;
+        tx.seen(key);
     }
     // Compat: even if nothing goes.
     tx.event_taken(Classes::LIST, "ltrim", key);

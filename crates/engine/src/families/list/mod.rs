@@ -2,7 +2,7 @@
 //!
 //! This file has the table and what several handlers share; `push` has what adds at the ends, `pop`
 //! what removes there, `read` what only looks, `edit` what changes the middle, `transfer` what
-//! moves elements from one list to another.
+//! moves elements from one list to another, `block` what waits for elements.
 
 use base::num::parse_i64;
 use resp::Reply;
@@ -12,9 +12,11 @@ use structs::packed::Element;
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::spec::{
-    Arg, ArgKind, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run, Spec, WriteRun,
+    Arg, ArgKind, Begin, BlockRun, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run,
+    Spec, WriteRun,
 };
 
+mod block;
 mod edit;
 mod pop;
 mod push;
@@ -23,6 +25,75 @@ mod transfer;
 
 /// The table of this family.
 pub(super) const COMMANDS: &[Spec<DataRun>] = &[
+    Spec {
+        flags: Flags::BLOCKING.or(Flags::DENYOOM),
+        keys: TRANSFER,
+        since: "6.2.0",
+        summary: "Takes an element from an end of a list and adds it at an end of another; waits \
+                  for it if there is none.",
+        args: &[SOURCE, DESTINATION, WHERE_FROM, WHERE_TO, TIMEOUT],
+        ..blocks("blmove", 6, block::blmove)
+    },
+    Spec {
+        flags: Flags::BLOCKING.or(Flags::DENYOOM),
+        keys: TRANSFER,
+        since: "8.10.0",
+        summary: "Takes several elements from an end of a list and adds them at an end of another; \
+                  waits until there are enough.",
+        complexity: "O(N) in the number of elements moved",
+        args: &[
+            SOURCE,
+            DESTINATION,
+            WHERE_FROM,
+            WHERE_TO,
+            TIMEOUT,
+            Arg::block("how-many", HOW_MANY).optional(),
+        ],
+        ..blocks("blmovem", -6, block::blmovem)
+    },
+    Spec {
+        flags: Flags::BLOCKING,
+        keys: &[KeySpec {
+            begin: Begin::Index(2),
+            ..TAKE_COUNTED
+        }],
+        since: "7.0.0",
+        summary: "Removes and returns elements of the first list that is not empty; waits if all \
+                  are.",
+        complexity: "O(N+M) in the number of keys and of elements returned",
+        args: &[
+            TIMEOUT,
+            Arg::new("numkeys", ArgKind::Integer),
+            Arg::KEY.multiple(),
+            Arg::one_of("where", SIDES),
+            COUNT.token("COUNT").optional(),
+        ],
+        ..blocks("blmpop", -5, block::blmpop)
+    },
+    Spec {
+        summary: "Removes and returns the first element of the first list that is not empty; waits \
+                  if all are.",
+        ..pops_or_waits("blpop", block::blpop)
+    },
+    Spec {
+        summary: "Removes and returns the last element of the first list that is not empty; waits \
+                  if all are.",
+        ..pops_or_waits("brpop", block::brpop)
+    },
+    Spec {
+        flags: Flags::BLOCKING.or(Flags::DENYOOM),
+        keys: TRANSFER,
+        since: "2.2.0",
+        summary: "Takes the last element of a list and adds it at the head of another; waits for \
+                  it if there is none.",
+        deprecated: Some(Deprecated {
+            since: "6.2.0",
+            replaced_by: "`BLMOVE` with the `RIGHT` and `LEFT` arguments",
+        }),
+        history: TIMEOUT_IS_DOUBLE,
+        args: &[SOURCE, DESTINATION, TIMEOUT],
+        ..blocks("brpoplpush", 4, block::brpoplpush)
+    },
     Spec {
         keys: READ_FIRST,
         summary: "Returns the element at an index of a list.",
@@ -78,14 +149,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         ..write("lmovem", -5, transfer::lmovem)
     },
     Spec {
-        keys: &[KeySpec {
-            find: Find::KeyNum {
-                at: 0,
-                first: 1,
-                step: 1,
-            },
-            ..KeySpec::first(&["RW", "access", "delete"])
-        }],
+        keys: &[TAKE_COUNTED],
         since: "7.0.0",
         summary: "Removes and returns elements of the first list that is not empty.",
         complexity: "O(N+M) in the number of keys and of elements returned",
@@ -198,6 +262,7 @@ const DESTINATION: Arg = Arg {
     key_spec: Some(1),
     ..Arg::new("destination", ArgKind::Key)
 };
+const TIMEOUT: Arg = Arg::new("timeout", ArgKind::Double);
 const SIDES: &[Arg] = &[Arg::word("left", "LEFT"), Arg::word("right", "RIGHT")];
 const WHERE_FROM: Arg = Arg::one_of("wherefrom", SIDES);
 const WHERE_TO: Arg = Arg::one_of("whereto", SIDES);
@@ -227,13 +292,25 @@ const READ_FIRST: &[KeySpec] = &[KeySpec::first(&["RO", "access"])];
 const INSERT: &[KeySpec] = &[KeySpec::first(&["RW", "insert"])];
 const DELETE: &[KeySpec] = &[KeySpec::first(&["RW", "delete"])];
 const TAKE: &[KeySpec] = &[KeySpec::first(&["RW", "access", "delete"])];
+const TAKE_COUNTED: KeySpec = KeySpec {
+    find: Find::KeyNum {
+        at: 0,
+        first: 1,
+        step: 1,
+    },
+    ..KeySpec::first(&["RW", "access", "delete"])
+};
 const TRANSFER: &[KeySpec] = &[
     KeySpec::first(&["RW", "access", "delete"]),
     KeySpec::at(2, &["RW", "insert"]),
 ];
 
+const TIMEOUT_IS_DOUBLE: &[(&str, &str)] = &[("6.0.0", "The timeout may have a fraction.")];
 const SEVERAL_ELEMENTS: &[(&str, &str)] = &[("2.4.0", "Takes several elements.")];
 const SEVERAL_ELEMENTS_X: &[(&str, &str)] = &[("4.0.0", "Takes several elements.")];
+
+const ALL_BUT_TIMEOUT: &[KeySpec] = &[KeySpec::range(1, -2, 1, &["RW", "access", "delete"])];
+const POP_OR_WAIT_ARGS: &[Arg] = &[Arg::KEY.multiple(), TIMEOUT];
 
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::List, Run::Do(DataRun::Read(run)))
@@ -241,6 +318,22 @@ const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
 
 const fn write(name: &'static str, arity: i16, run: WriteRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::List, Run::Do(DataRun::Write(run)))
+}
+
+const fn blocks(name: &'static str, arity: i16, run: BlockRun) -> Spec<DataRun> {
+    Spec::new(name, arity, Group::List, Run::Do(DataRun::Block(run)))
+}
+
+const fn pops_or_waits(name: &'static str, run: BlockRun) -> Spec<DataRun> {
+    Spec {
+        flags: Flags::BLOCKING,
+        keys: ALL_BUT_TIMEOUT,
+        since: "2.0.0",
+        complexity: "O(N) in the number of keys",
+        history: TIMEOUT_IS_DOUBLE,
+        args: POP_OR_WAIT_ARGS,
+        ..blocks(name, -3, run)
+    }
 }
 
 const fn pushes(name: &'static str, run: WriteRun) -> Spec<DataRun> {

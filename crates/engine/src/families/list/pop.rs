@@ -1,4 +1,6 @@
 //! What removes at an end and answers what it removed: LPOP, RPOP, LMPOP.
+//!
+//! `block` has those that wait for an element.
 
 use resp::Reply;
 use structs::Collection;
@@ -92,6 +94,15 @@ pub(super) fn lmpop(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
+    let request = read_request(args)?;
+    Ok(pop_from_first(tx, args, request, out)?.unwrap_or(Effect::NOTHING))
+}
+
+/// From which end, and at most how many.
+pub(super) type Request = (End, usize);
+
+/// The words of LMPOP from the number of keys on.
+pub(super) fn read_request(args: &mut Args<'_>) -> Result<Request, Failure> {
     let numkeys = args.int_or(NUMKEYS_NOT_POSITIVE);
     args.check()?;
     let numkeys = usize::try_from(numkeys).unwrap_or(0);
@@ -111,6 +122,16 @@ pub(super) fn lmpop(
         }
     }
     args.end()?;
+    Ok((end, wanted))
+}
+
+/// Pops from the first of the keys that holds a list; without one the reply is nil.
+pub(super) fn pop_from_first(
+    tx: &mut WriteTx<'_, '_>,
+    args: &Args<'_>,
+    (end, wanted): Request,
+    out: &mut Reply,
+) -> Result<Option<Effect>, Failure> {
     for &word in args.keys() {
         let key = Key {
             bytes: args.word(word.word as usize),
@@ -124,10 +145,10 @@ pub(super) fn lmpop(
         out.bulk(key.bytes);
         pop_and_reply(tx, key, end, popped, out)?;
         tx.instead(|| pop_words(key, end, popped));
-        return Ok(Effect::instead(popped));
+        return Ok(Some(Effect::instead(popped)));
     }
     out.null_array();
-    Ok(Effect::NOTHING)
+    Ok(None)
 }
 
 /// Removes `count` elements of the list at `key`, which has as many, and answers them as array.

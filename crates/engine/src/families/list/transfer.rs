@@ -1,5 +1,5 @@
 //! What moves elements from an end of a list to an end of another, or of the same: LMOVE,
-//! RPOPLPUSH, LMOVEM.
+//! RPOPLPUSH, LMOVEM. `block` has those that wait for an element.
 
 use resp::Reply;
 use structs::list::{End, List};
@@ -21,7 +21,7 @@ pub(super) fn lmove(
     let keys = (args.key(), args.key());
     let ends = (end_of(args), end_of(args));
     args.end()?;
-    move_one(tx, keys, ends, out)
+    Ok(move_one(tx, keys, ends, out)?.unwrap_or(Effect::NOTHING))
 }
 
 pub(super) fn rpoplpush(
@@ -30,20 +30,22 @@ pub(super) fn rpoplpush(
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
     let keys = (args.key(), args.key());
-    move_one(tx, keys, (End::Tail, End::Head), out)
+    let moved = move_one(tx, keys, (End::Tail, End::Head), out)?;
+    Ok(moved.unwrap_or(Effect::NOTHING))
 }
 
-/// Moves one element, and answers it. Keys and ends: where from, where to.
-fn move_one(
+/// Moves one element, and answers it; without one the reply is nil. Keys and ends: where from,
+/// where to.
+pub(super) fn move_one(
     tx: &mut WriteTx<'_, '_>,
     (source, destination): (Key<'_>, Key<'_>),
     (from, to): (End, End),
     out: &mut Reply,
-) -> Result<Effect, Failure> {
+) -> Result<Option<Effect>, Failure> {
     let packing = tx.packing();
     let Some(element) = tx.read::<List>(source)?.and_then(|list| list.end(from)) else {
         out.null();
-        return Ok(Effect::NOTHING);
+        return Ok(None);
     };
     let (mut short, long);
     let moved = match element {
@@ -70,7 +72,7 @@ fn move_one(
     }
     events(tx, (source, destination), (from, to));
     reply_element(moved, out);
-    Ok(Effect::as_sent(1))
+    Ok(Some(Effect::as_sent(1)))
 }
 
 /// Tells of a move. Compat: the arrival comes first.
@@ -84,7 +86,7 @@ const SHORT_BYTES: usize = 256;
 
 /// How many elements LMOVEM moves.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum HowMany {
+pub(super) enum HowMany {
     /// COUNT: as many as there are, up to this.
     UpTo,
     /// EXACTLY: this many or none.
@@ -93,7 +95,7 @@ enum HowMany {
 
 /// In which order they arrive.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+pub(super) enum Order {
     /// OBO: each is taken and added before the next one.
     OneByOne,
     /// BULK: in the order in which they were in the source.
@@ -105,8 +107,29 @@ pub(super) fn lmovem(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
-    let (source, destination) = (args.key(), args.key());
-    let (from, to) = (end_of(args), end_of(args));
+    let keys = (args.key(), args.key());
+    let ends = (end_of(args), end_of(args));
+    let amount = read_amount(args)?;
+    if let Some(effect) = move_several(tx, keys, ends, amount, out)? {
+        return Ok(effect);
+    }
+    match amount.how {
+        HowMany::Exactly => out.null_array(),
+        HowMany::UpTo => out.array(0),
+    }
+    Ok(Effect::NOTHING)
+}
+
+/// How many elements are moved, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Amount {
+    pub(super) how: HowMany,
+    wanted: usize,
+    order: Order,
+}
+
+/// The last words of LMOVEM, if there are any.
+pub(super) fn read_amount(args: &mut Args<'_>) -> Result<Amount, Failure> {
     let (mut how, mut wanted, mut order) = (HowMany::UpTo, 1, Order::OneByOne);
     if args.left() > 0 {
         let options = [("COUNT", HowMany::UpTo), ("EXACTLY", HowMany::Exactly)];
@@ -122,16 +145,25 @@ pub(super) fn lmovem(
         order = args.option(&orders).unwrap_or(order);
     }
     args.end()?;
+    Ok(Amount { how, wanted, order })
+}
+
+/// Moves elements, and answers them; without enough of them there is no reply. Keys and ends: where
+/// from, where to.
+pub(super) fn move_several(
+    tx: &mut WriteTx<'_, '_>,
+    (source, destination): (Key<'_>, Key<'_>),
+    (from, to): (End, End),
+    amount: Amount,
+    out: &mut Reply,
+) -> Result<Option<Effect>, Failure> {
+    let Amount { how, wanted, order } = amount;
     let source_len = tx.read::<List>(source)?.map_or(0, |list| list.len());
-    if how == HowMany::Exactly && source_len < wanted {
-        out.null_array();
-        return Ok(Effect::NOTHING);
-    }
     let moved = wanted.min(source_len);
-    out.array(moved);
-    if moved == 0 {
-        return Ok(Effect::NOTHING);
+    if moved == 0 || how == HowMany::Exactly && moved < wanted {
+        return Ok(None);
     }
+    out.array(moved);
     // The order in which they are taken; a packed body is a vector of elements.
     let mut taken = Vec::new();
     tx.read::<List>(destination)?;
@@ -154,7 +186,7 @@ pub(super) fn lmovem(
     for element in arrived {
         reply_element(element, out);
     }
-    Ok(Effect::as_sent(moved))
+    Ok(Some(Effect::as_sent(moved)))
 }
 
 /// Removes as many elements as `arrived` has from the source and adds those to the destination, so

@@ -60,7 +60,9 @@ pub(super) fn smove(
         return Ok(Effect::NOTHING);
     };
     let is_there = set.contains(member);
-    tx.read::<Set>(destination)?;
+    let is_known = tx
+        .read::<Set>(destination)?
+        .is_some_and(|set| set.contains(member));
     out.int(i64::from(is_there));
     if !is_there || source.bytes == destination.bytes {
         return Ok(Effect::NOTHING);
@@ -68,14 +70,14 @@ pub(super) fn smove(
     // Neither fails: the types have been checked.
     tx.update(source, |set: &mut Set| set.remove(member))?;
     tx.event_taken(Classes::SET, "srem", source);
-    let added = tx.update(destination, |set: &mut Set| {
-        set.prepare(member.bytes, 1, packing);
-        set.add(member, packing)
-    })?;
-    if added {
+    if !is_known {
+        tx.update(destination, |set: &mut Set| {
+            set.prepare(member.bytes, 1, packing);
+            set.add(member, packing);
+        })?;
         tx.event(Classes::SET, "sadd", destination);
     }
-    Ok(Effect::as_sent(1 + usize::from(added)))
+    Ok(Effect::as_sent(1 + usize::from(!is_known)))
 }
 
 pub(super) fn sismember(

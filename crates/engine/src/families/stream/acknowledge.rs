@@ -23,7 +23,7 @@ pub(super) fn xack(
         return Ok(Effect::NOTHING);
     }
     let ids = ids::rest(args)?;
-    let count = tx.update(key, |stream: &mut Stream| {
+    let count = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((_, group)) = stream.group_mut(name) else {
             return 0;
         };
@@ -80,7 +80,7 @@ pub(super) fn xnack(
         return Err(no_key_or_group(key, name));
     }
     let release = read_release(args)?;
-    let count = tx.update(key, |stream: &mut Stream| {
+    let count = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((log, group)) = stream.group_mut(name) else {
             return 0;
         };

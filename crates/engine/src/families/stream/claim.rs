@@ -42,7 +42,7 @@ pub(super) fn xclaim(
     let now = tx.now().0;
     let claim = read_claim(args, now)?;
     let mut effects = Effects::new(tx, key, name, consumer);
-    let changes = tx.update(key, |stream: &mut Stream| {
+    let changes = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((log, group)) = stream.group_mut(name) else {
             return 0;
         };
@@ -205,7 +205,7 @@ pub(super) fn xautoclaim(
     }
     let now = tx.now().0;
     let mut effects = Effects::new(tx, key, name, consumer);
-    let changes = tx.update(key, |stream: &mut Stream| {
+    let changes = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((log, group)) = stream.group_mut(name) else {
             return 0;
         };

@@ -94,7 +94,7 @@ pub(super) fn create(
         let mut stream = Stream::default();
         add(&mut stream);
         tx.put_collection(key, stream, Deadline::Clear);
-    } else if !tx.update(key, add)? {
+    } else if !tx.update_unseen(key, add)? {
         return Err(BUSY_GROUP);
     }
     tx.event(Classes::STREAM, "xgroup-create", key);
@@ -136,7 +136,7 @@ pub(super) fn setid(
         b"$" => None,
         id => Some(ids::lenient(id, 0)?),
     };
-    tx.update(key, |stream: &mut Stream| {
+    tx.update_unseen(key, |stream: &mut Stream| {
         if let Some((log, group)) = stream.group_mut(name) {
             group.set_progress(log, id.unwrap_or(log.last_id()), entries_read);
         }
@@ -154,7 +154,7 @@ pub(super) fn destroy(
     let (key, name) = read_names(args);
     args.end()?;
     tx.read::<Stream>(key)?.ok_or(NO_STREAM)?;
-    let removed = tx.update(key, |stream: &mut Stream| stream.remove_group(name))?;
+    let removed = tx.update_unseen(key, |stream: &mut Stream| stream.remove_group(name))?;
     if removed {
         tx.event(Classes::STREAM, "xgroup-destroy", key);
     }
@@ -172,7 +172,7 @@ pub(super) fn createconsumer(
     args.end()?;
     check_group(tx, key, name)?;
     let now = tx.now().0;
-    let created = tx.update(key, |stream: &mut Stream| {
+    let created = tx.update_unseen(key, |stream: &mut Stream| {
         let group = stream.group_mut(name);
         group.is_some_and(|(_, group)| group.consumer_or_new(consumer, now).1)
     })?;
@@ -192,7 +192,7 @@ pub(super) fn delconsumer(
     let consumer = args.bytes();
     args.end()?;
     check_group(tx, key, name)?;
-    let removed = tx.update(key, |stream: &mut Stream| {
+    let removed = tx.update_unseen(key, |stream: &mut Stream| {
         let (_, group) = stream.group_mut(name)?;
         group.remove_consumer(consumer)
     })?;
@@ -255,7 +255,7 @@ pub(super) fn xsetid(
     if max_deleted == StreamId::MIN {
         max_deleted = log.max_deleted_id();
     }
-    tx.update(key, |stream: &mut Stream| {
+    tx.update_unseen(key, |stream: &mut Stream| {
         stream.log_mut().set_past(id, max_deleted, added);
     })?;
     tx.event(Classes::STREAM, "xsetid", key);

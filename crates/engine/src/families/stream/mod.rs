@@ -199,7 +199,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         complexity: "O(log N + M) for each stream, N being the number of entries and M of those \
                      returned",
         args: READ_ARGS,
-        ..read("xread", -4, read::xread)
+        ..row("xread", -4, DataRun::BlockRead(read::xread))
     },
     Spec {
         flags: Flags::BLOCKING,
@@ -213,7 +213,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
             ("8.10.0", "`MAXCOUNT` and `MAXSIZE` came."),
         ],
         args: READ_GROUP_ARGS,
-        ..write("xreadgroup", -7, readgroup::xreadgroup)
+        ..row("xreadgroup", -7, DataRun::Block(readgroup::xreadgroup))
     },
     Spec {
         keys: READ_FIRST,

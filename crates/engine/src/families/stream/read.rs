@@ -1,16 +1,18 @@
 //! XREAD: what has been added to several streams.
 //!
 //! Also what it has in common with XREADGROUP: the options, and the streams with their ids.
-//!
-//! BLOCK is read and refused: waiting comes with the issue on blocking commands.
 
 use resp::{Later, Proto, Reply};
 use structs::stream::{Log, Stream, StreamId};
 
 use crate::args::{Args, KeyWord};
+use crate::env::Env;
 use crate::failure::Failure;
+use crate::families::timeout;
 use crate::keyspace::Key;
-use crate::tx::ReadTx;
+use crate::spec::Served;
+use crate::tx::{Effect, ReadTx};
+use crate::waiters::{Needs, Wait, Wants};
 
 use super::{ids, reply};
 
@@ -22,6 +24,8 @@ pub(super) struct Request<'a> {
     /// Group and consumer.
     pub(super) group: Option<(&'a [u8], &'a [u8])>,
     pub(super) no_ack: bool,
+    /// BLOCK: for how long, if not for ever. Milliseconds.
+    pub(super) block: Option<Option<i64>>,
     /// Take entries over that are pending for so long. Milliseconds.
     pub(super) claim_ms: Option<i64>,
     streams: &'a [KeyWord],
@@ -81,9 +85,6 @@ const CLAIM_FOR_XREAD: Failure = Failure::fixed(
     "ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.",
 );
 const NO_GROUP_OPTION: Failure = Failure::fixed("ERR Missing GROUP option for XREADGROUP");
-const BAD_TIMEOUT: Failure = Failure::fixed("ERR timeout is not an integer or out of range");
-const NEGATIVE_TIMEOUT: Failure = Failure::fixed("ERR timeout is negative");
-const NO_WAITING: Failure = Failure::fixed("ERR BLOCK is not supported yet");
 const BAD_CLAIM: Failure = Failure::fixed("ERR min-idle-time is not an integer or out of range");
 const NEGATIVE_CLAIM: Failure = Failure::fixed("ERR min-idle-time must be a positive integer");
 const BAD_MAXCOUNT: Failure = Failure::fixed("ERR MAXCOUNT must be a positive integer");
@@ -113,6 +114,7 @@ pub(super) enum Reading {
 pub(super) fn read_request<'a>(
     args: &mut Args<'a>,
     reading: Reading,
+    env: &Env,
     out: &Reply,
 ) -> Result<Request<'a>, Failure> {
     let mut request = Request {
@@ -125,13 +127,13 @@ pub(super) fn read_request<'a>(
         },
         group: None,
         no_ack: false,
+        block: None,
         claim_ms: None,
         streams: &[],
         ids_at: 0,
     };
-    let mut block = false;
     while args.left() < 2 || !args.accept("streams") {
-        block |= read_option(args, reading, &mut request)?;
+        read_option(args, reading, env, &mut request)?;
     }
     read_streams(args, reading, &mut request)?;
     if reading == Reading::InGroup && request.group.is_none() {
@@ -140,26 +142,20 @@ pub(super) fn read_request<'a>(
     if request.budget.count < request.count && request.count != usize::MAX {
         return Err(SMALL_MAXCOUNT);
     }
-    if block { Err(NO_WAITING) } else { Ok(request) }
+    Ok(request)
 }
 
-/// Reads one option; whether it was BLOCK.
+/// Reads one option.
 fn read_option<'a>(
     args: &mut Args<'a>,
     reading: Reading,
+    env: &Env,
     request: &mut Request<'a>,
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
     let alone = reading == Reading::Alone;
     if args.left() >= 2 && args.accept("block") {
-        let timeout = args.int_or(BAD_TIMEOUT);
-        args.check()?;
-        return if timeout < 0 {
-            Err(NEGATIVE_TIMEOUT)
-        } else {
-            Ok(true)
-        };
-    }
-    if args.left() >= 2 && args.accept("count") {
+        request.block = Some(timeout::of_millis(args.bytes(), env)?);
+    } else if args.left() >= 2 && args.accept("count") {
         let count = usize::try_from(args.int()).unwrap_or(0);
         request.count = if count == 0 { usize::MAX } else { count };
     } else if args.left() >= 3 && args.accept("group") {
@@ -188,8 +184,7 @@ fn read_option<'a>(
     } else {
         return Err(Failure::SYNTAX);
     }
-    args.check()?;
-    Ok(false)
+    args.check()
 }
 
 fn read_positive(args: &mut Args<'_>, failure: Failure) -> Result<usize, Failure> {
@@ -254,13 +249,15 @@ impl Streams {
         self.count += 1;
     }
 
-    pub(super) fn finish(self, out: &mut Reply) {
+    /// Whether anything was answered.
+    pub(super) fn finish(self, out: &mut Reply) -> bool {
         if self.count == 0 {
             out.truncate(self.start);
             out.null_array();
         } else {
             out.finish(self.header, self.count);
         }
+        self.count > 0
     }
 }
 
@@ -273,8 +270,8 @@ pub(super) fn xread(
     tx: &ReadTx<'_, '_>,
     args: &mut Args<'_>,
     out: &mut Reply,
-) -> Result<(), Failure> {
-    let mut request = read_request(args, Reading::Alone, out)?;
+) -> Result<Served, Failure> {
+    let mut request = read_request(args, Reading::Alone, tx.env(), out)?;
     for number in 0..request.len() {
         let stream = tx.read::<Stream>(request.key(args, number))?;
         after(request.id(args, number), stream)?;
@@ -306,8 +303,39 @@ pub(super) fn xread(
         }
         out.finish(header, count);
     }
-    streams.finish(out);
-    Ok(())
+    let answered = streams.finish(out);
+    match request.block {
+        Some(timeout_ms) if !answered => {
+            let wait = Wait {
+                timeout_ms,
+                wants: Wants::Entries,
+                needs: Needs::AllKeys,
+                keys: request.len(),
+                exclusive: false,
+                words: fix_ids(tx, args, &request)?,
+            };
+            Ok(Served::Wait(Effect::NOTHING, Box::new(wait)))
+        }
+        _ => Ok(Served::Done(Effect::NOTHING)),
+    }
+}
+
+/// The ids in place of those that mean what is there now: what comes later is wanted.
+fn fix_ids(
+    tx: &ReadTx<'_, '_>,
+    args: &Args<'_>,
+    request: &Request<'_>,
+) -> Result<Vec<(usize, Vec<u8>)>, Failure> {
+    let mut fixed = Vec::new();
+    for number in 0..request.len() {
+        if !matches!(request.id(args, number), b"$" | b"+") {
+            continue;
+        }
+        let stream = tx.read::<Stream>(request.key(args, number))?;
+        let last = stream.map_or(StreamId::MIN, |stream| stream.log().last_id());
+        fixed.push((request.ids_at + number, last.to_word()));
+    }
+    Ok(fixed)
 }
 
 /// The first id after the one that a client has; `None` if there can be none.

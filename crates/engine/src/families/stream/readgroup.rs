@@ -7,7 +7,9 @@ use structs::stream::{ConsumerId, Group, Log, Stream, StreamId};
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::keyspace::Key;
+use crate::spec::Served;
 use crate::tx::{Effect, WriteTx};
+use crate::waiters::{Needs, Wait, Wants};
 
 use super::effects::Effects;
 use super::read::{Reading, Request, Streams, read_request};
@@ -28,8 +30,8 @@ pub(super) fn xreadgroup(
     tx: &mut WriteTx<'_, '_>,
     args: &mut Args<'_>,
     out: &mut Reply,
-) -> Result<Effect, Failure> {
-    let mut request = read_request(args, Reading::InGroup, out)?;
+) -> Result<Served, Failure> {
+    let mut request = read_request(args, Reading::InGroup, tx.env(), out)?;
     let (group, consumer) = request.group.unwrap_or_default();
     for number in 0..request.len() {
         let key = request.key(args, number);
@@ -47,7 +49,7 @@ pub(super) fn xreadgroup(
         let key = request.key(args, number);
         let wanted = read_wanted(request.id(args, number))?;
         let mut effects = Effects::new(tx, key, group, consumer);
-        changes += tx.update(key, |stream: &mut Stream| {
+        changes += tx.update_unseen(key, |stream: &mut Stream| {
             let Some((log, group)) = stream.group_mut(group) else {
                 return 0;
             };
@@ -70,8 +72,22 @@ pub(super) fn xreadgroup(
         })?;
         effects.record(tx);
     }
-    streams.finish(out);
-    Ok(Effect::instead(changes))
+    let (answered, effect) = (streams.finish(out), Effect::instead(changes));
+    match request.block {
+        Some(timeout_ms) if !answered => {
+            let wait = Wait {
+                timeout_ms,
+                wants: Wants::Group(group.into()),
+                needs: Needs::AllKeys,
+                keys: request.len(),
+                // With CLAIM, what is too young for one may be old enough for the next.
+                exclusive: request.claim_ms.is_none(),
+                words: Vec::new(),
+            };
+            Ok(Served::Wait(effect, Box::new(wait)))
+        }
+        _ => Ok(Served::Done(effect)),
+    }
 }
 
 const DOLLAR: Failure = Failure::fixed(

@@ -1,15 +1,17 @@
 //! Sorted sets: ZADD, ZRANGE and friends.
 //!
 //! This file has the table; `add` has what adds members, `read` what asks for one, `range` the
-//! ranges, `remove` what takes members out, `combine` unions, intersections and differences,
-//! `sample` random members and scans; `bounds` reads the ends of ranges, `entries` writes replies.
+//! ranges, `remove` what takes members out, `block` what waits for them, `combine` unions,
+//! intersections and differences, `sample` random members and scans; `bounds` reads the ends of
+//! ranges, `entries` writes replies.
 
 use crate::spec::{
-    Arg, ArgKind, Begin, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run, Spec,
-    WriteRun,
+    Arg, ArgKind, Begin, BlockRun, DataRun, Deprecated, Find, Flags, Group, KeySpec, ReadRun, Run,
+    Spec, WriteRun,
 };
 
 pub(in crate::families) mod add;
+mod block;
 pub(in crate::families) mod bounds;
 mod combine;
 pub(in crate::families) mod entries;
@@ -20,6 +22,34 @@ mod sample;
 
 /// The table of this family.
 pub(super) const COMMANDS: &[Spec<DataRun>] = &[
+    Spec {
+        flags: Flags::BLOCKING,
+        keys: &[counted(2, &["RW", "access", "delete"])],
+        since: "7.0.0",
+        summary: "Pops the lowest or highest members of the first sorted set that has any; waits \
+                  if none has.",
+        complexity: "O(K + M*log(N)): K the number of keys, M the members popped",
+        args: &[
+            TIMEOUT,
+            NUMKEYS,
+            Arg::KEY.multiple(),
+            Arg::one_of("where", &[Arg::word("min", "MIN"), Arg::word("max", "MAX")]),
+            Arg::new("count", ArgKind::Integer)
+                .token("COUNT")
+                .optional(),
+        ],
+        ..blocks("bzmpop", -5, block::bzmpop)
+    },
+    Spec {
+        summary: "Pops the member with the highest score of the first sorted set that has any; \
+                  waits if none has.",
+        ..pops_or_waits("bzpopmax", block::bzpopmax)
+    },
+    Spec {
+        summary: "Pops the member with the lowest score of the first sorted set that has any; \
+                  waits if none has.",
+        ..pops_or_waits("bzpopmin", block::bzpopmin)
+    },
     Spec {
         flags: Flags::DENYOOM.or(Flags::FAST),
         keys: &[KeySpec::first(&["RW", "update"])],
@@ -489,6 +519,7 @@ const READ_FIRST: &[KeySpec] = &[KeySpec::first(&["RO", "access"])];
 const READ_COUNTED: &[KeySpec] = &[counted(1, &["RO", "access"])];
 
 const MEMBER: Arg = Arg::new("member", ArgKind::String);
+const TIMEOUT: Arg = Arg::new("timeout", ArgKind::Double);
 const NUMKEYS: Arg = Arg::new("numkeys", ArgKind::Integer);
 const WITHSCORES: Arg = Arg::word("withscores", "WITHSCORES").optional();
 const WEIGHTS: Arg = Arg::new("weight", ArgKind::Integer)
@@ -529,10 +560,29 @@ const fn counted(at: i16, flags: &'static [&'static str]) -> KeySpec {
     }
 }
 
+const ALL_BUT_TIMEOUT: &[KeySpec] = &[KeySpec::range(1, -2, 1, &["RW", "access", "delete"])];
+const POP_OR_WAIT_ARGS: &[Arg] = &[Arg::KEY.multiple(), TIMEOUT];
+
 const fn read(name: &'static str, arity: i16, run: ReadRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::SortedSet, Run::Do(DataRun::Read(run)))
 }
 
 const fn write(name: &'static str, arity: i16, run: WriteRun) -> Spec<DataRun> {
     Spec::new(name, arity, Group::SortedSet, Run::Do(DataRun::Write(run)))
+}
+
+const fn blocks(name: &'static str, arity: i16, run: BlockRun) -> Spec<DataRun> {
+    Spec::new(name, arity, Group::SortedSet, Run::Do(DataRun::Block(run)))
+}
+
+const fn pops_or_waits(name: &'static str, run: BlockRun) -> Spec<DataRun> {
+    Spec {
+        flags: Flags::BLOCKING.or(Flags::FAST),
+        keys: ALL_BUT_TIMEOUT,
+        since: "5.0.0",
+        complexity: "O(K + log(N)): K the number of keys",
+        history: &[("6.0.0", "The timeout may have a fraction.")],
+        args: POP_OR_WAIT_ARGS,
+        ..blocks(name, -3, run)
+    }
 }

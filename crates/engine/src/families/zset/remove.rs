@@ -1,4 +1,5 @@
-//! Taking members out: ZREM, the ZREMRANGE commands, ZPOPMIN, ZPOPMAX, ZMPOP.
+//! Taking members out: ZREM, the ZREMRANGE commands, ZPOPMIN, ZPOPMAX, ZMPOP. `block` has those
+//! that wait for a member.
 
 use std::ops::Range;
 
@@ -94,9 +95,9 @@ fn remove_range(
     Ok(Effect::as_sent(count))
 }
 
-/// Takes the ranks that `choose` wants out and tells of it as `event`; their number. What takes all deletes the key instead,
-/// so that a large set is freed in the background.
-fn take_ranks(
+/// Takes the ranks that `choose` wants out and tells of it as `event`; their number. What takes all
+/// deletes the key instead, so that a large set is freed in the background.
+pub(super) fn take_ranks(
     tx: &mut WriteTx<'_, '_>,
     key: Key<'_>,
     event: &'static str,
@@ -121,14 +122,14 @@ fn take_ranks(
 
 /// Which end entries are popped from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Min,
     Max,
 }
 
 impl End {
     /// The event of popping there.
-    fn pop_event(self) -> &'static str {
+    pub(super) fn pop_event(self) -> &'static str {
         match self {
             End::Min => "zpopmin",
             End::Max => "zpopmax",
@@ -201,6 +202,15 @@ pub(super) fn zmpop(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
+    let request = read_request(args)?;
+    Ok(pop_from_first(tx, args, request, out)?.unwrap_or(Effect::NOTHING))
+}
+
+/// From which end, and at most how many.
+pub(super) type Request = (End, usize);
+
+/// The words of ZMPOP from the number of keys on.
+pub(super) fn read_request(args: &mut Args<'_>) -> Result<Request, Failure> {
     let at_least_one = |word: &[u8]| {
         let number = parse_i64(word).and_then(|number| usize::try_from(number).ok());
         number.filter(|&number| number > 0)
@@ -209,7 +219,6 @@ pub(super) fn zmpop(
     if keys >= args.left() {
         return Err(Failure::SYNTAX);
     }
-    let first = args.count() - args.left();
     args.skip(keys);
     let end = match args {
         _ if args.accept("MIN") => End::Min,
@@ -224,17 +233,27 @@ pub(super) fn zmpop(
         count = Some(at_least_one(args.bytes()).ok_or(COUNT)?);
     }
     args.end()?;
-    for (at, word) in args.keys().iter().take(keys).enumerate() {
+    Ok((end, count.unwrap_or(1)))
+}
+
+/// Pops from the first of the keys that holds a sorted set; without one the reply is nil.
+pub(super) fn pop_from_first(
+    tx: &mut WriteTx<'_, '_>,
+    args: &Args<'_>,
+    (end, count): Request,
+    out: &mut Reply,
+) -> Result<Option<Effect>, Failure> {
+    for &word in args.keys() {
         let key = Key {
-            bytes: args.word(first + at),
+            bytes: args.word(word.word as usize),
             hash: word.hash,
         };
         if tx.read::<Zset>(key)?.is_some() {
-            return pop_from(tx, key, end, count.unwrap_or(1), out);
+            return pop_from(tx, key, end, count, out).map(Some);
         }
     }
     out.null_array();
-    Ok(Effect::NOTHING)
+    Ok(None)
 }
 
 fn pop_from(

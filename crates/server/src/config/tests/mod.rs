@@ -77,10 +77,8 @@ fn every_parameter_of_both_servers_is_known_and_has_redis_default() {
     let only_valkey = inventory(VALKEY).filter(|(name, _)| !redis.contains(name));
     let mut wrong = Vec::new();
     for (name, default) in inventory(REDIS).chain(only_valkey) {
-        // `dir` depends on where we are; `save` is off until there are snapshots.
-        if !["dir", "save"].contains(&name)
-            && config.get(name.as_bytes()) != Some(default.as_bytes())
-        {
+        // `dir` depends on where we are.
+        if name != "dir" && config.get(name.as_bytes()) != Some(default.as_bytes()) {
             wrong.push((
                 name,
                 default,
@@ -89,7 +87,6 @@ fn every_parameter_of_both_servers_is_known_and_has_redis_default() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(get(&config, "save"), "");
     assert_eq!(
         PathBuf::from(get(&config, "dir")),
         fs::canonicalize(".").unwrap()

@@ -118,7 +118,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("databases", "zz", "can't set immutable config"),
     ("slave-priority", "zz", INT),
     ("appendonly", "yes", "persistence is not yet supported"),
-    ("save", "60 1", "persistence is not yet supported"),
 ];
 
 #[test]

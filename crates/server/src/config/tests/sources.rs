@@ -29,7 +29,7 @@ fn the_configuration_of_the_peers_suite_loads() {
         notices.iter().all(|notice| notice.contains("no effect")),
         "{notices:#?}"
     );
-    assert_eq!(notices.len(), 7, "{notices:#?}");
+    assert_eq!(notices.len(), 5, "{notices:#?}");
 }
 
 /// Content of a file, and the error less the path of the file.
@@ -135,6 +135,14 @@ const ARGUMENTS: &[(&[&str], Values)] = &[
         &[("port", "7000"), ("save", "")],
     ),
     (&["--save", "--port", "7000"], &[("port", "7000")]),
+    (
+        &["--save", "60", "1", "--save", "300 10"],
+        &[("save", "60 1 300 10")],
+    ),
+    (
+        &["--save", "60", "1", "--save", "", "--save", "5", "6"],
+        &[("save", "5 6")],
+    ),
     (
         &["--port 7000", "--bind", "127.0.0.1", "-::1"],
         &[("port", "7000"), ("bind", "127.0.0.1 -::1")],

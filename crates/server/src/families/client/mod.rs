@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use base::ids::ClientId;
 use base::num::parse_i64;
 use base::time::UnixMillis;
 use engine::args::Args;
@@ -12,12 +13,14 @@ use crate::client::ReplyMode;
 use crate::clients::Card;
 use crate::server::PauseKind;
 use crate::session::Session;
+use crate::waking::{self, Ending};
 
 mod filter;
 mod help;
 mod kill;
 mod list;
 mod table;
+mod tracking;
 
 pub(super) use table::COMMANDS;
 
@@ -131,12 +134,6 @@ fn capa(
     Ok(())
 }
 
-/// There is no tracking yet, so nothing is redirected.
-fn getredir(_: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
-    out.int(-1);
-    Ok(())
-}
-
 fn reply(
     session: &mut Session<'_, '_>,
     args: &mut Args<'_>,
@@ -181,17 +178,25 @@ fn no_touch(
     Ok(())
 }
 
-/// No command here blocks yet, so nobody can be unblocked.
-fn unblock(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
+fn unblock(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
     const BAD_REASON: Failure =
         Failure::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     check_words(args, 4)?;
+    const ENDINGS: &[(&str, Ending)] = &[("TIMEOUT", Ending::TimedOut), ("ERROR", Ending::Error)];
     let id = args.bytes();
-    if args.left() > 0 && !args.accept("TIMEOUT") && !args.accept("ERROR") {
-        return Err(BAD_REASON);
-    }
-    parse_i64(id).ok_or(Failure::NOT_INTEGER)?;
-    out.int(0);
+    let ending = match args.left() {
+        0 => Ending::TimedOut,
+        _ => args.option(ENDINGS).ok_or(BAD_REASON)?,
+    };
+    let id = parse_i64(id).ok_or(Failure::NOT_INTEGER)?;
+    let card = u64::try_from(id).ok();
+    let card = card.and_then(|id| session.server.clients.get(ClientId(id)));
+    let ended = card.is_some_and(|card| waking::unblock(&card, ending, session));
+    out.int(i64::from(ended));
     Ok(())
 }
 

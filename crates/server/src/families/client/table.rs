@@ -22,6 +22,18 @@ const NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succee
 const SUBCOMMANDS: &[Spec<ControlRun>] = &[
     Spec {
         flags: NORMAL,
+        since: "6.0.0",
+        summary: "Says whether the next command's keys will be cached.",
+        args: CACHING_ARGS,
+        ..Spec::new(
+            "caching",
+            3,
+            Group::Connection,
+            Run::Do(super::tracking::caching),
+        )
+    },
+    Spec {
+        flags: NORMAL,
         since: "8.0.0",
         summary: "Claims that the client can do something that not all clients can.",
         complexity: "O(1)",
@@ -38,7 +50,12 @@ const SUBCOMMANDS: &[Spec<ControlRun>] = &[
         flags: NORMAL,
         since: "6.0.0",
         summary: "Tells which connection gets this one's invalidation messages.",
-        ..Spec::new("getredir", 2, Group::Connection, Run::Do(super::getredir))
+        ..Spec::new(
+            "getredir",
+            2,
+            Group::Connection,
+            Run::Do(super::tracking::getredir),
+        )
     },
     Spec {
         flags: HELP_FLAGS,
@@ -51,6 +68,18 @@ const SUBCOMMANDS: &[Spec<ControlRun>] = &[
         since: "5.0.0",
         summary: "Tells the connection's ID, which no other ever has.",
         ..Spec::new("id", 2, Group::Connection, Run::Do(super::id))
+    },
+    Spec {
+        flags: NORMAL,
+        since: "8.1.0",
+        summary: "Says whether this connection feeds an import; there is none.",
+        args: ENABLED_ARGS,
+        ..Spec::new(
+            "import-source",
+            3,
+            Group::Connection,
+            Run::Do(super::tracking::import_source),
+        )
     },
     Spec {
         flags: NORMAL,
@@ -146,6 +175,30 @@ const SUBCOMMANDS: &[Spec<ControlRun>] = &[
         ..Spec::new("setname", 3, Group::Connection, Run::Do(super::setname))
     },
     Spec {
+        flags: NORMAL,
+        since: "6.0.0",
+        summary: "Lets this connection hear when keys that it caches change.",
+        complexity: "O(1), and more with some of the options",
+        args: TRACKING_ARGS,
+        ..Spec::new(
+            "tracking",
+            -3,
+            Group::Connection,
+            Run::Do(super::tracking::tracking),
+        )
+    },
+    Spec {
+        flags: NORMAL,
+        since: "6.2.0",
+        summary: "Tells how this connection caches keys.",
+        ..Spec::new(
+            "trackinginfo",
+            2,
+            Group::Connection,
+            Run::Do(super::tracking::trackinginfo),
+        )
+    },
+    Spec {
         flags: ADMIN,
         since: "5.0.0",
         summary: "Ends the waiting of another connection.",
@@ -166,6 +219,29 @@ const ENABLED_ARGS: &[Arg] = &[Arg::one_of(
     "enabled",
     &[Arg::word("on", "ON"), Arg::word("off", "OFF")],
 )];
+
+const CACHING_ARGS: &[Arg] = &[Arg::one_of(
+    "mode",
+    &[Arg::word("yes", "YES"), Arg::word("no", "NO")],
+)];
+
+const TRACKING_ARGS: &[Arg] = &[
+    Arg::one_of("status", &[Arg::word("on", "ON"), Arg::word("off", "OFF")]),
+    Arg::new("client-id", ArgKind::Integer)
+        .token("REDIRECT")
+        .optional(),
+    Arg {
+        multiple_token: true,
+        ..Arg::new("prefix", ArgKind::String)
+            .token("PREFIX")
+            .optional()
+            .multiple()
+    },
+    Arg::word("bcast", "BCAST").optional(),
+    Arg::word("optin", "OPTIN").optional(),
+    Arg::word("optout", "OPTOUT").optional(),
+    Arg::word("noloop", "NOLOOP").optional(),
+];
 
 const REPLY_ARGS: &[Arg] = &[Arg::one_of(
     "action",

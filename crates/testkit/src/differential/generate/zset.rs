@@ -24,6 +24,9 @@ pub(super) const SOURCES: &[(&str, Source)] = &[
     }),
     ("lon", |r| coordinate(r, 13)),
     ("lat", |r| coordinate(r, 38)),
+    // Of polygons. None around half the world: Valkey does not look into all the cells under it.
+    ("corner_lon", |r| corner(r, 13)),
+    ("corner_lat", |r| corner(r, 38)),
     ("extent", |r| match r.below(12) {
         0 => text(r, &["0", "-1", "x", "", "1e9", "0.001"]),
         1..4 => r.between(1, 30_000).to_string().into_bytes(),
@@ -35,7 +38,7 @@ pub(super) const SOURCES: &[(&str, Source)] = &[
 ];
 
 /// Keys of sorted sets are few and rarely hold anything else.
-fn zset_key(random: &mut Random) -> Vec<u8> {
+pub(super) fn zset_key(random: &mut Random) -> Vec<u8> {
     match random.below(60) {
         0 => key(random),
         _ => format!("zset:{}", random.below(4)).into_bytes(),
@@ -99,6 +102,18 @@ fn rank(random: &mut Random) -> Vec<u8> {
 }
 
 /// A coordinate: mostly in one region, so that places meet.
+fn corner(random: &mut Random, around: i64) -> Vec<u8> {
+    if random.one_in(60) {
+        return text(random, &["181", "86", "x", ""]);
+    }
+    near(random, around)
+}
+
+fn near(random: &mut Random, around: i64) -> Vec<u8> {
+    let micro = around * 1_000_000 + random.between(-4_000_000, 4_000_000);
+    format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000).into_bytes()
+}
+
 fn coordinate(random: &mut Random, around: i64) -> Vec<u8> {
     match random.below(60) {
         0 => text(
@@ -106,9 +121,6 @@ fn coordinate(random: &mut Random, around: i64) -> Vec<u8> {
             &["181", "-180", "180", "85.05112878", "86", "x", "", "0"],
         ),
         1..4 => random.between(-85, 85).to_string().into_bytes(),
-        _ => {
-            let micro = around * 1_000_000 + random.between(-4_000_000, 4_000_000);
-            format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000).into_bytes()
-        }
+        _ => near(random, around),
     }
 }

@@ -34,17 +34,20 @@ pub(super) const ROWS: &[Row] = &[
     ),
     valkey(
         10,
-        "GEOSEARCH geo BYPOLYGON 3 lon lat lon lat lon lat [WITHDIST | WITHHASH | COUNT pops]* ASC",
+        "GEOSEARCH geo BYPOLYGON 3 corner_lon corner_lat corner_lon corner_lat \
+         corner_lon corner_lat [WITHDIST | WITHHASH | COUNT pops]* ASC",
         Exact,
     ),
     valkey(
         10,
-        "GEOSEARCH geo BYPOLYGON 4 lon lat lon lat lon lat lon lat [WITHDIST | WITHHASH]*",
+        "GEOSEARCH geo BYPOLYGON 4 corner_lon corner_lat corner_lon corner_lat \
+         corner_lon corner_lat corner_lon corner_lat [WITHDIST | WITHHASH]*",
         Unordered,
     ),
     valkey(
         3,
-        "GEOSEARCH geo BYPOLYGON pops (lon lat)+ [FROMMEMBER member | BYRADIUS extent unit | junk]",
+        "GEOSEARCH geo BYPOLYGON pops (corner_lon corner_lat)+ \
+         [FROMMEMBER member | BYRADIUS extent unit | junk]",
         Exact,
     ),
     redis(

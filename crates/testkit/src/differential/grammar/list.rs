@@ -46,6 +46,20 @@ pub(super) const ROWS: &[Row] = &[
         "LMPOP numkeys (lkey)+ [LEFT | RIGHT | junk] [COUNT count | junk]",
         Exact,
     ),
+    // What waits, for a millisecond at most.
+    row(4, "BLPOP (lkey)+ 0.001", Exact),
+    row(4, "BRPOP (lkey)+ 0.001", Exact),
+    row(
+        4,
+        "BLMPOP 0.001 numkeys (lkey)+ [LEFT | RIGHT | junk] [COUNT count | junk]",
+        Exact,
+    ),
+    row(
+        4,
+        "BLMOVE lkey lkey [LEFT | RIGHT | LEFT | RIGHT | junk] [LEFT | RIGHT | LEFT | RIGHT] 0.001",
+        Exact,
+    ),
+    row(3, "BRPOPLPUSH lkey lkey 0.001", Exact),
     row(15, "OBJECT ENCODING lkey", Exact),
     row(4, "COPY lkey lkey REPLACE", Exact),
     row(4, "DEL lkey", Exact),

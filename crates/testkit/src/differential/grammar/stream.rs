@@ -96,6 +96,17 @@ pub(super) const ROWS: &[Row] = &[
         "XREADGROUP GROUP group consumer COUNT count STREAMS stream stream > read_id",
         Exact,
     ),
+    // What waits, for a millisecond at most.
+    row(
+        4,
+        "XREAD [COUNT count] BLOCK 1 STREAMS stream stream read_id read_id",
+        Exact,
+    ),
+    row(
+        4,
+        "XREADGROUP GROUP group consumer [COUNT count | NOACK] BLOCK 1 STREAMS stream >",
+        Exact,
+    ),
     row(15, "XACK stream group (old_id)+", Exact),
     row(10, "XPENDING stream group", Exact),
     row(

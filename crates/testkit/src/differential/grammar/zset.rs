@@ -61,6 +61,14 @@ pub(super) const ROWS: &[Row] = &[
         Exact,
     ),
     row(8, "ZPOPMIN zset [pops]", Exact),
+    // What waits, for a millisecond at most.
+    row(4, "BZPOPMIN (zset)+ 0.001", Exact),
+    row(4, "BZPOPMAX (zset)+ 0.001", Exact),
+    row(
+        4,
+        "BZMPOP 0.001 numkeys (zset)+ [MIN | MAX | junk] [COUNT pops | junk]",
+        Exact,
+    ),
     row(8, "ZPOPMAX zset [pops]", Exact),
     row(
         8,

@@ -1,0 +1,164 @@
+//! Publish/subscribe where numbers matter: slow subscribers, many subscriptions, long replies.
+
+use std::thread;
+use std::time::Instant;
+
+use testkit::client::Client;
+use testkit::process::Server;
+use testkit::reply::Reply;
+
+use crate::clients::{PATIENCE, is_closed, text, until, with_workers};
+
+/// A message that a client has got.
+fn message(client: &mut Client) -> Vec<u8> {
+    let reply = client.receive().expect("a message");
+    let items = reply.items().unwrap_or_default();
+    let payload = items.last().and_then(Reply::bytes);
+    payload.expect("a payload").to_vec()
+}
+
+fn subscriber(server: &Server, channel: &str) -> Client {
+    let mut client = server.connect().expect("a connection");
+    let reply = text(&mut client, &format!("SUBSCRIBE {channel}"));
+    assert!(reply.ends_with("(integer) 1"), "{reply}");
+    client
+}
+
+/// Who does not read is cut off, and the others get every message, in order, meanwhile.
+#[test]
+fn a_slow_subscriber_is_cut_off_and_holds_nobody_up() {
+    let args = ["--client-output-buffer-limit", "pubsub 1000000 0 0"];
+    with_workers(&args, |server| {
+        let mut deaf = subscriber(server, "news");
+        let mut others: Vec<Client> = (0..3).map(|_| subscriber(server, "news")).collect();
+        let mut me = server.connect().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let padding = "x".repeat(100_000);
+        for number in 0.. {
+            let payload = format!("{number} {padding}");
+            let receivers = me.call(&["PUBLISH", "news", &payload]).unwrap();
+            for other in &mut others {
+                assert_eq!(message(other), payload.as_bytes());
+            }
+            if receivers == Reply::Int(3) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "nobody is cut off");
+        }
+        while deaf.receive().is_ok() {}
+        assert!(is_closed(&mut deaf));
+        assert!(server.log().contains("client-output-buffer-limit"));
+        let numsub = text(&mut me, "PUBSUB NUMSUB news");
+        assert!(numsub.ends_with("(integer) 3"), "{numsub}");
+    });
+}
+
+/// Subscribing, finding and giving up one of many takes no longer than one of few.
+#[test]
+fn a_hundred_thousand_channels_of_one_client() {
+    const CHANNELS: usize = 100_000;
+    with_workers(&[], |server| {
+        let start = Instant::now();
+        let mut client = server.connect().unwrap();
+        let mut words = vec!["SUBSCRIBE".to_owned()];
+        words.extend((0..CHANNELS).map(|number| number.to_string()));
+        client.send(&words).unwrap();
+        for number in 1..=CHANNELS {
+            let reply = client.receive().unwrap();
+            let count = reply.items().and_then(<[Reply]>::last);
+            assert_eq!(count, Some(&Reply::Int(number as i64)));
+        }
+        words[0] = "UNSUBSCRIBE".to_owned();
+        words[1..].reverse();
+        client.send(&words).unwrap();
+        for number in (0..CHANNELS).rev() {
+            let reply = client.receive().unwrap();
+            let count = reply.items().and_then(<[Reply]>::last);
+            assert_eq!(count, Some(&Reply::Int(number as i64)));
+        }
+        assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    });
+}
+
+/// A message that comes while a long reply is on its way follows it.
+#[test]
+fn messages_do_not_come_in_the_middle_of_a_long_reply() {
+    const KEYS: usize = 20_000;
+    with_workers(&[], |server| {
+        let mut me = server.connect().unwrap();
+        let padding = "k".repeat(60);
+        let mut words = vec!["MSET".to_owned()];
+        words.extend((0..KEYS).flat_map(|number| [format!("{padding}{number}"), String::new()]));
+        assert!(!me.call(&words).unwrap().is_error());
+        let mut listener = server.connect().unwrap();
+        listener.call(&["HELLO", "3"]).unwrap();
+        listener.call(&["SUBSCRIBE", "news"]).unwrap();
+        let (mut pushes, mut sent) = (0, 0);
+        thread::scope(|scope| {
+            let publisher = scope.spawn(|| {
+                let mut other = server.connect().unwrap();
+                let mut receivers = 0;
+                for _ in 0..2000 {
+                    let reply = other.call(&["PUBLISH", "news", "x"]).unwrap();
+                    receivers += usize::from(reply == Reply::Int(1));
+                }
+                receivers
+            });
+            for _ in 0..10 {
+                listener.send(&["KEYS", "*"]).unwrap();
+                loop {
+                    match listener.receive().unwrap() {
+                        Reply::Push(_) => pushes += 1,
+                        Reply::Array(keys) => {
+                            assert_eq!(keys.len(), KEYS);
+                            break;
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            sent = publisher.join().unwrap();
+        });
+        while pushes < sent {
+            assert!(matches!(listener.receive().unwrap(), Reply::Push(_)));
+            pushes += 1;
+        }
+        until(&mut me, "PUBSUB NUMSUB news", |reply| reply.ends_with('1'));
+    });
+}
+
+/// What no client does is told, too: expiry of keys and fields that nobody asks for, and eviction.
+#[test]
+fn expiry_and_eviction_are_told() {
+    let args = ["--notify-keyspace-events", "Exegh"];
+    with_workers(&args, |server| {
+        let mut listener = server.connect().unwrap();
+        let mut me = server.connect().unwrap();
+        listener.call(&["PSUBSCRIBE", "__keyevent@0__:*"]).unwrap();
+        let mut told = |event: &str, key: &str| {
+            let reply = listener.receive().expect("an event");
+            let channel = format!("__keyevent@0__:{event}");
+            let expected = [channel.as_bytes(), key.as_bytes()];
+            let texts: Vec<&[u8]> = reply.items().unwrap_or_default()[2..]
+                .iter()
+                .filter_map(Reply::bytes)
+                .collect();
+            assert_eq!(texts, expected, "{reply}");
+        };
+        assert_eq!(text(&mut me, "SET k v PX 1"), "OK");
+        told("expire", "k");
+        told("expired", "k");
+        text(&mut me, "HSET h f 1 g 2");
+        told("hset", "h");
+        text(&mut me, "HPEXPIRE h 1 FIELDS 2 f g");
+        told("hexpire", "h");
+        told("hexpired", "h");
+        told("del", "h");
+        assert_eq!(text(&mut me, "SET k v"), "OK");
+        text(&mut me, "CONFIG SET maxmemory-policy allkeys-random");
+        text(&mut me, "CONFIG SET maxmemory 1");
+        // Whatever comes next makes room first.
+        me.send(&["SET", "l", "v"]).unwrap();
+        told("evicted", "k");
+    });
+}
