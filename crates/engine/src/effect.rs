@@ -1,5 +1,5 @@
-//! The effects of the command under way: commands that reproduce what it did, as bytes ready for the
-//! journal.
+//! The effects of the command under way: commands that reproduce what it did, as bytes ready for
+//! the journal.
 //!
 //! All of a worker's effects go into one buffer that is used again and again, so that recording one
 //! allocates nothing. Whoever passes them on (the server, after each outermost command) frames them

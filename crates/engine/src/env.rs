@@ -78,8 +78,8 @@ pub enum Garbage {
 pub struct Env {
     /// The time of the batch. A command sees one time.
     pub now: UnixMillis,
-    /// What accesses are dated, if not `now`: a log is replayed long before every deadline (`now` is
-    /// 0), and yet the keys in it are used today.
+    /// What accesses are dated, if not `now`: a log is replayed long before every deadline (`now`
+    /// is 0), and yet the keys in it are used today.
     pub access_time: Option<UnixMillis>,
     /// Settings that handlers obey.
     pub limits: Limits,

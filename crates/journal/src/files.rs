@@ -3,8 +3,8 @@
 //!
 //! At any moment the manifest on disk names a set that can be loaded: a new increment is made
 //! before the manifest names it, a new base is complete before it does, and what it no longer names
-//! is removed afterwards. A step that fails leaves the manifest as it was, on disk and here. No name
-//! is used twice.
+//! is removed afterwards. A step that fails leaves the manifest as it was, on disk and here. No
+//! name is used twice.
 //!
 //! When a manifest has taken its place but the directory cannot be synced, either manifest may be
 //! there after a crash. Both sets are whole until then; nothing may be promised on the new one

@@ -1,7 +1,7 @@
 //! The manifest of a multi-part append-only file: which files there are, in which order.
 //!
-//! The format is that of Redis 7 and later: a line per file, `file NAME seq NUMBER type b|i|h`, with
-//! further pairs of words that a reader who does not know them passes over (`startoffset`,
+//! The format is that of Redis 7 and later: a line per file, `file NAME seq NUMBER type b|i|h`,
+//! with further pairs of words that a reader who does not know them passes over (`startoffset`,
 //! `endoffset` since Redis 8). The base comes first, then history, then the increments in order.
 
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Reading a file of commands: what is in it, and where it stops making sense.
 //!
-//! The syntax is that of requests (an array of bulk strings for each command), with lines that begin
-//! with `#` between them: `#TS:SECONDS` says when the commands after it were appended. What lies
-//! between MULTI and EXEC counts as one: a block that the file ends in is no part of it.
+//! The syntax is that of requests (an array of bulk strings for each command), with lines that
+//! begin with `#` between them: `#TS:SECONDS` says when the commands after it were appended. What
+//! lies between MULTI and EXEC counts as one: a block that the file ends in is no part of it.
 //!
 //! Invariants: nothing in a file panics, and no more is allocated than the file has bytes.
 
@@ -333,7 +333,7 @@ mod tests {
         for len in 1..FILE.len() {
             let (_, fault) = read(&FILE[..len]);
             let Some(fault) = fault else {
-                let whole = [7, FILE.len() - 0, block as usize, block as usize - 4];
+                let whole = [7, FILE.len(), block as usize, block as usize - 4];
                 assert!(whole.contains(&len), "{len}");
                 continue;
             };

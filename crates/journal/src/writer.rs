@@ -1,11 +1,11 @@
 //! From the log in memory to the append-only file: one thread that writes, syncs and says how far
 //! it has come.
 //!
-//! While it syncs, effects gather; the next write takes them all: with `appendfsync always` one sync
-//! serves every command that came in during the one before (group commit). With the other policies
-//! the workers write for themselves at the end of a round ([`Writer::write_through`]), unless the
-//! thread is at it, so that a process that is killed has lost nothing it acknowledged; the thread
-//! syncs.
+//! While it syncs, effects gather; the next write takes them all: with `appendfsync always` one
+//! sync serves every command that came in during the one before (group commit). With the other
+//! policies the workers write for themselves at the end of a round ([`Writer::write_through`]),
+//! unless the thread is at it, so that a process that is killed has lost nothing it acknowledged;
+//! the thread syncs.
 //!
 //! When the disk refuses, nothing is lost but time: the log keeps what is not durable, and once a
 //! second the file is cut back to its durable length and written on from there. (After a failed
@@ -134,8 +134,8 @@ impl Writer {
         }
     }
 
-    /// Writes what there is, on a worker's thread: nothing that takes long. Whether the writer's own
-    /// thread has to see to the rest.
+    /// Writes what there is, on a worker's thread: nothing that takes long. Whether the writer's
+    /// own thread has to see to the rest.
     pub fn write_through(&mut self) -> bool {
         let waiting = self.shared.end().0.saturating_sub(self.written.0);
         let simple = self.open.is_some() && !self.torn && self.gone.is_none();
@@ -475,7 +475,7 @@ pub fn run(writer: &Mutex<Writer>) {
         drop(this);
         match next {
             Next::Again => {}
-            Next::Linger => std::thread::sleep(LINGER),
+            Next::Linger => std::thread::park_timeout(LINGER),
             Next::Sleep(time) => shared.sleep(time, || writer.lock().has_work()),
         }
     }

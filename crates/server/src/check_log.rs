@@ -292,7 +292,7 @@ pub fn restore(dir: &Path, until: i64) -> Result<String, String> {
     };
     if at < bases {
         return Err(format!(
-            "{}: everything after the base was done after {when}, and the base cannot be taken back",
+            "{}: the base was made after {when}, and cannot be taken back",
             place.dir.display()
         ));
     }

@@ -4,7 +4,8 @@
 //! that it has seen. So at the end of a round the replies that have gathered wait for the journal's
 //! end of that moment. The connection goes on meanwhile: its further replies queue behind.
 //!
-//! While the disk refuses, reads go on: then replies wait only for what their own client has written.
+//! While the disk refuses, reads go on: then replies wait only for what their own client has
+//! written.
 //!
 //! Positions count the bytes of a connection's output from its beginning.
 

@@ -185,6 +185,8 @@ const WAITERS: &[&str] = &[
     "crates/testkit/",
     "crates/bench/",
     "crates/server/src/families/debug.rs",
+    // Kills a server at any moment: there is nothing to await.
+    "crates/server/tests/it/crashes.rs",
 ];
 
 const fn everywhere(word: &'static str, instead: &'static str, scope: Scope) -> Banned {

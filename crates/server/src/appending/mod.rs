@@ -3,7 +3,8 @@
 //! Workers append effects to the `journal`; its writer thread brings them to disk. One more thread,
 //! [`serve`], does what takes long and must be done in order: it takes the snapshot that a new base
 //! is made of (`rewrite`), begins a file when `appendonly` is switched on and ends it when it is
-//! switched off. Everybody else asks it ([`Appending::ask`]). At the start `replay` loads the files.
+//! switched off. Everybody else asks it ([`Appending::ask`]). At the start `replay` loads the
+//! files.
 
 pub mod replay;
 mod rewrite;
@@ -27,8 +28,8 @@ use crate::saving::walk::Control;
 use crate::server::Server;
 use crate::settings::Settings;
 
-/// How often it is looked whether the file has grown enough to be rewritten, and whether `appendonly`
-/// is as it should be.
+/// How often it is looked whether the file has grown enough to be rewritten, and whether
+/// `appendonly` is as it should be.
 const LOOK: Duration = Duration::from_millis(100);
 /// After a failure, a rewrite that nobody has asked for waits so long; doubled with each failure up
 /// to the maximum.
@@ -262,8 +263,8 @@ fn messenger(server: &Server) -> Box<dyn Fn(Told) + Send> {
     })
 }
 
-/// Begins to log if `appendonly` is on: goes on in the last file. [`Appending::run_writer`] is to be
-/// called then, on a thread of its own, whether it is on or not.
+/// Begins to log if `appendonly` is on: goes on in the last file. [`Appending::run_writer`] is to
+/// be called then, on a thread of its own, whether it is on or not.
 ///
 /// # Errors
 /// One line.

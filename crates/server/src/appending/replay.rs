@@ -126,8 +126,8 @@ fn len_of(path: &Path) -> Result<u64, Failure> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) => Err(Failure::Refused(format!(
-            "{} cannot be loaded, though the manifest of the append-only file names it: {error}. Put \
-             the file back, or move the whole directory away to begin without data",
+            "{} cannot be loaded, though the manifest of the append-only file names it: {error}. \
+             Put the file back, or move the whole directory away to begin without data",
             path.display()
         ))),
     }
@@ -302,8 +302,9 @@ impl Replay<'_, '_> {
         let name = path.display();
         if !self.settings.aof.load_truncated {
             return Err(Failure::Refused(format!(
-                "Unexpected end of file reading the append only file {name}: {why}. `ruddle check --fix {name}` cuts the end off; with \
-                 aof-load-truncated yes that is done at the start"
+                "Unexpected end of file reading the append only file {name}: {why}. \
+                 `ruddle check --fix {name}` cuts the end off; with aof-load-truncated yes that is \
+                 done at the start"
             )));
         }
         warn!("!!! Warning: short read while loading the AOF file {name}: {why} !!!");
@@ -330,8 +331,8 @@ fn wrong(path: &Path, at: u64, why: &str) -> Stop {
 fn refuse(what: &str, path: &Path, why: &str) -> Failure {
     let name = path.display();
     Failure::Refused(format!(
-        "{what} reading the append only file {name}: {why}. Nothing was changed in it: `ruddle check \
-         {name}` describes it. To start all the same, put a sound copy in its place, or move the \
+        "{what} reading the append only file {name}: {why}. Nothing was changed in it: \
+         `ruddle check {name}` describes it. To start all the same, put a sound copy in its place, or move the \
          directory away to begin without data"
     ))
 }

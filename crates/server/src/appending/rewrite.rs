@@ -8,7 +8,7 @@ use std::fs::{File, remove_file};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::sleep;
+use std::thread::park_timeout;
 
 use engine::keyspace::Lease;
 use journal::Offset;
@@ -97,7 +97,7 @@ fn write(
             Err(_) if control.cancelled.load(Ordering::Relaxed) => {
                 return Err("called off".to_owned());
             }
-            Err(_) => sleep(LOOK),
+            Err(_) => park_timeout(LOOK),
         }
     }
 }
