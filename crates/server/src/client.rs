@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use base::ids::DbIndex;
 use base::time::UnixMillis;
 use engine::track::Reader;
+use journal::Offset;
 use resp::{Proto, Reply};
 
 use crate::clients::Card;
@@ -71,6 +72,8 @@ pub struct Client {
     pub monitors: bool,
     /// What it listens to.
     pub subscriptions: Subscriptions,
+    /// The journal's offset after its last write.
+    pub wrote: Offset,
     /// What becomes of the connection.
     pub fate: Fate,
 }
@@ -88,6 +91,7 @@ impl Client {
             last_command: None,
             commands: 0,
             query: QueryUse::default(),
+            wrote: Offset::default(),
             transaction: None,
             watched: None,
             caching: None,
