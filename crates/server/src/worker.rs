@@ -492,17 +492,10 @@ impl<'k> Worker<'k> {
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;
-            let journal = &self.server.appending.journal;
-            if let Some(seen) = journal.to_wait_for() {
-                let held_before = !connection.held.is_empty();
-                let wrote = connection.client.wrote;
-                connection
-                    .held
-                    .hold(connection.out.len_bytes(), seen, wrote);
-                connection.held.release(journal);
-                if !held_before && !connection.held.is_empty() {
-                    self.holding.push(id);
-                }
+            // Before the replies, for who has one can ask another worker how this client stands.
+            connection.client.publish(&connection.out, self.env.now);
+            if connection.hold_back(&self.server.appending.journal) {
+                self.holding.push(id);
             }
             match connection.flush() {
                 Ok(0) => {}
@@ -517,7 +510,7 @@ impl<'k> Worker<'k> {
         connection.input.rest(&mut self.spare);
         if news {
             connection.client.query = connection.input.usage();
-            connection.client.publish(&connection.out, self.env.now);
+            connection.client.publish_buffers(&connection.out);
             let writing = &connection.client.card.writing;
             writing.store(!connection.out.is_empty(), Ordering::Relaxed);
         }

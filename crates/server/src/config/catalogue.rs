@@ -1381,6 +1381,12 @@ pub const PARAMS: &[Param] = &[
     .always_written()
     .adds_up(),
     p(
+        "script-undeclared-keys",
+        Kind::Bool(|s, v| s.script_undeclared_keys = v),
+        "yes",
+        "Whether scripts may touch keys that were not named when they were called.",
+    ),
+    p(
         "server-cpulist",
         TEXT,
         "",
@@ -1389,12 +1395,6 @@ pub const PARAMS: &[Param] = &[
     .alias(&["server_cpulist"])
     .fixed()
     .moot(NO_PINNING),
-    p(
-        "script-undeclared-keys",
-        Kind::Bool(|s, v| s.script_undeclared_keys = v),
-        "yes",
-        "Whether scripts may touch keys that were not named when they were called.",
-    ),
     p(
         "set-max-intset-entries",
         count_to(|s, v| s.packing.set_ints_max = v as usize),
