@@ -207,6 +207,20 @@ impl Connection {
         true
     }
 
+    /// Lets the replies that are new wait for the disk, if they have to; whether there were none
+    /// that waited before.
+    #[inline]
+    pub fn hold_back(&mut self, journal: &Journal) -> bool {
+        let Some(seen) = journal.to_wait_for() else {
+            return false;
+        };
+        let held_before = !self.held.is_empty();
+        let unsent = self.out.len_bytes();
+        self.held.hold(unsent, seen, self.client.wrote);
+        self.held.release(journal);
+        !held_before && !self.held.is_empty()
+    }
+
     /// Answers WAITAOF if it has waited long enough; whether it goes on waiting.
     pub fn await_disk(&mut self, journal: &Journal, now: UnixMillis) -> bool {
         let Waiting::Disk(wish) = self.waiting else {

@@ -494,17 +494,8 @@ impl<'k> Worker<'k> {
             connection.dirty = false;
             // Before the replies, for who has one can ask another worker how this client stands.
             connection.client.publish(&connection.out, self.env.now);
-            let journal = &self.server.appending.journal;
-            if let Some(seen) = journal.to_wait_for() {
-                let held_before = !connection.held.is_empty();
-                let wrote = connection.client.wrote;
-                connection
-                    .held
-                    .hold(connection.out.len_bytes(), seen, wrote);
-                connection.held.release(journal);
-                if !held_before && !connection.held.is_empty() {
-                    self.holding.push(id);
-                }
+            if connection.hold_back(&self.server.appending.journal) {
+                self.holding.push(id);
             }
             match connection.flush() {
                 Ok(0) => {}
