@@ -171,7 +171,7 @@ fn commit(effect: Effect, call: &Call<'_>, env: &Env) {
     }
     add(&env.stats.changes, u64::from(effect.changes));
     if effect.form == EffectForm::AsSent {
-        env.record(call.db, || call.args.words().map(<[u8]>::to_vec).collect());
+        env.record_words(call.db, call.args.words());
     }
 }
 
@@ -236,7 +236,7 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     env.note_event(Classes::EXPIRED, "expired", db, key);
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);
-    env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
+    env.record_words(db, [&b"DEL"[..], key.bytes].into_iter());
     Expired::Key
 }
 

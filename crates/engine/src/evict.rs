@@ -256,7 +256,7 @@ fn evict(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) {
     tell_observers(true, lease, env);
     env.note_event(Classes::EVICTED, "evicted", db, key);
     add(&env.stats.evicted_keys, 1);
-    env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
+    env.record_words(db, [&b"DEL"[..], key.bytes].into_iter());
 }
 
 #[cfg(test)]

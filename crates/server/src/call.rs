@@ -131,7 +131,10 @@ fn run_control(
     }
     let start = out.mark();
     let result = run(session, &mut args, out);
-    session.lease.release();
+    if !session.lease.is_pinned() {
+        session.settle();
+        session.lease.release();
+    }
     if result.is_err() {
         out.truncate(start);
     }

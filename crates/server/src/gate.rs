@@ -72,6 +72,15 @@ pub fn admit<'a>(
     if server.loading.is_active() && !row.flags.has(Flags::LOADING) {
         return Verdict::Refuse(Some(id), LOADING);
     }
+    let journal = &server.appending.journal;
+    if journal.is_failing()
+        && let Err(failure) = logged_lately(effective_flags(row, client, registry), row, server)
+    {
+        return Verdict::Refuse(Some(id), failure);
+    }
+    if journal.is_behind() && effective_flags(row, client, registry).has(Flags::WRITE) {
+        return Verdict::Postpone;
+    }
     if server.is_pausing() && postponed(effective_flags(row, client, registry), server) {
         return Verdict::Postpone;
     }
@@ -181,6 +190,19 @@ fn saved_lately(flags: Flags, row: &Row, settings: &Settings) -> Result<(), Fail
          (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the \
          RDB error.",
     ))
+}
+
+/// Refuses writes while the append-only file cannot be written.
+#[cold]
+fn logged_lately(flags: Flags, row: &Row, server: &Server) -> Result<(), Failure> {
+    if !flags.has(Flags::WRITE) && row.name != "ping" {
+        return Ok(());
+    }
+    let status = server.appending.journal.status();
+    let why = status.failure.unwrap_or_default();
+    Err(Failure::owned(format!(
+        "MISCONF Errors writing to the AOF file: {why}"
+    )))
 }
 
 fn postponed(flags: Flags, server: &Server) -> bool {

@@ -7,11 +7,13 @@
 
 pub mod aftermath;
 pub mod allocator;
+pub mod appending;
 pub mod attending;
 pub mod background;
 pub mod batch;
 pub mod call;
 pub mod check;
+pub mod check_log;
 pub mod client;
 pub mod client_line;
 pub mod client_memory;
@@ -26,6 +28,7 @@ pub mod doors;
 pub mod eviction;
 pub mod families;
 pub mod gate;
+pub mod held;
 pub mod info;
 pub mod input;
 pub mod limits;

@@ -47,6 +47,8 @@ pub enum Message {
     NotEnding,
     /// Say that all that was admitted before is done.
     Barrier(Sender<()>),
+    /// More of the journal is on disk: replies that waited for it can leave.
+    Durable,
     /// A client's wait in a blocking command has ended.
     Unblock(Box<Unblocked>),
     /// Try a client's blocking command again: who made its key ready could not.

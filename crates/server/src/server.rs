@@ -12,6 +12,7 @@ use engine::env::Garbage;
 use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
+use crate::appending::Appending;
 use crate::background::Background;
 use crate::client_memory::Burden;
 use crate::clients::{Card, Clients};
@@ -110,6 +111,8 @@ pub struct Server {
     pub scripting: Scripting,
     /// Snapshots on disk.
     pub saving: Saving,
+    /// The append-only file.
+    pub appending: Appending,
     /// What SHUTDOWN was told.
     pub shutdown: Mutex<Option<Wish>>,
 }
@@ -123,6 +126,7 @@ impl Server {
         let workers = mailboxes.len();
         let settings = config.settings().clone();
         let registry = Registry::new();
+        let appending = Appending::new(&settings, workers);
         let clock = SystemClock::new();
         let seed = Seed::random();
         let mut rng = Rng::from_seed(seed_from_os());
@@ -160,6 +164,7 @@ impl Server {
             loading: Progress::default(),
             scripting: Scripting::new(workers),
             saving: Saving::new(clock.now()),
+            appending,
             shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);

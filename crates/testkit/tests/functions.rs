@@ -139,6 +139,32 @@ fn tempfile(server: &Server, to: Kind) -> String {
     directory.to_str().expect("a path in ASCII").to_owned()
 }
 
+/// Changes to libraries go into the append-only file, and come out of it.
+#[test]
+fn an_append_only_file_takes_libraries_along() {
+    let (server, mut client) = start(Kind::Ruddle);
+    call(&mut client, &["CONFIG", "SET", "appendonly", "yes"]);
+    load(&mut client);
+    let payload = call(&mut client, &["FUNCTION", "DUMP"]);
+    let payload = payload.bytes().expect("a payload").to_vec();
+    let expected = state(&mut client);
+    call(&mut client, &["DEBUG", "LOADAOF"]);
+    assert_eq!(state(&mut client), expected);
+    call(&mut client, &["FUNCTION", "DELETE", "small"]);
+    call(&mut client, &["FUNCTION", "FLUSH"]);
+    call(&mut client, &[b"FUNCTION", &b"RESTORE"[..], &payload]);
+    call(&mut client, &["DEBUG", "LOADAOF"]);
+    assert_eq!(state(&mut client), expected);
+    // redis.set_repl: this change is not for the file.
+    let script = "redis.set_repl(redis.REPL_NONE) redis.call('SET', KEYS[1], 'v')";
+    call(&mut client, &["EVAL", script, "1", "unrecorded"]);
+    call(&mut client, &["SET", "recorded", "v"]);
+    call(&mut client, &["DEBUG", "LOADAOF"]);
+    assert_eq!(call(&mut client, &["EXISTS", "unrecorded"]), Reply::Int(0));
+    assert_eq!(call(&mut client, &["EXISTS", "recorded"]), Reply::Int(1));
+    drop(server);
+}
+
 /// What DEBUG RELOAD's words mean for libraries that are there already.
 #[test]
 fn a_reload_keeps_libraries() {

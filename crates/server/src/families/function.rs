@@ -14,9 +14,9 @@ use super::script::{
     ARGS, FLUSH_TYPES, KEYS, NUMKEYS, READER, READER_KEYS, WRITER, WRITER_KEYS, answer_kill,
     flush_type,
 };
-use crate::scripting::Kind;
 use crate::scripting::libraries::{Libraries, Library, metadata};
 use crate::scripting::run::{self, Asked};
+use crate::scripting::{Kind, Scripting};
 use crate::session::{ControlRun, Session};
 
 const FUNCTION_NAME: Arg = Arg::new("function", ArgKind::String);
@@ -201,17 +201,38 @@ fn fcall_ro(
     run::run(session, args, out, Asked::Function, true)
 }
 
+/// A change to the libraries, as a command's words say it.
+type Change<T> = fn(&mut Libraries, &mut Args<'_>) -> Result<T, Failure>;
+
 /// Changes the libraries. The command is its own effect.
-fn change<T>(
+fn apply<T>(
     session: &mut Session<'_, '_>,
-    args: &Args<'_>,
-    change: impl FnOnce(&mut Libraries) -> Result<T, Failure>,
+    args: &mut Args<'_>,
+    change: Change<T>,
 ) -> Result<T, Failure> {
-    let result = session.server.scripting.change_libraries(change)?;
+    let scripting = &session.server.scripting;
+    let result = scripting.change_libraries(|libraries| change(libraries, args))?;
     let (env, db) = (&session.env, session.client.db);
     env.stats.changes.set(env.stats.changes.get() + 1);
     env.record(db, || args.words().map(<[u8]>::to_vec).collect());
     Ok(result)
+}
+
+/// Does again what a command has done; `None` if the command with this row's name changes no
+/// libraries. `args` begin behind the subcommand.
+pub(crate) fn replay(
+    name: &str,
+    scripting: &Scripting,
+    args: &mut Args<'_>,
+) -> Option<Result<(), Failure>> {
+    let change: Change<()> = match name {
+        "function|delete" => delete_from,
+        "function|flush" => flush_all,
+        "function|load" => |libraries, args| load_into(libraries, args).map(drop),
+        "function|restore" => restore_into,
+        _ => return None,
+    };
+    Some(scripting.change_libraries(|libraries| change(libraries, args)))
 }
 
 fn delete(
@@ -219,13 +240,16 @@ fn delete(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
-    let name = args.bytes();
-    change(session, args, |libraries| match libraries.remove(name) {
-        Some(_) => Ok(()),
-        None => Err(Failure::fixed("ERR Library not found")),
-    })?;
+    apply(session, args, delete_from)?;
     out.ok();
     Ok(())
+}
+
+fn delete_from(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<(), Failure> {
+    match libraries.remove(args.bytes()) {
+        Some(_) => Ok(()),
+        None => Err(Failure::fixed("ERR Library not found")),
+    }
 }
 
 fn dump(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
@@ -255,6 +279,12 @@ fn flush(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    apply(session, args, flush_all)?;
+    out.ok();
+    Ok(())
+}
+
+fn flush_all(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<(), Failure> {
     if args.left() > 1 {
         return Err(wrong_count(args));
     }
@@ -262,11 +292,7 @@ fn flush(
         args,
         Failure::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),
     )?;
-    change(session, args, |libraries| {
-        *libraries = Libraries::default();
-        Ok(())
-    })?;
-    out.ok();
+    *libraries = Libraries::default();
     Ok(())
 }
 
@@ -341,6 +367,12 @@ fn load(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    let name = apply(session, args, load_into)?;
+    out.bulk(&name);
+    Ok(())
+}
+
+fn load_into(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<Vec<u8>, Failure> {
     let mut replace = false;
     while args.left() > 1 {
         let word = args.bytes();
@@ -351,10 +383,7 @@ fn load(
         }
         replace = true;
     }
-    let source = args.bytes();
-    let name = change(session, args, |libraries| libraries.load(source, replace))?;
-    out.bulk(&name);
-    Ok(())
+    libraries.load(args.bytes(), replace)
 }
 
 fn restore(
@@ -362,6 +391,12 @@ fn restore(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    apply(session, args, restore_into)?;
+    out.ok();
+    Ok(())
+}
+
+fn restore_into(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<(), Failure> {
     let payload = args.bytes();
     const WRONG_POLICY: Failure = Failure::fixed(
         "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
@@ -381,22 +416,18 @@ fn restore(
         Refusal::Kind => Failure::fixed("ERR given type is not a function"),
         Refusal::Format => Failure::fixed("ERR Failed loading library data"),
     })?;
-    change(session, args, |libraries| {
-        if flush {
-            *libraries = Libraries::default();
+    if flush {
+        *libraries = Libraries::default();
+    }
+    for source in &sources {
+        let name = metadata(source)?.name;
+        if !replace && libraries.get(&name).is_some() {
+            return Err(Failure::owned(
+                [b"ERR Library ", &name[..], b" already exists"].concat(),
+            ));
         }
-        for source in &sources {
-            let name = metadata(source)?.name;
-            if !replace && libraries.get(&name).is_some() {
-                return Err(Failure::owned(
-                    [b"ERR Library ", &name[..], b" already exists"].concat(),
-                ));
-            }
-            libraries.load(source, replace)?;
-        }
-        Ok(())
-    })?;
-    out.ok();
+        libraries.load(source, replace)?;
+    }
     Ok(())
 }
 

@@ -1,17 +1,6 @@
 //! Fields whose value follows from what this server cannot do yet. Each row goes when the
 //! capability comes.
 
-/// There is no append-only file.
-pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
-    ("aof_enabled", "0"),
-    ("aof_rewrite_in_progress", "0"),
-    ("aof_rewrite_scheduled", "0"),
-    ("aof_last_rewrite_time_sec", "-1"),
-    ("aof_current_rewrite_time_sec", "-1"),
-    ("aof_last_bgrewrite_status", "ok"),
-    ("aof_last_write_status", "ok"),
-];
-
 /// No cluster links.
 pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[("cluster_connections", "0")];
 

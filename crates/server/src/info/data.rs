@@ -88,7 +88,7 @@ pub(super) fn persistence(view: &mut View<'_, '_>, fields: &mut Fields) {
     let (expired, loaded) = (&loading.keys_expired, &loading.keys_loaded);
     fields.put("rdb_last_load_keys_expired", expired.load(Relaxed));
     fields.put("rdb_last_load_keys_loaded", loaded.load(Relaxed));
-    fields.put_all(constants::NO_PERSISTENCE);
+    log(server, fields);
 }
 
 fn loading_fields(server: &Server, fields: &mut Fields) {
@@ -111,6 +111,38 @@ fn loading_fields(server: &Server, fields: &mut Fields) {
     fields.put("loading_loaded_bytes", read);
     fields.put("loading_loaded_perc", format!("{percent:.2}"));
     fields.put("loading_eta_seconds", eta);
+}
+
+/// The append-only file.
+fn log(server: &Server, fields: &mut Fields) {
+    let appending = &server.appending;
+    let (report, running) = (appending.report(), appending.running());
+    let (journal, status) = (&appending.journal, appending.journal.status());
+    let word = |ok: bool| if ok { "ok" } else { "err" };
+    let now = server.now();
+    let current = running.map_or(-1, |running| now.millis_since(running.since) / 1000);
+    let enabled = server.settings.get().aof.on;
+    fields.put("aof_enabled", u8::from(enabled));
+    let busy = appending.is_busy();
+    fields.put("aof_rewrite_in_progress", u8::from(busy));
+    let scheduled = busy && current < 0 && server.saving.is_busy();
+    fields.put("aof_rewrite_scheduled", u8::from(scheduled));
+    fields.put("aof_last_rewrite_time_sec", report.seconds.unwrap_or(-1));
+    fields.put("aof_current_rewrite_time_sec", current);
+    fields.put("aof_last_bgrewrite_status", word(report.ok));
+    fields.put("aof_rewrites", report.rewrites);
+    fields.put("aof_rewrites_consecutive_failures", report.failures);
+    fields.put("aof_last_write_status", word(status.failure.is_none()));
+    fields.put("aof_last_cow_size", report.peak_bytes);
+    if !enabled {
+        return;
+    }
+    fields.put("aof_current_size", status.current_bytes());
+    fields.put("aof_base_size", status.base_bytes);
+    fields.put("aof_pending_rewrite", u8::from(!journal.is_on()));
+    fields.put("aof_buffer_length", journal.held_bytes());
+    fields.put("aof_pending_bio_fsync", u8::from(status.syncing));
+    fields.put("aof_delayed_fsync", status.delays);
 }
 
 fn snapshots(server: &Server, fields: &mut Fields) {

@@ -242,9 +242,13 @@ fn start(
         if !restart {
             break result;
         }
+        // It has written nothing, but keys may have expired under it.
+        session.settle();
         session.lease.unpin();
     };
     if !was_pinned {
+        // While the lease is held: the script counts as one command.
+        session.settle();
         session.lease.unpin();
     }
     let worker = session.client.card.worker;
