@@ -107,6 +107,7 @@ pub(super) fn load_log(
     };
     let loaded = synced.and_then(|()| {
         flush(lease, session.env);
+        server.scripting.set_libraries(Libraries::default());
         replay::under_lease(server, lease)
     });
     lease.unpin();
