@@ -262,7 +262,7 @@ fn set_repl(lua: &Lua, values: MultiValue) -> Result<()> {
     let recorded = match flags {
         REPLICATE_NONE => false,
         REPLICATE_ALL => true,
-        0..REPLICATE_ALL => {
+        1..REPLICATE_ALL => {
             return Err(reply(
                 "redis.set_repl() takes only REPL_ALL or REPL_NONE here: the append-only file and \
                  the replicas are fed by one log.",

@@ -82,8 +82,8 @@ impl Scripting {
             .sum()
     }
 
-    /// Changes the libraries, all at once or not at all; the workers load them again before they run
-    /// the next function.
+    /// Changes the libraries, all at once or not at all; the workers load them again before they
+    /// run the next function.
     ///
     /// # Errors
     /// As `change`.
