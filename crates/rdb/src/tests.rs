@@ -418,6 +418,19 @@ fn a_producer_without_messages_is_none() {
     assert_eq!(view(&value).kind(target.reader), Kind::Stream3);
 }
 
+/// Found by fuzzing: of a memory for no messages, producers without messages were left.
+#[test]
+fn a_memory_for_nothing_is_refused() {
+    for memory in [[0, 5], [5, 0]] {
+        let mut bytes = vec![0; 9];
+        bytes.extend(memory);
+        bytes.extend([1, 1, b'p', 1, 1, b'm', 1, 1, 0, 0]);
+        let mut input = Input::of_bytes(&bytes, 0);
+        let dialect = Target::default().reader.dialect();
+        assert!(decode(&mut input, Kind::Stream4, dialect, &packing()).is_err());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

@@ -15,6 +15,7 @@ use crate::clients::Card;
 use crate::input::Input;
 use crate::limits::SoftLimit;
 use crate::waking::Blocked;
+use engine::failure::Failure;
 use engine::tx::Walk;
 
 /// Pieces of a reply given to one `writev`.
@@ -95,6 +96,11 @@ pub enum Waiting {
     Pause,
     /// SAVE: the snapshot is being written. Its reply is thrown away if `muted`.
     Save {
+        /// CLIENT REPLY was OFF or SKIP when it began.
+        muted: bool,
+    },
+    /// MIGRATE: keys are on their way. Its reply is thrown away if `muted`.
+    Migrate {
         /// CLIENT REPLY was OFF or SKIP when it began.
         muted: bool,
     },
@@ -195,6 +201,18 @@ impl Connection {
             true => out.ok(),
             // Compat: no more than this; the log says what happened.
             false => out.error(b"ERR"),
+        });
+        true
+    }
+
+    /// MIGRATE is over, well or not; whether it waited for that.
+    pub fn end_migrate(&mut self, result: &Result<(), Failure>) -> bool {
+        let Waiting::Migrate { muted } = self.waiting else {
+            return false;
+        };
+        self.go_on(muted, |out| match result {
+            Ok(()) => out.ok(),
+            Err(failure) => out.error(failure.text()),
         });
         true
     }

@@ -20,6 +20,7 @@ use crate::doors::Doors;
 use crate::loading::Progress;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
+use crate::migrating::Migrations;
 use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
@@ -110,6 +111,8 @@ pub struct Server {
     pub libraries: Mutex<Vec<Vec<u8>>>,
     /// Snapshots on disk.
     pub saving: Saving,
+    /// Keys on their way to other servers.
+    pub migrations: Migrations,
     /// What SHUTDOWN was told.
     pub shutdown: Mutex<Option<Wish>>,
 }
@@ -135,6 +138,7 @@ impl Server {
                 .map(|_| WorkerStats::new(registry.len()))
                 .collect(),
             registry,
+            migrations: Migrations::new(mailboxes.clone()),
             mailboxes,
             started: clock.now(),
             clock,

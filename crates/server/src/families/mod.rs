@@ -13,6 +13,7 @@ mod connection;
 mod debug;
 mod info;
 mod memory;
+mod migrate;
 mod persistence;
 mod pubsub;
 mod server;
@@ -27,6 +28,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     debug::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     persistence::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,

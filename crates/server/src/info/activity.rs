@@ -126,6 +126,10 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("pubsub_channels", exchange.channel_count(Kind::Channel));
     fields.put("pubsub_patterns", exchange.pattern_count());
     fields.put("pubsubshard_channels", exchange.channel_count(Kind::Shard));
+    fields.put(
+        "migrate_cached_sockets",
+        server.migrations.kept_connections(),
+    );
     let tracked = server.keyspace.tracked();
     fields.put("tracking_total_keys", tracked.keys());
     fields.put("tracking_total_items", tracked.items());

@@ -5,6 +5,7 @@ mod blocking;
 mod caching;
 mod clients;
 mod eviction;
+mod migrate;
 mod pubsub;
 mod transactions;
 
