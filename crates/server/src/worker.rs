@@ -33,6 +33,7 @@ use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::migrating::{self, Migrated};
 use crate::pubsub::{Desk, Publication};
+use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
@@ -95,12 +96,15 @@ pub struct Worker<'k> {
     ready: Vec<usize>,
     /// Connections with a walk under way.
     walking: Vec<usize>,
+    /// Connections with replies that wait for the disk.
+    holding: Vec<usize>,
     spare: Vec<Vec<u8>>,
     env: Env,
     lease: Lease<'k>,
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    scripts: scripting::State,
     scales: Scales,
     deadlines: Deadlines,
     next_tick: u64,
@@ -112,7 +116,8 @@ impl<'k> Worker<'k> {
     /// A worker without connections.
     pub fn new(server: &'k Server, id: WorkerId, seat: Seat) -> Worker<'k> {
         let settings = server.settings.get();
-        let env = Env::new(engine_limits(&settings, &server.keyspace), seed_from_os());
+        let mut env = Env::new(engine_limits(&settings, &server.keyspace), seed_from_os());
+        env.record_effects_if(server.appending.journal.switch());
         Worker {
             server,
             stats: &server.stats[usize::from(id.0)],
@@ -123,12 +128,14 @@ impl<'k> Worker<'k> {
             connections: Slab::new(),
             ready: Vec::new(),
             walking: Vec::new(),
+            holding: Vec::new(),
             spare: Vec::new(),
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            scripts: scripting::State::default(),
             scales: Scales::new(id),
             deadlines: Deadlines::default(),
             next_tick: 0,
@@ -242,6 +249,7 @@ impl<'k> Worker<'k> {
                 Message::NotEnding => self.wake(Connection::end_shutdown),
                 // Who asked may have given up waiting.
                 Message::Barrier(done) => drop(done.send(())),
+                Message::Durable => self.release_held(),
                 Message::Unblock(unblocked) => self.unblock(*unblocked),
                 Message::Retry(waiter) => {
                     let (env, lease) = (&self.env, &mut self.lease);
@@ -310,18 +318,17 @@ impl<'k> Worker<'k> {
     fn end_migrate(&mut self, migrated: &Migrated) {
         let (server, env, lease) = (self.server, &self.env, &mut self.lease);
         let result = migrating::arrive(migrated, &server.registry, lease, env);
-        aftermath::settle(server, self.id, env, lease, None);
+        let sender = migrated.sender;
+        // It may be gone, and its place another client's.
+        let connection = self.connections.get_mut(sender.place);
+        let mut connection = connection.filter(|it| it.client.card.id == sender.id);
+        let by = connection.as_mut().map(|it| &mut it.client);
+        aftermath::settle(server, self.id, env, lease, by);
         lease.release();
         if let Err(failure) = &result {
             server.count_error(failure.text(), self.stats);
         }
-        let sender = migrated.sender;
-        let connection = self.connections.get_mut(sender.place);
-        // It may be gone, and its place another client's.
-        let waited = connection.is_some_and(|connection| {
-            connection.client.card.id == sender.id && connection.end_migrate(&result)
-        });
-        if waited {
+        if connection.is_some_and(|connection| connection.end_migrate(&result)) {
             self.enqueue(sender.place);
         }
     }
@@ -390,6 +397,7 @@ impl<'k> Worker<'k> {
         while self.seat.mailbox.has_left() {
             self.read_mail();
         }
+        self.server.appending.push();
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
         // News that lie about count as used memory, and would make the next command evict keys,
@@ -398,6 +406,7 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.settle(id);
         }
+        self.watch_disk();
         for id in late {
             self.settle_late(id);
         }
@@ -434,6 +443,7 @@ impl<'k> Worker<'k> {
             lease: &mut self.lease,
             evictor: &mut self.evictor,
             desk: &mut self.desk,
+            scripts: &mut self.scripts,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
             mark: self.server.ticks.raw(),
@@ -503,6 +513,11 @@ impl<'k> Worker<'k> {
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;
+            // Before the replies, for who has one can ask another worker how this client stands.
+            connection.client.publish(&connection.out, self.env.now);
+            if connection.hold_back(&self.server.appending.journal) {
+                self.holding.push(id);
+            }
             match connection.flush() {
                 Ok(0) => {}
                 Ok(count) => {
@@ -516,7 +531,7 @@ impl<'k> Worker<'k> {
         connection.input.rest(&mut self.spare);
         if news {
             connection.client.query = connection.input.usage();
-            connection.client.publish(&connection.out, self.env.now);
+            connection.client.publish_buffers(&connection.out);
             let writing = &connection.client.card.writing;
             writing.store(!connection.out.is_empty(), Ordering::Relaxed);
         }
@@ -534,7 +549,11 @@ impl<'k> Worker<'k> {
             _ if connection.is_abandoned() => self.close(id),
             Fate::CloseAfterReply => {}
             Fate::Open => {
-                if let Waiting::Walk { .. } = connection.waiting {
+                if let Waiting::Disk(_) = connection.waiting {
+                    if !self.holding.contains(&id) {
+                        self.holding.push(id);
+                    }
+                } else if let Waiting::Walk { .. } = connection.waiting {
                     if !self.walking.contains(&id) {
                         self.walking.push(id);
                     }
@@ -547,6 +566,39 @@ impl<'k> Worker<'k> {
         }
         if news && self.scales.is_on() {
             self.weigh(id);
+        }
+    }
+
+    /// Asks to be told when more is on disk, if a reply waits for that.
+    fn watch_disk(&mut self) {
+        if self.holding.is_empty() {
+            return;
+        }
+        let appending = &self.server.appending;
+        let journal = &appending.journal;
+        let state = || (journal.durable(), journal.is_failing());
+        let before = state();
+        appending.await_disk(self.id);
+        // What happened before we asked is not told.
+        if state() != before {
+            self.seat.mailbox.leave(Message::Durable);
+        }
+    }
+
+    /// Sends what had to wait for the disk and need not any more.
+    fn release_held(&mut self) {
+        for id in std::mem::take(&mut self.holding) {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            let journal = &self.server.appending.journal;
+            connection.held.release(journal);
+            let waits = connection.await_disk(journal, self.env.now);
+            if waits || !connection.held.is_empty() {
+                self.holding.push(id);
+            }
+            connection.dirty = true;
+            self.enqueue(id);
         }
     }
 
@@ -575,6 +627,9 @@ impl<'k> Worker<'k> {
 
     /// A few steps of the long commands under way, in turn.
     fn go_on_walking(&mut self) {
+        if self.server.scripting.running.is_busy() {
+            return;
+        }
         for _ in 0..WALK_STEPS_MAX.min(self.walking.len()) {
             let id = self.walking.remove(0);
             let Some(connection) = self.connections.get_mut(id) else {
@@ -617,6 +672,10 @@ impl<'k> Worker<'k> {
         let effort = self.settings.active_expire_effort;
         let (server, stats) = (self.server, self.stats);
         self.env.broadcast = server.tracking.is_broadcasting();
+        if self.server.scripting.running.is_busy() {
+            // Most data cannot be reached; all of this can wait until the script is over.
+            return;
+        }
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
         if now >= self.next_tick || self.evictor.is_behind() {
@@ -632,6 +691,7 @@ impl<'k> Worker<'k> {
             return;
         }
         self.next_tick = now + TICK.as_nanos() as u64;
+        self.release_held();
         // Buffers of connections that went quiet: half of those that nobody took again.
         self.spare.truncate(self.spare.len() / 2);
         // One worker is enough to notice that a pause is over and to take samples.

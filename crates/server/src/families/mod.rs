@@ -11,11 +11,13 @@ mod command;
 mod config;
 mod connection;
 mod debug;
+mod function;
 mod info;
 mod memory;
 mod migrate;
 mod persistence;
 mod pubsub;
+mod script;
 mod server;
 mod transaction;
 
@@ -26,11 +28,13 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    function::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
     migrate::COMMANDS,
     persistence::COMMANDS,
     pubsub::COMMANDS,
+    script::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,
 ];

@@ -130,6 +130,7 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
         "migrate_cached_sockets",
         server.migrations.kept_connections(),
     );
+    fields.put("evicted_scripts", server.scripting.store.evicted());
     let tracked = server.keyspace.tracked();
     fields.put("tracking_total_keys", tracked.keys());
     fields.put("tracking_total_items", tracked.items());

@@ -117,7 +117,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("dir", "/tmp", "can't set protected config"),
     ("databases", "zz", "can't set immutable config"),
     ("slave-priority", "zz", INT),
-    ("appendonly", "yes", "persistence is not yet supported"),
+    ("import-mode", "yes", "importing is not yet supported"),
 ];
 
 #[test]

@@ -59,8 +59,8 @@ const BAD: &[(&str, &str)] = &[
     ),
     ("logfile \"x", "1: unbalanced quotes"),
     (
-        "appendonly yes",
-        "1: 'appendonly yes': persistence is not yet supported",
+        "cluster-enabled yes",
+        "1: 'cluster-enabled yes': cluster mode is not yet supported",
     ),
     (
         "replicaof 127.0.0.1 1",
