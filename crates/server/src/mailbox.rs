@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::clients::Card;
 use crate::connection::Accepted;
+use crate::migrating::Migrated;
 use crate::pubsub::Publication;
 use crate::tracking::Note;
 use crate::waking::Unblocked;
@@ -43,6 +44,8 @@ pub enum Message {
     Monitor(Arc<[u8]>),
     /// A snapshot is on disk, or could not be written.
     Saved(bool),
+    /// The target of a client's MIGRATE has answered, or never will.
+    Migrated(Box<Migrated>),
     /// SHUTDOWN has failed: its clients go on.
     NotEnding,
     /// Say that all that was admitted before is done.
