@@ -5,6 +5,7 @@ mod blocking;
 mod caching;
 mod clients;
 mod eviction;
+mod linear;
 mod pubsub;
 mod transactions;
 
