@@ -7,6 +7,7 @@ mod bench;
 mod differential;
 mod docs;
 mod fuzz;
+mod interleavings;
 mod inventory;
 mod linear;
 mod peers;
@@ -42,6 +43,8 @@ enum Task {
     Tidy(tidy::Options),
     /// Write COMPATIBILITY.md anew.
     Docs,
+    /// Try interleavings of threads in the tests of locks, waiters and mailboxes, by shuttle.
+    Interleavings,
     /// Run tests under a sanitizer (needs nightly).
     Sanitize(sanitize::Options),
     /// Run the fuzz targets (needs nightly and cargo-fuzz).
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Peers => peers::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Differential(options) => differential::run(&options),
+        Task::Interleavings => interleavings::run(),
         Task::Linear(options) => linear::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Docs => docs::run(),
