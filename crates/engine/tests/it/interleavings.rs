@@ -7,13 +7,14 @@ use std::sync::Arc;
 use engine::keyspace::Keyspace;
 use engine::serve;
 use engine::waiters::Waiter;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::mpsc::channel;
-use shuttle::{PctScheduler, RandomScheduler, Runner, thread};
+use shuttle::{Runner, thread};
 
 use crate::waiting::{Log, World};
 
 /// Interleavings of each test, by each scheduler.
-const ITERATIONS: usize = 3000;
+const ITERATIONS: usize = 10_000;
 
 /// Points at which the second scheduler makes a thread stop for a more important one.
 const DEPTH: usize = 4;

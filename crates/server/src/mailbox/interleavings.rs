@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     /// Interleavings of each test, by each scheduler.
-    const ITERATIONS: usize = 3000;
+    const ITERATIONS: usize = 10_000;
 
     /// Points at which the second scheduler makes a thread stop for a more important one.
     const DEPTH: usize = 4;
