@@ -28,6 +28,9 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// What ThreadSanitizer reports wrongly, with reasons.
 const SUPPRESSIONS: &str = "xtask/data/thread-sanitizer.txt";
 
+/// jemalloc starts its own threads past the sanitizer, which crashes in them.
+const ALLOCATOR_OPTIONS: &str = "background_thread:false";
+
 /// What runs under ThreadSanitizer: arguments of `cargo test`.
 const THREAD_TESTS: &[&[&str]] = &[
     &["--package", "engine", "--lib", "snapshot"],
@@ -79,6 +82,7 @@ fn run_thread() -> Result<(), String> {
         let mut cargo = shell::nightly_cargo()?;
         cargo.env("RUSTFLAGS", "-Zsanitizer=thread");
         cargo.env("TSAN_OPTIONS", &options);
+        cargo.env("_RJEM_MALLOC_CONF", ALLOCATOR_OPTIONS);
         cargo.args(["test", "-Zbuild-std", "--target", TARGET]);
         cargo.arg("--target-dir").arg(&products);
         failed.extend(shell::run(cargo.args(*tests)).err());
