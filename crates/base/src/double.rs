@@ -86,16 +86,22 @@ pub fn format_double(value: f64, text: &mut DoubleText) -> &[u8] {
 
 /// Appends `value` with 17 significant digits, zeros at the end cut off: `printf`'s `%.17g`.
 pub fn append_17_digits(value: f64, out: &mut Vec<u8>) {
-    const DIGITS: i32 = 17;
+    append_digits(value, 17, out);
+}
+
+/// Appends `value` with so many significant digits (at least one), zeros at the end cut off:
+/// `printf`'s `%.*g`.
+pub fn append_digits(value: f64, digits: usize, out: &mut Vec<u8>) {
     if value == 0.0 || !value.is_finite() {
         return out.extend_from_slice(format_double(value, &mut DoubleText::default()));
     }
-    let text = format!("{value:.16e}");
-    // Invariant: that format has one digit, a point, 16 digits, `e` and the exponent.
+    let digits = digits.max(1);
+    let text = format!("{value:.*e}", digits - 1);
+    // Invariant: that format has a mantissa, `e` and the exponent.
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..DIGITS).contains(&exponent) {
-        let places = (DIGITS - 1 - exponent) as usize;
+    if (-4..digits as i32).contains(&exponent) {
+        let places = (digits as i32 - 1 - exponent) as usize;
         let text = format!("{value:.places$}");
         out.extend_from_slice(without_zeros(&text).as_bytes());
     } else {

@@ -212,7 +212,7 @@ impl<'a> Args<'a> {
     }
 
     /// All words, for recording the command as it was sent.
-    pub fn words(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+    pub fn words(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let buffer = self.buffer;
         self.words.iter().map(move |span| span.of(buffer))
     }

@@ -41,11 +41,12 @@ pub enum Outcome {
     Waiting(Box<Wait>),
 }
 
-/// Runs one command under the lease it needs and writes its reply.
+/// Runs one command under the lease it needs and writes its reply. A lease that somebody else
+/// holds for long is not waited for: then the command fails.
 pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
-    match call.run {
+    let covered = match call.run {
         DataRun::ReadWide(_, wide) | DataRun::WriteWide(_, wide) if wide(&call.args) => {
-            lease.cover_all();
+            lease.try_cover_all()
         }
         DataRun::Read(_)
         | DataRun::Write(_)
@@ -53,11 +54,13 @@ pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply
         | DataRun::BlockRead(_)
         | DataRun::Refresh(_)
         | DataRun::ReadWide(..)
-        | DataRun::WriteWide(..) => {
-            lease.cover(call.args.keys().iter().map(|key| key.hash));
-        }
-        DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.cover_all(),
-        DataRun::Walk(_) | DataRun::Help(_) | DataRun::Bare(_) => {}
+        | DataRun::WriteWide(..) => lease.try_cover(call.args.keys().iter().map(|key| key.hash)),
+        DataRun::ReadAll(_) | DataRun::WriteAll(_) => lease.try_cover_all(),
+        DataRun::Walk(_) | DataRun::Help(_) | DataRun::Bare(_) => true,
+    };
+    if !covered {
+        out.error(Failure::BUSY.text());
+        return Outcome::Failed(Failure::BUSY);
     }
     execute_leased(call, lease, env, out)
 }
@@ -168,7 +171,7 @@ fn commit(effect: Effect, call: &Call<'_>, env: &Env) {
     }
     add(&env.stats.changes, u64::from(effect.changes));
     if effect.form == EffectForm::AsSent {
-        env.record(call.db, || call.args.words().map(<[u8]>::to_vec).collect());
+        env.record_words(call.db, call.args.words());
     }
 }
 
@@ -233,7 +236,7 @@ pub fn expire_if_due(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env
     env.note_event(Classes::EXPIRED, "expired", db, key);
     add(&env.stats.expired_keys, 1);
     add(&env.stats.changes, 1);
-    env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
+    env.record_words(db, [&b"DEL"[..], key.bytes].into_iter());
     Expired::Key
 }
 

@@ -46,8 +46,10 @@ pub fn value_of(value: entry::Value<'_>) -> Value<'_> {
 /// same way as where it comes from, else those of a new one.
 pub fn access_of(usage: Usage, env: &Env) -> u32 {
     match (usage, env.limits.recency) {
-        (Usage::Idle(seconds), Recency::Lru) => access::idle_since(seconds, env.now),
-        (Usage::Frequency(count), Recency::Lfu { .. }) => access::with_count(count, env.now),
+        (Usage::Idle(seconds), Recency::Lru) => access::idle_since(seconds, env.access_now()),
+        (Usage::Frequency(count), Recency::Lfu { .. }) => {
+            access::with_count(count, env.access_now())
+        }
         _ => env.fresh_access(),
     }
 }

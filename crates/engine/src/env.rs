@@ -4,6 +4,8 @@
 //! here is in cells, because readers hold it shared.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::ids::DbIndex;
 use base::rng::Rng;
@@ -11,6 +13,7 @@ use base::time::UnixMillis;
 pub use structs::Packing;
 
 use crate::access::{self, Recency};
+use crate::effect::{Effects, Words};
 use crate::entry::Large;
 use crate::event::{Classes, Event};
 use crate::keyspace::Key;
@@ -63,15 +66,6 @@ pub struct Stats {
     pub lazyfreed_objects: Cell<u64>,
 }
 
-/// One effect: a command that reproduces a change, in its database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The database it applies to.
-    pub db: DbIndex,
-    /// The words of the command.
-    pub words: Vec<Vec<u8>>,
-}
-
 /// Something whose freeing takes long.
 pub enum Garbage {
     /// A long string, or a collection of many pieces.
@@ -84,6 +78,9 @@ pub enum Garbage {
 pub struct Env {
     /// The time of the batch. A command sees one time.
     pub now: UnixMillis,
+    /// What accesses are dated, if not `now`: a log is replayed long before every deadline (`now`
+    /// is 0), and yet the keys in it are used today.
+    pub access_time: Option<UnixMillis>,
     /// Settings that handlers obey.
     pub limits: Limits,
     /// Whether accesses are remembered (CLIENT NO-TOUCH turns it off).
@@ -97,7 +94,9 @@ pub struct Env {
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
-    effects: RefCell<Option<Vec<Record>>>,
+    /// Whether anybody wants effects: shared, turned over under a lease on all stripes.
+    wanted: Arc<AtomicBool>,
+    effects: RefCell<Effects>,
     garbage: RefCell<Vec<Garbage>>,
     events: RefCell<Vec<Event>>,
     touched: RefCell<Vec<Touched>>,
@@ -111,6 +110,7 @@ impl Env {
     pub fn new(limits: Limits, seed: u64) -> Env {
         Env {
             now: UnixMillis(0),
+            access_time: None,
             limits,
             touch: true,
             expire: true,
@@ -118,7 +118,8 @@ impl Env {
             broadcast: false,
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
-            effects: RefCell::new(None),
+            wanted: Arc::default(),
+            effects: RefCell::default(),
             garbage: RefCell::new(Vec::new()),
             events: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
@@ -128,31 +129,62 @@ impl Env {
         }
     }
 
-    /// Starts recording effects.
-    pub fn record_effects(&self) {
-        self.effects.borrow_mut().get_or_insert_default();
+    /// Lets this switch say whether effects are recorded. Who turns it holds all stripes, so that
+    /// each command sees it in one position.
+    pub fn record_effects_if(&mut self, wanted: Arc<AtomicBool>) {
+        self.wanted = wanted;
     }
 
-    /// The effects recorded since the last call, in order.
-    pub fn take_effects(&self) -> Vec<Record> {
-        self.effects
-            .borrow_mut()
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
+    /// Starts recording effects.
+    pub fn record_effects(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
     }
 
     /// Whether anybody wants effects; making them costs nothing otherwise.
     #[inline]
     pub fn wants_effects(&self) -> bool {
-        self.effects.borrow().is_some()
+        // Relaxed: the lease under which it is read orders it.
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// Adds an effect, if anybody wants it.
     pub fn record(&self, db: DbIndex, words: impl FnOnce() -> Vec<Vec<u8>>) {
-        if let Some(effects) = &mut *self.effects.borrow_mut() {
-            effects.push(Record { db, words: words() });
+        if self.wants_effects() {
+            let words = words();
+            let words = words.iter().map(Vec::as_slice);
+            self.effects.borrow_mut().push(db, words);
         }
+    }
+
+    /// Adds an effect whose words are at hand, if anybody wants it.
+    #[inline]
+    pub(crate) fn record_words<'a>(
+        &self,
+        db: DbIndex,
+        words: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        if self.wants_effects() {
+            self.effects.borrow_mut().push(db, words);
+        }
+    }
+
+    /// Whether effects have been recorded that nobody has taken yet.
+    #[inline]
+    pub fn has_effects(&self) -> bool {
+        !self.effects.borrow().is_empty()
+    }
+
+    /// Shows the effects recorded since the last call, in order, and forgets them.
+    pub fn drain_effects<R>(&self, look: impl FnOnce(&Effects) -> R) -> R {
+        let mut effects = self.effects.borrow_mut();
+        let result = look(&effects);
+        effects.clear();
+        result
+    }
+
+    /// The same as words, for tests.
+    pub fn take_effects(&self) -> Vec<Words> {
+        self.drain_effects(|effects| effects.iter().map(Words::from).collect())
     }
 
     /// A random number below `bound` (which is not 0).
@@ -171,7 +203,7 @@ impl Env {
         access::touched(
             access,
             self.limits.recency,
-            self.now,
+            self.access_now(),
             &mut self.rng.borrow_mut(),
         )
     }
@@ -179,7 +211,13 @@ impl Env {
     /// The access bits of an entry made now.
     #[inline]
     pub fn fresh_access(&self) -> u32 {
-        access::fresh(self.limits.recency, self.now)
+        access::fresh(self.limits.recency, self.access_now())
+    }
+
+    /// What an access now is dated.
+    #[inline]
+    pub(crate) fn access_now(&self) -> UnixMillis {
+        self.access_time.unwrap_or(self.now)
     }
 
     /// Frees a value: a large one later, on the background thread.

@@ -196,7 +196,9 @@ impl Pool {
         };
         let start = env.random_below(u64::from(stripes)) as u32;
         for step in 0..stripes {
-            lease.cover_one(StripeId((start + step) % stripes));
+            if !lease.try_cover_one(StripeId((start + step) % stripes)) {
+                continue;
+            }
             let mut any = false;
             for db in (0..keyspace.databases()).map(DbIndex) {
                 let table = lease.stripe(0).table(db);
@@ -229,7 +231,9 @@ impl Pool {
     ) -> bool {
         let Candidate { score, db, key } = candidate;
         let key = lease.keyspace().key(&key);
-        lease.cover_one(lease.keyspace().stripe_of(key.hash));
+        if !lease.try_cover_one(lease.keyspace().stripe_of(key.hash)) {
+            return false;
+        }
         let table = lease.stripe(key.hash).table(db);
         let place = table.find(key.hash, key.bytes);
         let Some(now) = place.and_then(|place| policy.score(table.at(place), env)) else {
@@ -252,7 +256,7 @@ fn evict(key: Key<'_>, db: DbIndex, lease: &mut Lease<'_>, env: &Env) {
     tell_observers(true, lease, env);
     env.note_event(Classes::EVICTED, "evicted", db, key);
     add(&env.stats.evicted_keys, 1);
-    env.record(db, || vec![b"DEL".to_vec(), key.bytes.to_vec()]);
+    env.record_words(db, [&b"DEL"[..], key.bytes].into_iter());
 }
 
 #[cfg(test)]

@@ -69,7 +69,10 @@ impl Sweep {
             let Some(&stripe) = self.stripes.get(self.stripe) else {
                 return self.finish();
             };
-            lease.cover_one(stripe);
+            if !lease.try_cover_one(stripe) {
+                // A script holds it for long: later.
+                return Swept::Some;
+            }
             let stripe = lease.stripe_mut(0);
             let table = stripe.table(self.db);
             if table.is_timeless() || self.segment >= table.segment_count() {

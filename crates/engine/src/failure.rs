@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// The text of an error reply, without the leading `-` and the line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(Cow<'static, [u8]>);
+pub struct Failure(Cow<'static, [u8]>, bool);
 
 impl Failure {
     /// The key holds another type.
@@ -32,14 +32,19 @@ impl Failure {
     pub const OUT_OF_MEMORY: Failure =
         Failure::fixed("OOM command not allowed when used memory > 'maxmemory'.");
 
+    /// A script holds what the command needs, and has done so for long.
+    pub const BUSY: Failure = Failure::fixed(
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    );
+
     /// A text known at compile time.
     pub const fn fixed(text: &'static str) -> Failure {
-        Failure(Cow::Borrowed(text.as_bytes()))
+        Failure(Cow::Borrowed(text.as_bytes()), false)
     }
 
     /// A text that names something the client sent.
     pub fn owned(text: impl Into<Vec<u8>>) -> Failure {
-        Failure(Cow::Owned(text.into()))
+        Failure(Cow::Owned(text.into()), false)
     }
 
     /// The wrong number of arguments for `command` (`get`, `config|get`).
@@ -47,6 +52,17 @@ impl Failure {
         Failure::owned(format!(
             "ERR wrong number of arguments for '{command}' command"
         ))
+    }
+
+    /// The same, for an error that a nested command was answered and counted for already.
+    #[must_use]
+    pub fn counted(self, counted: bool) -> Failure {
+        Failure(self.0, counted)
+    }
+
+    /// Whether it is counted already.
+    pub fn is_counted(&self) -> bool {
+        self.1
     }
 
     /// The text as sent.

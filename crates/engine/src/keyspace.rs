@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
@@ -198,8 +200,13 @@ impl Stripe {
 #[repr(align(128))]
 struct Padded<T>(T);
 
+/// How long a lock is waited for before it is asked whether there is any use in waiting.
+const PATIENCE: Duration = Duration::from_millis(2);
+
 /// All data. Shared by the workers.
 pub struct Keyspace {
+    /// Somebody holds a lease for long: `try_cover` and its siblings give up instead of waiting.
+    held_up: AtomicBool,
     stripes: Box<[Padded<Mutex<Stripe>>]>,
     stripe_bits: u8,
     databases: u32,
@@ -248,9 +255,15 @@ impl Keyspace {
             stripe_bits,
             databases,
             seed,
+            held_up: AtomicBool::new(false),
             tracked,
             tickets: AtomicU64::new(1),
         }
+    }
+
+    /// Tells those who can do without that a lease is held for long, or no more.
+    pub fn set_held_up(&self, held_up: bool) {
+        self.held_up.store(held_up, Relaxed);
     }
 
     /// A number larger than all before. Drawn under a key's stripe, the numbers of those who wait
@@ -346,6 +359,24 @@ impl Keyspace {
         self.stripes[id.0 as usize].0.lock()
     }
 
+    /// Waits for a lock unless it is held for long.
+    #[inline]
+    fn lock_soon(&self, id: StripeId) -> Option<MutexGuard<'_, Stripe>> {
+        self.try_lock(id).or_else(|| self.wait_for(id))
+    }
+
+    #[cold]
+    fn wait_for(&self, id: StripeId) -> Option<MutexGuard<'_, Stripe>> {
+        loop {
+            if let Some(stripe) = self.stripes[id.0 as usize].0.try_lock_for(PATIENCE) {
+                return Some(stripe);
+            }
+            if self.held_up.load(Relaxed) {
+                return None;
+            }
+        }
+    }
+
     #[inline]
     fn try_lock(&self, id: StripeId) -> Option<MutexGuard<'_, Stripe>> {
         self.stripes[id.0 as usize].0.try_lock()
@@ -386,6 +417,110 @@ impl<'k> Lease<'k> {
         } else {
             self.cover_many(&mut hashes);
         }
+    }
+
+    /// Like [`cover`](Self::cover), but gives up, covering nothing, if one of the stripes is held
+    /// for long. Whether it has them.
+    #[inline]
+    #[must_use]
+    pub fn try_cover(&mut self, mut hashes: impl Iterator<Item = u64> + Clone) -> bool {
+        let Some(first) = hashes.clone().next() else {
+            return true;
+        };
+        if self.pinned {
+            return true;
+        }
+        let stripe = self.keyspace.stripe_of(first);
+        let is_one = |hash| self.keyspace.stripe_of(hash) == stripe;
+        if hashes.clone().all(is_one) {
+            if self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
+                return true;
+            }
+            self.release();
+            self.one = self.keyspace.lock_soon(stripe).map(|lock| (stripe, lock));
+            return self.one.is_some();
+        }
+        self.release();
+        self.want(&mut hashes);
+        self.lock_wanted()
+    }
+
+    /// Like [`cover_one`](Self::cover_one), but gives up as [`try_cover`](Self::try_cover) does.
+    #[must_use]
+    pub fn try_cover_one(&mut self, stripe: StripeId) -> bool {
+        if self.pinned || self.one.as_ref().is_some_and(|(held, _)| *held == stripe) {
+            return true;
+        }
+        self.release();
+        self.one = self.keyspace.lock_soon(stripe).map(|lock| (stripe, lock));
+        self.one.is_some()
+    }
+
+    /// Like [`cover_all`](Self::cover_all), but gives up as [`try_cover`](Self::try_cover) does.
+    #[must_use]
+    pub fn try_cover_all(&mut self) -> bool {
+        if self.pinned || self.held == self.many.len() {
+            return true;
+        }
+        if self.keyspace.stripe_count() == 1 {
+            if self.one.is_none() {
+                let lock = self.keyspace.lock_soon(StripeId(0));
+                self.one = lock.map(|lock| (StripeId(0), lock));
+            }
+            return self.one.is_some();
+        }
+        self.release();
+        for id in self.keyspace.stripes() {
+            self.wanted[id.0 as usize / 64] |= 1 << (id.0 % 64);
+        }
+        self.lock_wanted()
+    }
+
+    /// Locks the stripes that are marked, in order; none if one of them is held for long.
+    fn lock_wanted(&mut self) -> bool {
+        let mut all = true;
+        for id in self.keyspace.stripes() {
+            let bit = 1 << (id.0 % 64);
+            if self.wanted[id.0 as usize / 64] & bit == 0 {
+                continue;
+            }
+            self.wanted[id.0 as usize / 64] &= !bit;
+            if all {
+                let lock = self.keyspace.lock_soon(id);
+                all = lock.is_some();
+                self.held += usize::from(all);
+                self.many[id.0 as usize] = lock;
+            }
+        }
+        if !all {
+            self.release();
+        }
+        all
+    }
+
+    /// Whether every stripe is held.
+    pub fn covers_all(&self) -> bool {
+        self.held + usize::from(self.one.is_some()) == self.many.len()
+    }
+
+    /// Adds a stripe to those that are held: waits only if it comes after all of them, so that
+    /// nobody can wait in a circle. Whether it has it.
+    #[must_use]
+    pub fn extend(&mut self, hash: u64) -> bool {
+        let stripe = self.keyspace.stripe_of(hash);
+        if let Some((id, held)) = self.one.take() {
+            self.many[id.0 as usize] = Some(held);
+            self.held = 1;
+        }
+        let last = self.many.iter().rposition(Option::is_some);
+        let lock = match last.is_none_or(|last| last < stripe.0 as usize) {
+            true => self.keyspace.lock_soon(stripe),
+            false => self.keyspace.try_lock(stripe),
+        };
+        let taken = lock.is_some();
+        self.held += usize::from(taken);
+        self.many[stripe.0 as usize] = lock;
+        taken
     }
 
     /// Covers exactly one stripe.
@@ -461,10 +596,7 @@ impl<'k> Lease<'k> {
             return;
         }
         self.release();
-        for hash in hashes {
-            let StripeId(id) = self.keyspace.stripe_of(hash);
-            self.wanted[id as usize / 64] |= 1 << (id % 64);
-        }
+        self.want(hashes);
         for id in self.keyspace.stripes() {
             let bit = 1 << (id.0 % 64);
             if self.wanted[id.0 as usize / 64] & bit != 0 {
@@ -472,6 +604,13 @@ impl<'k> Lease<'k> {
                 self.many[id.0 as usize] = Some(self.keyspace.lock(id));
                 self.held += 1;
             }
+        }
+    }
+
+    fn want(&mut self, hashes: &mut impl Iterator<Item = u64>) {
+        for hash in hashes {
+            let StripeId(id) = self.keyspace.stripe_of(hash);
+            self.wanted[id as usize / 64] |= 1 << (id % 64);
         }
     }
 

@@ -11,6 +11,7 @@ pub mod args;
 pub mod describe;
 pub mod dispatch;
 pub mod dump;
+pub mod effect;
 pub mod entry;
 pub mod env;
 pub mod event;

@@ -270,6 +270,8 @@ pub enum Group {
     Transactions,
     /// Channels.
     PubSub,
+    /// Scripts and functions.
+    Scripting,
 }
 
 impl Group {
@@ -291,6 +293,7 @@ impl Group {
             Group::Server => "server",
             Group::Transactions => "transactions",
             Group::PubSub => "pubsub",
+            Group::Scripting => "scripting",
         }
     }
 
@@ -311,6 +314,7 @@ impl Group {
             Group::Connection => Some("connection"),
             Group::Server | Group::GenericOfTypes => None,
             Group::Transactions => Some("transaction"),
+            Group::Scripting => Some("scripting"),
             // From the flag: PUBSUB and its HELP are in the group, not in the category.
             Group::PubSub => None,
         }

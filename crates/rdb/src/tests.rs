@@ -402,10 +402,10 @@ fn a_file_that_is_cut_off_or_damaged_is_refused() {
 /// after reading what was written then.
 #[test]
 fn a_producer_without_messages_is_none() {
-    let mut bytes = vec![0; 9];
+    let mut bytes = vec![0; 10];
     bytes.extend([100, 100, 1, 1, b'p', 0, 0, 0]);
     // The memory is the default, so nothing is left to say; lengths above 63 take two bytes.
-    bytes.splice(9..11, [0x40, 100, 0x40, 100]);
+    bytes.splice(10..12, [0x40, 100, 0x40, 100]);
     let mut input = Input::of_bytes(&bytes, 0);
     let target = Target::default();
     let value = decode(

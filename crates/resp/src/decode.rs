@@ -114,18 +114,29 @@ pub fn skip_reply(buf: &[u8]) -> Result<Option<usize>, DecodeError> {
 
 /// Appends a command as an array of bulk strings.
 pub fn encode_command(args: &[&[u8]], out: &mut Vec<u8>) {
-    let mut digits = itoa::Buffer::new();
-    let mut header = |kind: u8, number: usize, out: &mut Vec<u8>| {
-        out.push(kind);
-        out.extend_from_slice(digits.format(number).as_bytes());
-        out.extend_from_slice(b"\r\n");
-    };
-    header(b'*', args.len(), out);
-    for arg in args {
-        header(b'$', arg.len(), out);
-        out.extend_from_slice(arg);
+    encode_words(args.iter().copied(), out);
+}
+
+/// Appends a command, given as its words, as an array of bulk strings.
+#[inline]
+pub fn encode_words<'a>(words: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    header(b'*', words.len(), out);
+    for word in words {
+        header(b'$', word.len(), out);
+        out.extend_from_slice(word);
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Appends a type byte, a number and a line end.
+#[inline]
+fn header(kind: u8, number: usize, out: &mut Vec<u8>) {
+    if number < 10 {
+        return out.extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']);
+    }
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Bytes and how far they are read.

@@ -19,7 +19,7 @@ mod output;
 mod parse;
 mod reply;
 
-pub use decode::{DEPTH_MAX, DecodeError, Value, decode, encode_command, skip_reply};
+pub use decode::{DEPTH_MAX, DecodeError, Value, decode, encode_command, encode_words, skip_reply};
 pub use error::ProtocolError;
 pub use output::Mark;
 pub use parse::{Limits, Parser, Span, Step};

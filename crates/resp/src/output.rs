@@ -135,6 +135,17 @@ impl Output {
         }
     }
 
+    /// Appends the pending bytes to `to`.
+    pub(crate) fn copy_to(&self, to: &mut Vec<u8>) {
+        let (mut at, mut skip) = (self.sent, self.chunk_sent);
+        for chunk in &self.chunks {
+            to.extend_from_slice(&self.tail[at..chunk.at]);
+            to.extend_from_slice(&chunk.body.bytes()[skip..]);
+            (at, skip) = (chunk.at, 0);
+        }
+        to.extend_from_slice(&self.tail[at..]);
+    }
+
     /// Fills `slices` from its front with the first `bytes_max` pending bytes, as far as it
     /// reaches; returns how many were filled.
     pub(crate) fn io_slices<'a>(
@@ -212,7 +223,7 @@ impl Output {
     }
 
     #[inline]
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.tail.clear();
         if self.tail.capacity() > CAPACITY_KEPT {
             self.tail.shrink_to(CAPACITY_KEPT);

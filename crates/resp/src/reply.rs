@@ -351,6 +351,17 @@ impl Reply {
         self.out.contiguous()
     }
 
+    /// Appends the pending bytes to `to`, shared ones too.
+    pub fn copy_to(&self, to: &mut Vec<u8>) {
+        self.out.copy_to(to);
+    }
+
+    /// Drops all that is pending.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.out.clear();
+    }
+
     /// Fills `slices` from its front with the first `bytes_max` pending bytes in order, as far as
     /// it reaches; returns how many slices were filled (none of them is empty).
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> usize {

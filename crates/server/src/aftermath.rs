@@ -7,6 +7,8 @@
 use engine::env::Env;
 use engine::event::{Classes, Event};
 use engine::keyspace::Lease;
+use journal::Offset;
+use journal::journal::Framing;
 
 use crate::client::Client;
 use crate::mailbox::WorkerId;
@@ -24,8 +26,19 @@ pub fn settle(
     own: WorkerId,
     env: &Env,
     lease: &mut Lease<'_>,
-    by: Option<&mut Client>,
+    mut by: Option<&mut Client>,
 ) {
+    if env.has_effects() {
+        // What no command did happened each by itself.
+        let framing = match by {
+            Some(_) => Framing::Together,
+            None => Framing::Apart,
+        };
+        let end = append(server, env, framing);
+        if let Some(client) = by.as_deref_mut() {
+            client.wrote = end;
+        }
+    }
     if env.has_invalidations() {
         tracking::tell(server, own, env, by);
     }
@@ -48,6 +61,14 @@ pub fn tell_events(server: &Server, own: WorkerId, env: &Env) {
             publish(&event, env.limits.events, server, own);
         }
     }
+}
+
+/// Gives the journal the effects; its offset after them.
+pub fn append(server: &Server, env: &Env, framing: Framing) -> Offset {
+    env.drain_effects(|effects| {
+        let effects = effects.iter().map(|effect| (effect.db, effect.bytes));
+        server.appending.journal.append(effects, framing, env.now)
+    })
 }
 
 /// Publishes a keyspace event on the channels that have been asked for.

@@ -29,6 +29,7 @@ use crate::limits::{is_above_hard, output_limit};
 use crate::mailbox::Mailbox;
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
+use crate::scripting;
 use crate::server::Server;
 use crate::session::{Blocking, Session};
 use crate::settings::Settings;
@@ -86,6 +87,8 @@ pub struct Surroundings<'s, 'k> {
     pub evictor: &'s mut Evictor,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// This worker's compiled scripts.
+    pub scripts: &'s mut scripting::State,
     /// This worker's mailbox.
     pub mailbox: &'s Mailbox,
     /// Connections to serve in the next round.
@@ -406,6 +409,9 @@ fn handle(
                 env: around.env,
                 lease: around.lease,
                 desk: around.desk,
+                settings: around.settings,
+                evictor: around.evictor,
+                scripts: around.scripts,
                 blocking: Blocking::Allowed,
                 mark: &mut around.mark,
                 waiting: None,
@@ -502,7 +508,7 @@ fn find_member(word: u8, words: &[Span], buffer: &[u8], keyspace: &Keyspace) -> 
 
 /// Appends the command's keys with their hashes.
 #[inline]
-fn find_keys(
+pub(crate) fn find_keys(
     shape: KeyShape,
     words: &[Span],
     buffer: &[u8],

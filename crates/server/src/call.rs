@@ -70,7 +70,9 @@ pub fn run(
             if let Err(failure) = run_control(run, id, args, session, out) {
                 failed = true;
                 out.error(failure.text());
-                server.count_error(failure.text(), session.stats);
+                if !failure.is_counted() {
+                    server.count_error(failure.text(), session.stats);
+                }
             }
             waiting = session.waiting.take();
         }
@@ -129,7 +131,10 @@ fn run_control(
     }
     let start = out.mark();
     let result = run(session, &mut args, out);
-    session.lease.release();
+    if !session.lease.is_pinned() {
+        session.settle();
+        session.lease.release();
+    }
     if result.is_err() {
         out.truncate(start);
     }

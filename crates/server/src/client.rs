@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use base::ids::DbIndex;
 use base::time::UnixMillis;
 use engine::track::Reader;
+use journal::Offset;
 use resp::{Proto, Reply};
 
 use crate::clients::Card;
@@ -71,6 +72,8 @@ pub struct Client {
     pub monitors: bool,
     /// What it listens to.
     pub subscriptions: Subscriptions,
+    /// The journal's offset after its last write.
+    pub wrote: Offset,
     /// What becomes of the connection.
     pub fate: Fate,
 }
@@ -88,6 +91,7 @@ impl Client {
             last_command: None,
             commands: 0,
             query: QueryUse::default(),
+            wrote: Offset::default(),
             transaction: None,
             watched: None,
             caching: None,
@@ -159,6 +163,7 @@ impl Client {
 
     /// Tells others how it stands: at the end of a round, and before it looks at itself.
     pub fn publish(&self, out: &Reply, now: UnixMillis) {
+        self.publish_buffers(out);
         let card = &self.card;
         card.last_active.store(now.0 as u64, Relaxed);
         card.db.store(self.db.0, Relaxed);
@@ -170,11 +175,6 @@ impl Client {
         let row = self.last_command.map_or(0, |row| u32::from(row.0) + 1);
         card.last_command.store(row, Relaxed);
         card.commands.store(self.commands, Relaxed);
-        card.query_bytes
-            .store(self.query.unread_bytes as u64, Relaxed);
-        card.query_free_bytes
-            .store(self.query.free_bytes as u64, Relaxed);
-        card.reply_bytes.store(out.len_bytes() as u64, Relaxed);
         let kinds = [Kind::Channel, Kind::Pattern, Kind::Shard];
         for (seen, kind) in card.subscriptions.iter().zip(kinds) {
             seen.store(self.subscriptions.count(kind) as u64, Relaxed);
@@ -186,7 +186,19 @@ impl Client {
             .store(self.interest_bytes() as u64, Relaxed);
         let queue_bytes = transaction.map_or(0, Transaction::bytes);
         card.queue_bytes.store(queue_bytes as u64, Relaxed);
-        card.reply_capacity_bytes
-            .store(out.capacity_bytes() as u64, Relaxed);
+    }
+
+    /// The part about its buffers, which change when replies are written.
+    pub fn publish_buffers(&self, out: &Reply) {
+        let (card, query) = (&self.card, &self.query);
+        let buffers = [
+            (&card.query_bytes, query.unread_bytes),
+            (&card.query_free_bytes, query.free_bytes),
+            (&card.reply_bytes, out.len_bytes()),
+            (&card.reply_capacity_bytes, out.capacity_bytes()),
+        ];
+        for (seen, bytes) in buffers {
+            seen.store(bytes as u64, Relaxed);
+        }
     }
 }

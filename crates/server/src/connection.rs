@@ -12,10 +12,13 @@ use resp::{Parser, Proto, Reply};
 use crate::client::Client;
 use crate::client_memory::Weight;
 use crate::clients::Card;
+use crate::held::{DiskWish, Held};
 use crate::input::Input;
 use crate::limits::SoftLimit;
 use crate::waking::Blocked;
+use base::time::UnixMillis;
 use engine::tx::Walk;
+use journal::Journal;
 
 /// Pieces of a reply given to one `writev`.
 const IO_SLICES: usize = 64;
@@ -98,6 +101,8 @@ pub enum Waiting {
         /// CLIENT REPLY was OFF or SKIP when it began.
         muted: bool,
     },
+    /// WAITAOF.
+    Disk(DiskWish),
     /// SHUTDOWN: the process ends, or the reply says why not.
     Shutdown,
     /// A blocking command waits for its keys; the next ones wait.
@@ -120,6 +125,8 @@ pub struct Connection {
     pub missing: usize,
     /// Replies not yet written.
     pub out: Reply,
+    /// Which of them have to wait for the disk.
+    pub held: Held,
     /// What holds its commands back.
     pub waiting: Waiting,
     /// Its part of what `maxmemory-clients` limits.
@@ -151,6 +158,7 @@ impl Connection {
             parsed: 0,
             missing: 0,
             out: Reply::new(Proto::Resp2),
+            held: Held::default(),
             waiting: Waiting::No,
             weight: Weight::default(),
             soft_limit: SoftLimit::default(),
@@ -199,6 +207,18 @@ impl Connection {
         true
     }
 
+    /// Answers WAITAOF if it has waited long enough; whether it goes on waiting.
+    pub fn await_disk(&mut self, journal: &Journal, now: UnixMillis) -> bool {
+        let Waiting::Disk(wish) = self.waiting else {
+            return false;
+        };
+        let over = wish.is_met(journal) || wish.until.is_some_and(|until| until <= now);
+        if over {
+            self.go_on(wish.muted, |out| wish.reply(journal, out));
+        }
+        !over
+    }
+
     /// The process does not end after all; whether it waited for that.
     pub fn end_shutdown(&mut self) -> bool {
         let waited = matches!(self.waiting, Waiting::Shutdown);
@@ -240,6 +260,10 @@ impl Connection {
                 self.unfinished = true;
                 break;
             }
+            let room = room.min(self.held.room());
+            if room == 0 {
+                break;
+            }
             let result = match self.out.contiguous() {
                 Some(bytes) => self.stream.write(&bytes[..bytes.len().min(room)]),
                 None => {
@@ -252,6 +276,7 @@ impl Connection {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.out.advance(count);
+                    self.held.note_sent(count);
                     total += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -70,6 +70,14 @@ impl Doors {
         }
     }
 
+    /// Accepts what waits at any listener: for a worker that cannot look at its events because a
+    /// script is running for long.
+    pub fn accept_everywhere(&self, server: &Server, settings: &Settings) {
+        let open = self.0.lock();
+        let listeners = open.iter().flat_map(|open| &open.listeners);
+        listeners.for_each(|listener| listener.accept_all(server, settings));
+    }
+
     /// Listens where `settings` say instead of where `before` said. TCP only: the unix socket's
     /// path cannot change. On failure everything is as before.
     ///

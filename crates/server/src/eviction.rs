@@ -5,8 +5,8 @@
 //! memory is refused only when nothing can be evicted. The work per call is bounded by
 //! `maxmemory-eviction-tenacity`; what is left is done before the next commands and between rounds.
 //!
-//! Everything allocated counts: data, buffers of clients, the server itself. (Redis leaves out the
-//! buffers that feed replicas and the append-only file; there are none here yet.) Strings that wait
+//! Everything allocated counts: data, buffers of clients, the server itself; but not, as in Redis,
+//! what waits to be written to the append-only file. Strings that wait
 //! for the background thread do not count any more: their keys are gone, and to evict others for
 //! them would be wrong. For the same reason news for those who cache keys do not count while they
 //! are in mailboxes.
@@ -75,7 +75,9 @@ impl Evictor {
     pub fn look(&mut self, server: &Server) {
         let used = allocator::used_bytes();
         server.memory.note(used, server.now());
-        let gone = server.background.pending_bytes() + server.tracking.under_way_bytes();
+        let gone = server.background.pending_bytes()
+            + server.tracking.under_way_bytes()
+            + server.appending.journal.held_bytes();
         self.others = used as i64 - gone as i64 - allocator::own_balance();
     }
 

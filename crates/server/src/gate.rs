@@ -8,6 +8,7 @@ use resp::Proto;
 
 use crate::client::Client;
 use crate::registry::{Handler, InMulti, Missing, Registry, Row, RowId};
+use crate::scripting::Kind;
 use crate::server::{PauseKind, Server};
 use crate::settings::Settings;
 
@@ -50,6 +51,12 @@ pub fn admit<'a>(
             return Verdict::Refuse(Some(id), failure);
         }
     }
+    if server.scripting.running.is_busy()
+        && !row.flags.has(Flags::ALLOW_BUSY)
+        && let Some(kind) = server.scripting.running.busy_kind()
+    {
+        return Verdict::Refuse(Some(id), busy(kind));
+    }
     if client.subscriptions.any() && proto == Proto::Resp2 && !WHILE_LISTENING.contains(&&*row.name)
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
@@ -65,10 +72,30 @@ pub fn admit<'a>(
     if server.loading.is_active() && !row.flags.has(Flags::LOADING) {
         return Verdict::Refuse(Some(id), LOADING);
     }
+    let journal = &server.appending.journal;
+    if journal.is_failing()
+        && let Err(failure) = logged_lately(effective_flags(row, client, registry), row, server)
+    {
+        return Verdict::Refuse(Some(id), failure);
+    }
+    if journal.is_behind() && effective_flags(row, client, registry).has(Flags::WRITE) {
+        return Verdict::Postpone;
+    }
     if server.is_pausing() && postponed(effective_flags(row, client, registry), server) {
         return Verdict::Postpone;
     }
     Verdict::Run(id)
+}
+
+/// What others are told while a script runs for too long.
+pub fn busy(kind: Kind) -> Failure {
+    match kind {
+        Kind::Script => Failure::BUSY,
+        Kind::Function => Failure::fixed(
+            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+             NOSAVE.",
+        ),
+    }
 }
 
 /// Redis counts a client that monitors as a replica.
@@ -163,6 +190,19 @@ fn saved_lately(flags: Flags, row: &Row, settings: &Settings) -> Result<(), Fail
          (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the \
          RDB error.",
     ))
+}
+
+/// Refuses writes while the append-only file cannot be written.
+#[cold]
+fn logged_lately(flags: Flags, row: &Row, server: &Server) -> Result<(), Failure> {
+    if !flags.has(Flags::WRITE) && row.name != "ping" {
+        return Ok(());
+    }
+    let status = server.appending.journal.status();
+    let why = status.failure.unwrap_or_default();
+    Err(Failure::owned(format!(
+        "MISCONF Errors writing to the AOF file: {why}"
+    )))
 }
 
 fn postponed(flags: Flags, server: &Server) -> bool {

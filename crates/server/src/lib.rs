@@ -7,10 +7,12 @@
 
 pub mod aftermath;
 pub mod allocator;
+pub mod appending;
 pub mod background;
 pub mod batch;
 pub mod call;
 pub mod check;
+pub mod check_log;
 pub mod client;
 pub mod client_line;
 pub mod client_memory;
@@ -25,6 +27,7 @@ pub mod doors;
 pub mod eviction;
 pub mod families;
 pub mod gate;
+pub mod held;
 pub mod info;
 pub mod input;
 pub mod limits;
@@ -40,6 +43,7 @@ pub mod rates;
 pub mod registry;
 pub mod run;
 pub mod saving;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod settings;

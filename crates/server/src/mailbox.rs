@@ -53,6 +53,8 @@ pub enum Message {
     NotEnding,
     /// Say that all that was admitted before is done.
     Barrier(Sender<()>),
+    /// More of the journal is on disk: replies that waited for it can leave.
+    Durable,
     /// A client's wait in a blocking command has ended.
     Unblock(Box<Unblocked>),
     /// Try a client's blocking command again: who made its key ready could not.
@@ -142,6 +144,12 @@ impl Mailbox {
         self.0.filled.store(!others.is_empty(), Relaxed);
         *queue = others;
         publications
+    }
+
+    /// Whether the worker is told to stop, and has not read it yet.
+    pub fn says_stop(&self) -> bool {
+        let queue = self.0.queue.lock();
+        queue.iter().any(|message| matches!(message, Message::Stop))
     }
 
     /// Takes everything out, oldest first.

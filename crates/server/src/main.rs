@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use server::allocator::Counting;
+use server::check_log;
 use server::config::Config;
 use server::config::cli::{HELP, Invocation, parse_arguments};
 use server::version::{REDIS_VERSION, VERSION};
@@ -36,13 +37,22 @@ fn start(arguments: Vec<OsString>) -> Result<(), String> {
             print!("{HELP}");
             Ok(())
         }
-        Invocation::Check(file) => {
-            let (report, is_sound) = server::check::check(&file)?;
+        Invocation::Check { file, fix } => {
+            let (report, is_sound) = match check_log::concerns(&file) {
+                true => check_log::check(&file, fix)?,
+                false => server::check::check(&file)?,
+            };
             print!("{report}");
             match is_sound {
                 true => Ok(()),
                 false => Err("the file is broken".to_owned()),
             }
+        }
+        Invocation::Restore { dir, to } => {
+            let moment = check_log::read_time(&to);
+            let moment = moment.ok_or_else(|| format!("'{to}' is no time"))?;
+            print!("{}", check_log::restore(&dir, moment)?);
+            Ok(())
         }
         Invocation::Serve(sources) => {
             let config = Config::load(&sources).map_err(|error| error.to_string())?;

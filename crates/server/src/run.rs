@@ -8,6 +8,7 @@ use log::{error, info, warn};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::appending;
 use crate::config::Config;
 use crate::daemon::{self, PidFile};
 use crate::descriptors::allow_clients;
@@ -21,6 +22,9 @@ use crate::server::Server;
 use crate::shutdown;
 use crate::version::VERSION;
 use crate::worker::{Seat, Worker};
+
+/// Scripts nest tables deeply, and what reads them nests as deeply. Only what is used is taken.
+const WORKER_STACK_BYTES: usize = 32 << 20;
 
 /// Serves until SIGTERM, SIGINT or SHUTDOWN.
 ///
@@ -87,12 +91,18 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
     let mailboxes = seats.iter().map(|seat| seat.mailbox.clone()).collect();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let server = Server::new(config, mailboxes)?;
-    server.loading.announce(&server.settings.get().dbfilename);
+    let settings = server.settings.get();
+    let logs = settings.aof.on;
+    server
+        .loading
+        .announce(logs || settings.dbfilename.exists());
     server.doors.open(registry, listeners)?;
     thread::scope(|scope| {
         for (at, seat) in seats.into_iter().enumerate() {
             let server = &server;
-            let builder = thread::Builder::new().name(format!("worker-{at}"));
+            let builder = thread::Builder::new()
+                .name(format!("worker-{at}"))
+                .stack_size(WORKER_STACK_BYTES);
             builder.spawn_scoped(scope, move || {
                 let worker = Worker::new(server, WorkerId(at as u16), seat);
                 if let Err(failure) = worker.run() {
@@ -105,7 +115,12 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
         thread::Builder::new()
             .name("saver".to_owned())
             .spawn_scoped(scope, || saving::serve(&server))?;
-        let loaded = loading::at_start(&server, &mut || signals.pending().next().is_some());
+        let mut ended = || signals.pending().next().is_some();
+        let loaded = match logs {
+            true => appending::replay::at_start(&server, &mut ended),
+            false => loading::at_start(&server, &mut ended),
+        };
+        let loaded = loaded.and_then(|()| begin_to_log(&server, scope));
         server.loading.end();
         if loaded.is_ok() {
             server.saving.note_in_step(server.totals().changes);
@@ -113,6 +128,7 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
             wait_for_the_end(&server, &mut signals);
         }
         server.saving.end();
+        server.appending.end();
         server.broadcast(|| Message::Stop);
         match loaded {
             Err(loading::Failure::Refused(why)) => {
@@ -122,6 +138,24 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
             Err(loading::Failure::Ended) | Ok(()) => Ok(()),
         }
     })
+}
+
+/// Starts what writes the append-only file, whether there is one now or later.
+fn begin_to_log<'s>(
+    server: &'s Server,
+    scope: &'s thread::Scope<'s, '_>,
+) -> Result<(), loading::Failure> {
+    let refused = loading::Failure::Refused;
+    appending::begin(server).map_err(refused)?;
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send + 's>| {
+        let builder = thread::Builder::new().name(name.to_owned());
+        let spawned = builder.spawn_scoped(scope, run);
+        spawned
+            .map(drop)
+            .map_err(|error| refused(error.to_string()))
+    };
+    spawn("journal", Box::new(|| server.appending.run_writer()))?;
+    spawn("rewriter", Box::new(|| appending::serve(server)))
 }
 
 /// Waits until somebody wants the server to end and nothing speaks against it.

@@ -12,6 +12,7 @@ use engine::env::Garbage;
 use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 
+use crate::appending::Appending;
 use crate::background::Background;
 use crate::client_memory::Burden;
 use crate::clients::{Card, Clients};
@@ -25,6 +26,7 @@ use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::saving::Saving;
+use crate::scripting::Scripting;
 use crate::settings::Published;
 use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
@@ -108,8 +110,12 @@ pub struct Server {
     /// Source texts of the libraries of functions that came with the data. They are written back
     /// with them.
     pub libraries: Mutex<Vec<Vec<u8>>>,
+    /// Scripts and functions.
+    pub scripting: Scripting,
     /// Snapshots on disk.
     pub saving: Saving,
+    /// The append-only file.
+    pub appending: Appending,
     /// What SHUTDOWN was told.
     pub shutdown: Mutex<Option<Wish>>,
 }
@@ -123,6 +129,7 @@ impl Server {
         let workers = mailboxes.len();
         let settings = config.settings().clone();
         let registry = Registry::new();
+        let appending = Appending::new(&settings, workers);
         let clock = SystemClock::new();
         let seed = Seed::random();
         let mut rng = Rng::from_seed(seed_from_os());
@@ -159,17 +166,23 @@ impl Server {
             rates: Rates::default(),
             loading: Progress::default(),
             libraries: Mutex::default(),
+            scripting: Scripting::new(workers),
             saving: Saving::new(clock.now()),
+            appending,
             shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);
         Ok(server)
     }
 
-    /// The worker with the fewest connections; it is counted as having one more.
+    /// The worker with the fewest connections; it is counted as having one more. One whose script
+    /// runs for long comes last.
     pub fn least_loaded(&self) -> WorkerId {
         let loads = self.load.iter().enumerate();
-        let least = loads.min_by_key(|(_, load)| load.load(Ordering::Relaxed));
+        let least = loads.min_by_key(|(at, load)| {
+            let busy = self.scripting.running.is_busy_at(WorkerId(*at as u16));
+            (busy, load.load(Ordering::Relaxed))
+        });
         let at = least.map_or(0, |(at, _)| at);
         self.load[at].fetch_add(1, Ordering::Relaxed);
         WorkerId(at as u16)
@@ -211,6 +224,7 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.scripting.store.reset_stats();
         self.memory.reset_peak(self.now());
     }
 

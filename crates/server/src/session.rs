@@ -11,8 +11,11 @@ use resp::Reply;
 use crate::aftermath;
 use crate::client::Client;
 use crate::connection::Waiting;
+use crate::eviction::Evictor;
 use crate::pubsub::{Desk, Kind};
+use crate::scripting;
 use crate::server::Server;
+use crate::settings::Settings;
 use crate::stats::WorkerStats;
 
 /// A control command's handler.
@@ -33,6 +36,8 @@ pub struct Session<'s, 'k> {
     pub server: &'s Server,
     /// This worker's counters.
     pub stats: &'s WorkerStats,
+    /// Current settings.
+    pub settings: &'s Settings,
     /// The client that sent the command.
     pub client: &'s mut Client,
     /// Time, limits, counters of this worker.
@@ -42,6 +47,10 @@ pub struct Session<'s, 'k> {
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
+    /// Makes room when memory is full.
+    pub evictor: &'s mut Evictor,
+    /// This worker's compiled scripts.
+    pub scripts: &'s mut scripting::State,
     /// Whether a command may wait for its keys.
     pub blocking: Blocking,
     /// Time stamp at which the command before this one ended.

@@ -20,6 +20,7 @@ use engine::keyspace::Lease;
 use engine::serve::{self, Ends};
 use engine::spec::DataRun;
 use engine::waiters::{Address, Wait, Waiter};
+use journal::journal::Framing;
 use resp::{Proto, Reply};
 
 use crate::aftermath;
@@ -102,6 +103,8 @@ pub fn begin(
 struct Post<'s> {
     server: &'s Server,
     own: WorkerId,
+    /// Where the effects of what is served gather.
+    env: Option<&'s Env>,
 }
 
 impl Post<'_> {
@@ -118,6 +121,10 @@ impl Post<'_> {
 
 impl Ends for Post<'_> {
     fn ended(&mut self, waiter: &Arc<Waiter>, reply: Reply, failure: Option<&Failure>) {
+        // Under the lease that it was served under, which may be another for the next one.
+        if let Some(env) = self.env.filter(|env| env.has_effects()) {
+            aftermath::append(self.server, env, Framing::Together);
+        }
         if let Some(failure) = failure {
             let stats = &self.server.stats[usize::from(self.own.0)];
             self.server.count_error(failure.text(), stats);
@@ -140,7 +147,15 @@ impl Ends for Post<'_> {
 pub fn serve_ready(server: &Server, own: WorkerId, env: &Env, lease: &mut Lease<'_>) {
     // What they read is not read by the client that has made it ready.
     env.reader.set(None);
-    serve::serve_ready(lease, env, &mut Post { server, own });
+    serve::serve_ready(
+        lease,
+        env,
+        &mut Post {
+            server,
+            own,
+            env: Some(env),
+        },
+    );
 }
 
 /// Tries a waiter of this worker that could not be served where its key became ready.
@@ -151,7 +166,16 @@ pub fn retry(
     env: &Env,
     lease: &mut Lease<'_>,
 ) {
-    serve::retry(waiter, lease, env, &mut Post { server, own });
+    serve::retry(
+        waiter,
+        lease,
+        env,
+        &mut Post {
+            server,
+            own,
+            env: Some(env),
+        },
+    );
     aftermath::settle(server, own, env, lease, None);
     lease.release();
 }
@@ -191,7 +215,11 @@ pub fn unblock(card: &Card, ending: Ending, session: &mut Session<'_, '_>) -> bo
     if !give_up(&waiter, server, own, session.env, session.lease) {
         return false;
     }
-    let mut post = Post { server, own };
+    let mut post = Post {
+        server,
+        own,
+        env: None,
+    };
     match ending {
         Ending::TimedOut => {
             let unblocked = Box::new(Unblocked::timed_out(&waiter));

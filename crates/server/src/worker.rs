@@ -32,6 +32,7 @@ use crate::eviction::Evictor;
 use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::pubsub::{Desk, Publication};
+use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
@@ -94,12 +95,15 @@ pub struct Worker<'k> {
     ready: Vec<usize>,
     /// Connections with a walk under way.
     walking: Vec<usize>,
+    /// Connections with replies that wait for the disk.
+    holding: Vec<usize>,
     spare: Vec<Vec<u8>>,
     env: Env,
     lease: Lease<'k>,
     cycle: Cycle,
     evictor: Evictor,
     desk: Desk,
+    scripts: scripting::State,
     scales: Scales,
     deadlines: Deadlines,
     next_tick: u64,
@@ -111,7 +115,8 @@ impl<'k> Worker<'k> {
     /// A worker without connections.
     pub fn new(server: &'k Server, id: WorkerId, seat: Seat) -> Worker<'k> {
         let settings = server.settings.get();
-        let env = Env::new(engine_limits(&settings, &server.keyspace), seed_from_os());
+        let mut env = Env::new(engine_limits(&settings, &server.keyspace), seed_from_os());
+        env.record_effects_if(server.appending.journal.switch());
         Worker {
             server,
             stats: &server.stats[usize::from(id.0)],
@@ -122,12 +127,14 @@ impl<'k> Worker<'k> {
             connections: Slab::new(),
             ready: Vec::new(),
             walking: Vec::new(),
+            holding: Vec::new(),
             spare: Vec::new(),
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
             evictor: Evictor::new(id),
             desk: Desk::default(),
+            scripts: scripting::State::default(),
             scales: Scales::new(id),
             deadlines: Deadlines::default(),
             next_tick: 0,
@@ -240,6 +247,7 @@ impl<'k> Worker<'k> {
                 Message::NotEnding => self.wake(Connection::end_shutdown),
                 // Who asked may have given up waiting.
                 Message::Barrier(done) => drop(done.send(())),
+                Message::Durable => self.release_held(),
                 Message::Unblock(unblocked) => self.unblock(*unblocked),
                 Message::Retry(waiter) => {
                     let (env, lease) = (&self.env, &mut self.lease);
@@ -368,6 +376,7 @@ impl<'k> Worker<'k> {
         while self.seat.mailbox.has_left() {
             self.read_mail();
         }
+        self.server.appending.push();
         // Before the replies: who has one can ask another worker for counters that include it.
         self.stats.publish(&self.env.stats);
         // News that lie about count as used memory, and would make the next command evict keys,
@@ -376,6 +385,7 @@ impl<'k> Worker<'k> {
         for &id in &ready {
             self.settle(id);
         }
+        self.watch_disk();
         for id in late {
             self.settle_late(id);
         }
@@ -412,6 +422,7 @@ impl<'k> Worker<'k> {
             lease: &mut self.lease,
             evictor: &mut self.evictor,
             desk: &mut self.desk,
+            scripts: &mut self.scripts,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
             mark: self.server.ticks.raw(),
@@ -481,6 +492,20 @@ impl<'k> Worker<'k> {
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;
+            // Before the replies, for who has one can ask another worker how this client stands.
+            connection.client.publish(&connection.out, self.env.now);
+            let journal = &self.server.appending.journal;
+            if let Some(seen) = journal.to_wait_for() {
+                let held_before = !connection.held.is_empty();
+                let wrote = connection.client.wrote;
+                connection
+                    .held
+                    .hold(connection.out.len_bytes(), seen, wrote);
+                connection.held.release(journal);
+                if !held_before && !connection.held.is_empty() {
+                    self.holding.push(id);
+                }
+            }
             match connection.flush() {
                 Ok(0) => {}
                 Ok(count) => {
@@ -494,7 +519,7 @@ impl<'k> Worker<'k> {
         connection.input.rest(&mut self.spare);
         if news {
             connection.client.query = connection.input.usage();
-            connection.client.publish(&connection.out, self.env.now);
+            connection.client.publish_buffers(&connection.out);
             let writing = &connection.client.card.writing;
             writing.store(!connection.out.is_empty(), Ordering::Relaxed);
         }
@@ -512,7 +537,11 @@ impl<'k> Worker<'k> {
             _ if connection.is_abandoned() => self.close(id),
             Fate::CloseAfterReply => {}
             Fate::Open => {
-                if let Waiting::Walk { .. } = connection.waiting {
+                if let Waiting::Disk(_) = connection.waiting {
+                    if !self.holding.contains(&id) {
+                        self.holding.push(id);
+                    }
+                } else if let Waiting::Walk { .. } = connection.waiting {
                     if !self.walking.contains(&id) {
                         self.walking.push(id);
                     }
@@ -525,6 +554,39 @@ impl<'k> Worker<'k> {
         }
         if news && self.scales.is_on() {
             self.weigh(id);
+        }
+    }
+
+    /// Asks to be told when more is on disk, if a reply waits for that.
+    fn watch_disk(&mut self) {
+        if self.holding.is_empty() {
+            return;
+        }
+        let appending = &self.server.appending;
+        let journal = &appending.journal;
+        let state = || (journal.durable(), journal.is_failing());
+        let before = state();
+        appending.await_disk(self.id);
+        // What happened before we asked is not told.
+        if state() != before {
+            self.seat.mailbox.leave(Message::Durable);
+        }
+    }
+
+    /// Sends what had to wait for the disk and need not any more.
+    fn release_held(&mut self) {
+        for id in std::mem::take(&mut self.holding) {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            let journal = &self.server.appending.journal;
+            connection.held.release(journal);
+            let waits = connection.await_disk(journal, self.env.now);
+            if waits || !connection.held.is_empty() {
+                self.holding.push(id);
+            }
+            connection.dirty = true;
+            self.enqueue(id);
         }
     }
 
@@ -553,6 +615,9 @@ impl<'k> Worker<'k> {
 
     /// A few steps of the long commands under way, in turn.
     fn go_on_walking(&mut self) {
+        if self.server.scripting.running.is_busy() {
+            return;
+        }
         for _ in 0..WALK_STEPS_MAX.min(self.walking.len()) {
             let id = self.walking.remove(0);
             let Some(connection) = self.connections.get_mut(id) else {
@@ -595,6 +660,10 @@ impl<'k> Worker<'k> {
         let effort = self.settings.active_expire_effort;
         let (server, stats) = (self.server, self.stats);
         self.env.broadcast = server.tracking.is_broadcasting();
+        if self.server.scripting.running.is_busy() {
+            // Most data cannot be reached; all of this can wait until the script is over.
+            return;
+        }
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
         if now >= self.next_tick || self.evictor.is_behind() {
@@ -610,6 +679,7 @@ impl<'k> Worker<'k> {
             return;
         }
         self.next_tick = now + TICK.as_nanos() as u64;
+        self.release_held();
         // Buffers of connections that went quiet: half of those that nobody took again.
         self.spare.truncate(self.spare.len() / 2);
         // One worker is enough to notice that a pause is over and to take samples.

@@ -38,6 +38,7 @@ const NOT_IN_PEER: &[&str] = &[
     "increx",
     "lmovem",
     "msetex",
+    "script|show",
     "sdiffcard",
     "sunioncard",
     "xcfgset",

@@ -62,9 +62,23 @@ pub(super) const CRATES: &[CrateRule] = &[
         ],
     },
     CrateRule {
+        name: "journal",
+        path: "crates/journal",
+        own: &["base", "resp"],
+        foreign: &["log", "parking_lot"],
+    },
+    CrateRule {
+        name: "script",
+        path: "crates/script",
+        own: &["base", "resp"],
+        foreign: &["mlua", "scoped-tls-hkt", "sha1"],
+    },
+    CrateRule {
         name: "server",
         path: "crates/server",
-        own: &["base", "bench", "engine", "rdb", "resp"],
+        own: &[
+            "base", "bench", "engine", "journal", "rdb", "resp", "script", "structs",
+        ],
         foreign: &[
             "chrono",
             "clap",
@@ -179,6 +193,8 @@ const WAITERS: &[&str] = &[
     "crates/testkit/",
     "crates/bench/",
     "crates/server/src/families/debug.rs",
+    // Kills a server at any moment: there is nothing to await.
+    "crates/server/tests/it/crashes.rs",
 ];
 
 const fn everywhere(word: &'static str, instead: &'static str, scope: Scope) -> Banned {

@@ -6,6 +6,8 @@
 //! it has; the tests compare them with lists taken from those servers (`tests/data/`). Rows are in
 //! alphabetical order.
 
+use journal::Policy;
+
 use super::kinds::{Kind, Overflow, ReadWords, any_text, unread};
 use super::params::{Apply, Param, p};
 use super::settings::{EvictionPolicy, LogLevel, Permission, Settings};
@@ -80,6 +82,10 @@ const fn bytes_to(store: fn(&mut Settings, u64)) -> Kind {
     }
 }
 
+/// `appendfsync`, in the same order twice.
+const FSYNC: &[&str] = &["everysec", "always", "no"];
+const FSYNC_POLICIES: &[Policy] = &[Policy::EverySecond, Policy::Always, Policy::No];
+
 // What the notices name.
 const ACL: &str = "access control lists";
 const CLUSTER: &str = "cluster mode";
@@ -95,7 +101,7 @@ const SNAPSHOT_READERS: [rdb::Reader; 3] = [
 
 const PERSISTENCE: &str = "persistence";
 const REPLICATION: &str = "replication";
-const SCRIPTS: &str = "scripting";
+const SCRIPTS: &str = "functions that were removed from scripts for safety";
 const SLOW_LOG: &str = "the slow log";
 const SUPERVISION: &str = "reporting to an init system";
 const SYSLOG: &str = "syslog";
@@ -208,19 +214,17 @@ pub const PARAMS: &[Param] = &[
     .fixed(),
     p(
         "aof-disable-auto-gc",
-        BOOL,
+        Kind::Bool(|s, v| s.aof.keep_history = v),
         "no",
         "Keeps files of the append-only log that are no longer needed.",
     )
-    .hidden()
-    .ahead(PERSISTENCE),
+    .hidden(),
     p(
         "aof-load-truncated",
-        BOOL,
+        Kind::Bool(|s, v| s.aof.load_truncated = v),
         "yes",
         "Loads an append-only file whose end is missing.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "aof-rewrite-cpulist",
         TEXT,
@@ -232,69 +236,70 @@ pub const PARAMS: &[Param] = &[
     .moot(NO_FORK),
     p(
         "aof-rewrite-incremental-fsync",
-        BOOL,
+        Kind::Bool(|s, v| s.aof.incremental_fsync = v),
         "yes",
         "Syncs the file piece by piece during a rewrite.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "aof-timestamp-enabled",
-        BOOL,
+        Kind::Bool(|s, v| s.aof.timestamps = v),
         "no",
         "Writes times into the append-only file.",
     )
-    .ahead(PERSISTENCE),
+    .then(Apply::Journal),
     p(
         "aof-use-rdb-preamble",
-        BOOL,
+        Kind::Bool(|s, v| s.aof.rdb_base = v),
         "yes",
         "Begins a rewritten append-only file with a snapshot.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "appenddirname",
         Kind::Text(words::appenddirname),
         "appendonlydir",
         "Directory of the append-only files.",
     )
-    .fixed()
-    .ahead(PERSISTENCE),
+    .fixed(),
     p(
         "appendfilename",
         Kind::Text(words::appendfilename),
         "appendonly.aof",
         "First part of the names of the append-only files.",
     )
-    .fixed()
-    .ahead(PERSISTENCE),
+    .fixed(),
     p(
         "appendfsync",
-        choice(&["everysec", "always", "no"]),
+        Kind::Choice {
+            names: FSYNC,
+            store: |s, i| s.aof.policy = FSYNC_POLICIES[i],
+        },
         "everysec",
         "When the append-only file is forced to disk.",
     )
-    .ahead(PERSISTENCE),
+    .then(Apply::Journal),
     p(
         "appendonly",
-        BOOL,
+        Kind::Bool(|s, v| s.aof.on = v),
         "no",
         "Logs every write to the append-only file.",
     )
-    .refused(PERSISTENCE),
+    .then(Apply::Journal),
     p(
         "auto-aof-rewrite-min-size",
-        memory(0, Overflow::OutOfRange),
+        Kind::Memory {
+            min: 0,
+            overflow: Overflow::OutOfRange,
+            store: |s, v| s.aof.rewrite_min_bytes = v,
+        },
         "67108864",
         "Smaller append-only files are not rewritten by themselves.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "auto-aof-rewrite-percentage",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.aof.rewrite_percent = v as u64),
         "100",
         "Growth at which the append-only file is rewritten, in percent.",
-    )
-    .ahead(PERSISTENCE),
+    ),
     p(
         "availability-zone",
         TEXT,
@@ -331,12 +336,11 @@ pub const PARAMS: &[Param] = &[
         .moot(NO_PINNING),
     p(
         "busy-reply-threshold",
-        int(0, I64),
+        int_to(0, I64, |s, v| s.busy_reply_threshold_millis = v as u64),
         "5000",
         "Milliseconds after which other clients are told that a script is running.",
     )
-    .alias(&["lua-time-limit"])
-    .ahead(SCRIPTS),
+    .alias(&["lua-time-limit"]),
     p(
         "client-output-buffer-limit",
         Kind::Words {
@@ -1046,7 +1050,7 @@ pub const PARAMS: &[Param] = &[
         "no",
         "Does not sync the append-only file during a rewrite.",
     )
-    .ahead(PERSISTENCE),
+    .moot(NO_FORK),
     p(
         "notify-keyspace-events",
         Kind::Text(words::event_letters),
@@ -1376,6 +1380,12 @@ pub const PARAMS: &[Param] = &[
     )
     .always_written()
     .adds_up(),
+    p(
+        "script-undeclared-keys",
+        Kind::Bool(|s, v| s.script_undeclared_keys = v),
+        "yes",
+        "Whether scripts may touch keys that were not named when they were called.",
+    ),
     p(
         "server-cpulist",
         TEXT,

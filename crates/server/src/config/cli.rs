@@ -20,8 +20,20 @@ pub enum Invocation {
     Version,
     /// Print [`HELP`].
     Help,
-    /// Check this file.
-    Check(PathBuf),
+    /// Check this file, and cut a torn end off if `fix`.
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// `--fix`.
+        fix: bool,
+    },
+    /// Take the append-only files in this directory back to this moment.
+    Restore {
+        /// The directory.
+        dir: PathBuf,
+        /// The time, as it was written.
+        to: String,
+    },
     /// Serve, configured from these sources.
     Serve(Sources),
 }
@@ -32,13 +44,17 @@ Ruddle, an in-memory data store that speaks the Redis protocol
 
 Usage:
   ruddle [FILE | -] [--DIRECTIVE VALUE ...]
-  ruddle check FILE
+  ruddle check [--fix] FILE
+  ruddle restore --to TIME DIR
   ruddle --version
   ruddle --help
 
   FILE           configuration in the syntax of redis.conf
   -              read (more of) the configuration from standard input
-  check FILE     read a snapshot file to its end; say what is in it, or where it is broken
+  check FILE     read a snapshot or an append-only file, or all that a manifest names, to the end;
+                 say what is in it, or where it is broken; --fix cuts a torn end off
+  restore        take the append-only files in DIR back to TIME: seconds since 1970, or
+                 '2026-11-22 20:00:00' (UTC). Needs aof-timestamp-enabled yes while they are written
   --DIRECTIVE    any directive of the configuration; wins over the file
 
 Examples:
@@ -62,10 +78,8 @@ pub fn parse_arguments(arguments: Vec<OsString>) -> Result<Invocation, ConfigErr
             _ => {}
         }
     }
-    if let [word, file] = words.as_slice()
-        && word == b"check"
-    {
-        return Ok(Invocation::Check(path_of(file)));
+    if let Some(invocation) = tool(&words) {
+        return Ok(invocation);
     }
     let mut rest = words.as_slice();
     let mut sources = Sources::default();
@@ -93,6 +107,24 @@ pub fn parse_arguments(arguments: Vec<OsString>) -> Result<Invocation, ConfigErr
         rest = others;
     }
     Ok(Invocation::Serve(sources))
+}
+
+/// A subcommand that needs no configuration.
+fn tool(words: &[Vec<u8>]) -> Option<Invocation> {
+    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+    let check = |file, fix| Invocation::Check {
+        file: path_of(file),
+        fix,
+    };
+    match words.as_slice() {
+        [b"check", b"--fix", file] | [b"check", file, b"--fix"] => Some(check(file, true)),
+        [b"check", file] => Some(check(file, false)),
+        [b"restore", b"--to", time, dir] => Some(Invocation::Restore {
+            dir: path_of(dir),
+            to: String::from_utf8_lossy(time).into_owned(),
+        }),
+        _ => None,
+    }
 }
 
 /// One directive from the front of the arguments, and the arguments after it.

@@ -73,6 +73,8 @@ pub enum Apply {
     MaxMemory,
     /// Change the working directory.
     WorkingDirectory,
+    /// Begin or end the append-only file, or change how it is written.
+    Journal,
 }
 
 impl Param {

@@ -10,6 +10,7 @@ use base::hash::Seed;
 use base::units::MemoryLimit;
 use engine::env::Packing;
 use engine::event::Classes;
+use journal::Policy;
 
 use crate::shutdown::Wish;
 
@@ -125,6 +126,33 @@ pub struct BindAddress {
     pub required: bool,
 }
 
+/// The append-only file.
+#[derive(Clone, Debug)]
+pub struct AofSettings {
+    /// `appendonly`.
+    pub on: bool,
+    /// `appendfsync`.
+    pub policy: Policy,
+    /// `appenddirname`.
+    pub dir_name: PathBuf,
+    /// `appendfilename`.
+    pub file_name: Vec<u8>,
+    /// `aof-load-truncated`.
+    pub load_truncated: bool,
+    /// `aof-timestamp-enabled`.
+    pub timestamps: bool,
+    /// `aof-use-rdb-preamble`.
+    pub rdb_base: bool,
+    /// `aof-disable-auto-gc`.
+    pub keep_history: bool,
+    /// `aof-rewrite-incremental-fsync`.
+    pub incremental_fsync: bool,
+    /// `auto-aof-rewrite-percentage`; 0 = never.
+    pub rewrite_percent: u64,
+    /// `auto-aof-rewrite-min-size`.
+    pub rewrite_min_bytes: u64,
+}
+
 /// After so many seconds with so many changes, a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavePoint {
@@ -219,6 +247,7 @@ pub struct Settings {
     pub events: Classes,
     pub dbfilename: PathBuf,
     pub save_points: Vec<SavePoint>,
+    pub aof: AofSettings,
     /// For whom snapshots and DUMP payloads are written.
     pub snapshot_reader: rdb::Reader,
     pub rdbcompression: bool,
@@ -235,6 +264,8 @@ pub struct Settings {
     pub proto_max_bulk_len_bytes: u64,
     pub lazyfree: LazyFree,
     pub active_expire_effort: u32,
+    pub busy_reply_threshold_millis: u64,
+    pub script_undeclared_keys: bool,
     pub enable_debug_command: Permission,
     pub enable_protected_configs: Permission,
 }
@@ -281,6 +312,19 @@ impl Settings {
             events: Classes::NONE,
             dbfilename: PathBuf::new(),
             save_points: Vec::new(),
+            aof: AofSettings {
+                on: false,
+                policy: Policy::EverySecond,
+                dir_name: PathBuf::new(),
+                file_name: Vec::new(),
+                load_truncated: true,
+                timestamps: false,
+                rdb_base: true,
+                keep_history: false,
+                incremental_fsync: true,
+                rewrite_percent: 0,
+                rewrite_min_bytes: 0,
+            },
             snapshot_reader: rdb::Reader::Common,
             rdbcompression: true,
             rdbchecksum: true,
@@ -295,6 +339,8 @@ impl Settings {
             proto_max_bulk_len_bytes: 0,
             lazyfree: LazyFree::default(),
             active_expire_effort: 0,
+            busy_reply_threshold_millis: 0,
+            script_undeclared_keys: true,
             enable_debug_command: Permission::No,
             enable_protected_configs: Permission::No,
         }

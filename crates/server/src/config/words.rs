@@ -346,13 +346,17 @@ pub(super) fn dbfilename(settings: &mut Settings, text: &[u8]) -> Result<Vec<u8>
 }
 
 /// `appendfilename`.
-pub(super) fn appendfilename(_: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
-    plain_name(text, "appendfilename can't be a path, just a filename")
+pub(super) fn appendfilename(s: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
+    let text = plain_name(text, "appendfilename can't be a path, just a filename")?;
+    s.aof.file_name.clone_from(&text);
+    Ok(text)
 }
 
 /// `appenddirname`.
-pub(super) fn appenddirname(_: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
-    plain_name(text, "appenddirname can't be a path, just a dirname")
+pub(super) fn appenddirname(s: &mut Settings, text: &[u8]) -> Result<Vec<u8>, Fault> {
+    let text = plain_name(text, "appenddirname can't be a path, just a dirname")?;
+    s.aof.dir_name = path_of(&text);
+    Ok(text)
 }
 
 fn plain_name(text: &[u8], fault: &'static str) -> Result<Vec<u8>, Fault> {

@@ -130,6 +130,9 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
     // This worker obeys from the next command on, the others from their next round.
     session.env.limits = engine_limits(config.settings(), &server.keyspace);
     server.settings.set(config.settings().clone());
+    if applies.contains(&Apply::Journal) {
+        server.appending.apply(config.settings(), before.settings());
+    }
     out.ok();
     Ok(())
 }
@@ -157,6 +160,8 @@ fn carry_out(
         Apply::OnRead | Apply::Password => Ok(()),
         // The workers evict before the next command that needs memory.
         Apply::MaxMemory => Ok(()),
+        // Once all settings are in force.
+        Apply::Journal => Ok(()),
         Apply::LogLevel => {
             logging::set_level(settings.loglevel);
             Ok(())

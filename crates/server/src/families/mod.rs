@@ -11,10 +11,12 @@ mod command;
 mod config;
 mod connection;
 mod debug;
+mod function;
 mod info;
 mod memory;
 mod persistence;
 mod pubsub;
+mod script;
 mod server;
 mod transaction;
 
@@ -25,10 +27,12 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
+    function::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
     persistence::COMMANDS,
     pubsub::COMMANDS,
+    script::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,
 ];

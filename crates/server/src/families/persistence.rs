@@ -1,12 +1,13 @@
-//! Snapshots on disk: SAVE, BGSAVE, LASTSAVE.
+//! Snapshots on disk, and the append-only file: SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF, WAITAOF.
 
 use engine::args::Args;
 use engine::failure::Failure;
-use engine::spec::{Arg, Flags, Group, Run, Spec};
+use engine::spec::{Arg, ArgKind, Flags, Group, Run, Spec};
 use resp::Reply;
 
 use crate::client::ReplyMode;
 use crate::connection::Waiting;
+use crate::held::DiskWish;
 use crate::saving::Busy;
 use crate::session::{ControlRun, Session};
 
@@ -14,6 +15,25 @@ const OPERATOR: Flags = Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::NO_ASYNC_LOAD
 
 /// The table of this family.
 pub(super) const COMMANDS: &[Spec<ControlRun>] = &[
+    Spec {
+        flags: OPERATOR,
+        summary: "Writes the append-only file anew, from the data as they are, beside the other \
+                  commands.",
+        ..Spec::new("bgrewriteaof", 1, Group::Server, Run::Do(bgrewriteaof))
+    },
+    Spec {
+        flags: Flags::BLOCKING,
+        categories: &["connection"],
+        since: "7.2.0",
+        summary: "Waits until what the connection has written is in append-only files on disk.",
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        args: &[
+            Arg::new("numlocal", ArgKind::Integer),
+            Arg::new("numreplicas", ArgKind::Integer),
+            Arg::new("timeout", ArgKind::Integer),
+        ],
+        ..Spec::new("waitaof", 4, Group::GenericOfTypes, Run::Do(waitaof))
+    },
     Spec {
         flags: OPERATOR,
         summary: "Writes a snapshot of all databases to disk, beside the other commands.",
@@ -95,5 +115,76 @@ fn lastsave(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     out.int(session.server.saving.report().saved_at.as_secs());
+    Ok(())
+}
+
+fn bgrewriteaof(
+    session: &mut Session<'_, '_>,
+    _: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let server = session.server;
+    if !server.appending.ask() {
+        return Err(REWRITING);
+    }
+    // A transaction holds what the snapshot has to wait for; two snapshots are taken in turn.
+    let word = match session.lease.is_pinned() || server.saving.is_busy() {
+        true => "scheduled",
+        false => "started",
+    };
+    out.simple(format!("Background append only file rewriting {word}").as_bytes());
+    Ok(())
+}
+
+const REWRITING: Failure =
+    Failure::fixed("ERR Background append only file rewriting already in progress");
+
+fn waitaof(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    const RANGE: Failure = Failure::fixed("ERR value is out of range, value must between 0 and 1");
+    let local = args.int_or(Failure::fixed(
+        "ERR value is not an integer or out of range",
+    ));
+    args.check()?;
+    if !(0..=1).contains(&local) {
+        return Err(RANGE);
+    }
+    let replicas = args.int_or(Failure::fixed(
+        "ERR value is not an integer or out of range",
+    ));
+    args.check()?;
+    if replicas < 0 {
+        return Err(Failure::fixed(
+            "ERR value is out of range, must be positive",
+        ));
+    }
+    let millis = args.int_or(Failure::fixed(
+        "ERR timeout is not an integer or out of range",
+    ));
+    args.end()?;
+    if millis < 0 {
+        return Err(Failure::fixed("ERR timeout is negative"));
+    }
+    let journal = &session.server.appending.journal;
+    if local > 0 && !journal.is_on() {
+        return Err(Failure::fixed(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    let wish = DiskWish {
+        upto: session.client.wrote,
+        local: local > 0,
+        replicas: replicas > 0,
+        until: (millis > 0).then(|| session.env.now.saturating_add(millis)),
+        muted: session.client.reply_mode != ReplyMode::On,
+    };
+    if wish.is_met(journal) || session.lease.is_pinned() {
+        wish.reply(journal, out);
+    } else {
+        session.waiting = Some(Waiting::Disk(wish));
+    }
     Ok(())
 }

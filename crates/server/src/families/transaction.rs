@@ -152,9 +152,9 @@ fn exec(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
         let blocking = std::mem::replace(&mut session.blocking, Blocking::Denied);
         run_all(&transaction, session, out);
         session.blocking = blocking;
-        // While the lease is held: the transaction counts as one command.
-        session.settle();
     }
+    // While the lease is held: the transaction counts as one command.
+    session.settle();
     session.lease.unpin();
     forget_keys(session.client, session.lease);
     Ok(())

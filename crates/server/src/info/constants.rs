@@ -1,26 +1,14 @@
 //! Fields whose value follows from what this server cannot do yet. Each row goes when the
 //! capability comes.
 
-/// There is no append-only file.
-pub(super) const NO_PERSISTENCE: &[(&str, &str)] = &[
-    ("aof_enabled", "0"),
-    ("aof_rewrite_in_progress", "0"),
-    ("aof_rewrite_scheduled", "0"),
-    ("aof_last_rewrite_time_sec", "-1"),
-    ("aof_current_rewrite_time_sec", "-1"),
-    ("aof_last_bgrewrite_status", "ok"),
-    ("aof_last_write_status", "ok"),
-];
-
 /// No cluster links.
 pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[("cluster_connections", "0")];
 
-/// Never happens here: no fork, no replicas, no scripts, no client eviction.
+/// Never happens here: no fork, no replicas, no client eviction.
 pub(super) const NO_EVENTS: &[(&str, &str)] = &[
     ("sync_full", "0"),
     ("sync_partial_ok", "0"),
     ("sync_partial_err", "0"),
-    ("evicted_scripts", "0"),
     ("latest_fork_usec", "0"),
     ("total_forks", "0"),
     ("unexpected_error_replies", "0"),
@@ -32,12 +20,11 @@ pub(super) const NO_REPLICAS: &[(&str, &str)] = &[
     ("master_failover_state", "no-failover"),
 ];
 
-/// No replication, no append-only file, no cluster, no scripts: no memory for them.
+/// No replication, no append-only file, no cluster: no memory for them.
 pub(super) const NO_BUFFERS: &[(&str, &str)] = &[
     ("mem_not_counted_for_evict", "0"),
     ("mem_replication_backlog", "0"),
     ("mem_clients_slaves", "0"),
     ("mem_cluster_links", "0"),
     ("mem_aof_buffer", "0"),
-    ("number_of_cached_scripts", "0"),
 ];

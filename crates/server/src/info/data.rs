@@ -9,6 +9,7 @@ use base::units::format_human;
 use super::{Fields, View, constants};
 use crate::memory::memory_info;
 use crate::saving::Running;
+use crate::scripting::{Kind, Scripting};
 use crate::server::Server;
 
 pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
@@ -28,6 +29,7 @@ pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("allocator_resident", info.allocator.resident);
     fields.put("allocator_muzzy", info.allocator.muzzy);
     size("total_system_memory", info.system, fields);
+    scripts(&view.server.scripting, fields);
     size("maxmemory", info.limit, fields);
     fields.put("maxmemory_policy", info.policy.name());
     for (name, spread) in [
@@ -44,6 +46,24 @@ pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("mem_allocator", "jemalloc");
     fields.put("lazyfree_pending_objects", info.lazyfree_pending_objects);
     fields.put("lazyfreed_objects", totals.lazyfreed_objects);
+}
+
+/// Memory of Lua states, and of what is kept of scripts and functions beside them.
+fn scripts(scripting: &Scripting, fields: &mut Fields) {
+    let libraries = scripting.libraries.read();
+    let eval = scripting.memory_bytes(Kind::Script);
+    let functions = scripting.memory_bytes(Kind::Function);
+    let beside = scripting.store.bytes() + libraries.bytes();
+    fields.put("used_memory_vm_eval", eval);
+    size("used_memory_lua", eval, fields);
+    fields.put("used_memory_scripts_eval", scripting.store.bytes());
+    fields.put("number_of_cached_scripts", scripting.store.len());
+    fields.put("number_of_functions", libraries.function_count());
+    fields.put("number_of_libraries", libraries.len());
+    fields.put("used_memory_vm_functions", functions);
+    size("used_memory_vm_total", eval + functions, fields);
+    fields.put("used_memory_functions", libraries.bytes());
+    size("used_memory_scripts", beside, fields);
 }
 
 /// A number of bytes, exactly and for humans.
@@ -68,7 +88,7 @@ pub(super) fn persistence(view: &mut View<'_, '_>, fields: &mut Fields) {
     let (expired, loaded) = (&loading.keys_expired, &loading.keys_loaded);
     fields.put("rdb_last_load_keys_expired", expired.load(Relaxed));
     fields.put("rdb_last_load_keys_loaded", loaded.load(Relaxed));
-    fields.put_all(constants::NO_PERSISTENCE);
+    log(server, fields);
 }
 
 fn loading_fields(server: &Server, fields: &mut Fields) {
@@ -91,6 +111,38 @@ fn loading_fields(server: &Server, fields: &mut Fields) {
     fields.put("loading_loaded_bytes", read);
     fields.put("loading_loaded_perc", format!("{percent:.2}"));
     fields.put("loading_eta_seconds", eta);
+}
+
+/// The append-only file.
+fn log(server: &Server, fields: &mut Fields) {
+    let appending = &server.appending;
+    let (report, running) = (appending.report(), appending.running());
+    let (journal, status) = (&appending.journal, appending.journal.status());
+    let word = |ok: bool| if ok { "ok" } else { "err" };
+    let now = server.now();
+    let current = running.map_or(-1, |running| now.millis_since(running.since) / 1000);
+    let enabled = server.settings.get().aof.on;
+    fields.put("aof_enabled", u8::from(enabled));
+    let busy = appending.is_busy();
+    fields.put("aof_rewrite_in_progress", u8::from(busy));
+    let scheduled = busy && current < 0 && server.saving.is_busy();
+    fields.put("aof_rewrite_scheduled", u8::from(scheduled));
+    fields.put("aof_last_rewrite_time_sec", report.seconds.unwrap_or(-1));
+    fields.put("aof_current_rewrite_time_sec", current);
+    fields.put("aof_last_bgrewrite_status", word(report.ok));
+    fields.put("aof_rewrites", report.rewrites);
+    fields.put("aof_rewrites_consecutive_failures", report.failures);
+    fields.put("aof_last_write_status", word(status.failure.is_none()));
+    fields.put("aof_last_cow_size", report.peak_bytes);
+    if !enabled {
+        return;
+    }
+    fields.put("aof_current_size", status.current_bytes());
+    fields.put("aof_base_size", status.base_bytes);
+    fields.put("aof_pending_rewrite", u8::from(!journal.is_on()));
+    fields.put("aof_buffer_length", journal.held_bytes());
+    fields.put("aof_pending_bio_fsync", u8::from(status.syncing));
+    fields.put("aof_delayed_fsync", status.delays);
 }
 
 fn snapshots(server: &Server, fields: &mut Fields) {

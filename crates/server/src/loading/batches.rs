@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rdb::file::{KeyHead, Reader};
 use rdb::{Dialect, Input, decode};
 
-use super::{Failure, broken, environment, read, store};
+use super::{Failure, Overdue, broken, environment, read, store};
 use crate::server::Server;
 use crate::settings::Settings;
 
@@ -42,6 +42,7 @@ struct Record {
 struct Shared<'s> {
     server: &'s Server,
     settings: &'s Settings,
+    overdue: Overdue,
     dialect: Dialect,
     batches: Mutex<Receiver<Batch>>,
     failed: AtomicBool,
@@ -53,6 +54,7 @@ pub(super) fn load(
     reader: &mut Reader<'_>,
     server: &Server,
     settings: &Settings,
+    overdue: Overdue,
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -61,6 +63,7 @@ pub(super) fn load(
     let shared = Shared {
         server,
         settings,
+        overdue,
         dialect: reader.dialect(),
         batches: Mutex::new(receiver),
         failed: AtomicBool::new(false),
@@ -131,7 +134,7 @@ fn insert_all(shared: &Shared<'_>) {
 }
 
 fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
-    let env = environment(shared.server, shared.settings);
+    let env = environment(shared.server, shared.settings, shared.overdue);
     let mut lease = shared.server.keyspace.lease();
     for record in batch.keys {
         let bytes = batch.values.get(record.value).unwrap_or_default();

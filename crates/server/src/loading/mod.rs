@@ -59,8 +59,8 @@ impl Progress {
     }
 
     /// From now on they have to, if there is a file.
-    pub fn announce(&self, path: &Path) {
-        self.active.store(path.exists(), Relaxed);
+    pub fn announce(&self, there_is_a_file: bool) {
+        self.active.store(there_is_a_file, Relaxed);
     }
 
     /// They need not any more.
@@ -68,7 +68,7 @@ impl Progress {
         self.active.store(false, Relaxed);
     }
 
-    fn begin(&self, now: UnixMillis, total_bytes: u64) {
+    pub(crate) fn begin(&self, now: UnixMillis, total_bytes: u64) {
         self.since.store(now.0, Relaxed);
         self.total_bytes.store(total_bytes, Relaxed);
         let counters = [
@@ -99,13 +99,36 @@ pub enum Failure {
 /// # Errors
 /// See [`Failure`].
 pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), Failure> {
+    let path = &server.settings.get().dbfilename;
+    file(server, path, Overdue::Dropped, ended).map(drop)
+}
+
+/// What becomes of keys whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// They are not put in.
+    Dropped,
+    /// They are: commands that follow may have been run before it was over.
+    Kept,
+}
+
+/// Loads a snapshot file, if there is one, with several threads; where it ends, which may be before
+/// the end of the file.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn file(
+    server: &Server,
+    path: &Path,
+    overdue: Overdue,
+    ended: &mut dyn FnMut() -> bool,
+) -> Result<u64, Failure> {
     let settings = server.settings.get();
-    let path = &settings.dbfilename;
     let begun = server.now();
-    let Some(mut reader) = open(server, &settings)? else {
-        return Ok(());
+    let Some(mut reader) = open(server, &settings, path)? else {
+        return Ok(0);
     };
-    let loaded = batches::load(&mut reader, server, &settings, ended);
+    let loaded = batches::load(&mut reader, server, &settings, overdue, ended);
     loaded.map_err(|failure| failure.about(path))?;
     let millis = server.now().millis_since(begun);
     info!(
@@ -114,7 +137,7 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
         millis % 1000
     );
     report(server);
-    Ok(())
+    Ok(reader.offset())
 }
 
 /// Loads the snapshot file into a keyspace all of which `lease` holds. Keys that are there stay
@@ -128,9 +151,27 @@ pub fn under_lease(
     env: &Env,
     replace: bool,
 ) -> Result<(), String> {
+    let path = server.settings.get().dbfilename.clone();
+    match file_under_lease(server, &path, lease, env, replace) {
+        Ok(_) => Ok(()),
+        Err(Failure::Refused(why)) => Err(why),
+        Err(Failure::Ended) => Err("the process is ending".to_owned()),
+    }
+}
+
+/// The same with any snapshot file; where it ends.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn file_under_lease(
+    server: &Server,
+    path: &Path,
+    lease: &mut Lease<'_>,
+    env: &Env,
+    replace: bool,
+) -> Result<u64, Failure> {
     let settings = server.settings.get();
-    let path = &settings.dbfilename;
-    let outcome = open(server, &settings).and_then(|reader| {
+    let outcome = open(server, &settings, path).and_then(|reader| {
         let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
         read(&mut reader, server, &mut |reader, head| {
             let packing = &env.limits.packing;
@@ -138,16 +179,12 @@ pub fn under_lease(
                 .value(head.kind, packing)
                 .map_err(|why| broken(&head, &why))?;
             store(server, lease, env, &head, value, replace)
-        })
+        })?;
+        Ok(reader.offset())
     });
-    match outcome.map_err(|failure| failure.about(path)) {
-        Ok(()) => {
-            report(server);
-            Ok(())
-        }
-        Err(Failure::Refused(why)) => Err(why),
-        Err(Failure::Ended) => Err("the process is ending".to_owned()),
-    }
+    let end = outcome.map_err(|failure| failure.about(path))?;
+    report(server);
+    Ok(end)
 }
 
 impl Failure {
@@ -182,8 +219,11 @@ fn refused(why: Fault) -> Failure {
 }
 
 /// Opens the file; `None` if there is none.
-fn open(server: &Server, settings: &Settings) -> Result<Option<Reader<'static>>, Failure> {
-    let path = &settings.dbfilename;
+fn open(
+    server: &Server,
+    settings: &Settings,
+    path: &Path,
+) -> Result<Option<Reader<'static>>, Failure> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file.map_err(|error| Failure::Refused(error.to_string()).about(path))?,
@@ -316,8 +356,12 @@ fn report(server: &Server) {
 }
 
 /// What a thread that puts keys in goes by.
-fn environment(server: &Server, settings: &Settings) -> Env {
+pub fn environment(server: &Server, settings: &Settings, overdue: Overdue) -> Env {
     let mut env = Env::new(engine_limits(settings, &server.keyspace), seed_from_os());
-    env.now = server.now();
+    match overdue {
+        Overdue::Dropped => env.now = server.now(),
+        // At time 0, where it is, nothing is overdue.
+        Overdue::Kept => env.access_time = Some(server.now()),
+    }
     env
 }

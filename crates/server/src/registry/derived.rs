@@ -3,7 +3,7 @@
 //! Sources: redis.io, "ACL", "Command categories", and "Command arguments"; checked against
 //! COMMAND INFO of Redis 8.2.3 by testkit's `tests/commands.rs`.
 
-use engine::spec::{Begin, Find, Flags, KeySpec};
+use engine::spec::{Begin, Find, Flags, Group, KeySpec};
 
 use super::{Handler, Row};
 
@@ -47,7 +47,9 @@ const BY_FLAG: &[(Flags, &str)] = &[
 pub fn categories(row: &Row) -> Vec<&'static str> {
     let has = |category: &str| {
         let by_flag = |&(flag, implied): &(Flags, &str)| implied == category && row.flags.has(flag);
-        BY_FLAG.iter().any(by_flag)
+        // Compat: a script that promises not to write is no reader yet.
+        let script = category == "read" && row.spec.group == Group::Scripting;
+        (BY_FLAG.iter().any(by_flag) && !script)
             || row.spec.categories.contains(&category)
             || (category == "slow" && !row.flags.has(Flags::FAST))
             || group_category(row) == Some(category)

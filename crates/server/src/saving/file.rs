@@ -29,21 +29,29 @@ const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
 /// Entries of a database, those of them that expire, and those with elements that do.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) keys: u64,
-    pub(super) volatile: u64,
-    pub(super) timed: u64,
+pub struct Counts {
+    /// Entries.
+    pub keys: u64,
+    /// Those that expire.
+    pub volatile: u64,
+    /// Those with elements that expire.
+    pub timed: u64,
 }
 
 /// What the file says about itself, and how it is written.
-pub(super) struct About<'a> {
-    pub(super) settings: &'a Settings,
+pub struct About<'a> {
+    /// How it is written.
+    pub settings: &'a Settings,
     /// By database.
-    pub(super) counts: &'a [Counts],
-    pub(super) now: UnixMillis,
-    pub(super) used_bytes: u64,
+    pub counts: &'a [Counts],
+    /// The time of its head.
+    pub now: UnixMillis,
+    /// Memory in use.
+    pub used_bytes: u64,
     /// Source texts of the libraries of functions.
-    pub(super) libraries: &'a [Vec<u8>],
+    pub libraries: &'a [Vec<u8>],
+    /// It is the base of an append-only file.
+    pub is_base: bool,
 }
 
 impl About<'_> {
@@ -70,16 +78,29 @@ pub(super) fn write(
     about: &About<'_>,
 ) -> io::Result<()> {
     replace(path, "temp", |temporary| {
-        let mut writer = Writer::create(temporary, about)?;
-        writer.head()?;
-        while let Some(piece) = pieces.take() {
-            writer.piece(piece)?;
-        }
-        if control.cancelled.load(Ordering::Relaxed) {
-            return Err(io::Error::other("called off"));
-        }
-        writer.finish()
+        write_here(temporary, pieces, control, about)
     })
+}
+
+/// Writes a file, in place of whatever is at `path`.
+///
+/// # Errors
+/// As the operating system says.
+pub fn write_here(
+    path: &Path,
+    pieces: &Pieces,
+    control: &Control,
+    about: &About<'_>,
+) -> io::Result<()> {
+    let mut writer = Writer::create(path, about)?;
+    writer.head()?;
+    while let Some(piece) = pieces.take() {
+        writer.piece(piece)?;
+    }
+    if control.cancelled.load(Ordering::Relaxed) {
+        return Err(io::Error::other("called off"));
+    }
+    writer.finish()
 }
 
 /// Writes the file at `path`, with all that `lease` holds: every stripe.
@@ -160,7 +181,7 @@ impl<'a> Writer<'a> {
             ("redis-bits", usize::BITS.to_string()),
             ("ctime", seconds.to_string()),
             ("used-mem", used.to_string()),
-            ("aof-base", "0".to_owned()),
+            ("aof-base", u8::from(self.about.is_base).to_string()),
         ];
         for (name, value) in facts {
             let (name, value) = (name.as_bytes(), value.as_bytes());

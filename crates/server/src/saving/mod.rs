@@ -4,7 +4,7 @@
 //! One thread, [`serve`], takes them; everybody else asks for one ([`Saving::ask`]) and, if they
 //! wait for it, are told by a message to every worker. Nothing forks and nobody stops: see `walk`.
 
-mod file;
+pub mod file;
 pub mod pieces;
 pub mod walk;
 
@@ -300,6 +300,7 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
             now: server.now(),
             used_bytes: allocator::used_bytes(),
             libraries: &server.libraries.lock().clone(),
+            is_base: false,
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
@@ -327,6 +328,7 @@ pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
         now: server.now(),
         used_bytes: allocator::used_bytes(),
         libraries: &server.libraries.lock().clone(),
+        is_base: false,
     };
     let written = file::write_held(path, lease, &about);
     written.map_err(|why| format!("{}: {why}", path.display()))?;
@@ -335,7 +337,7 @@ pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
 }
 
 /// The keys of each database. All stripes are leased.
-fn count(lease: &mut Lease<'_>) -> Vec<Counts> {
+pub fn count(lease: &mut Lease<'_>) -> Vec<Counts> {
     let databases = lease.keyspace().databases();
     let mut counts = vec![Counts::default(); databases as usize];
     for stripe in lease.held() {

@@ -85,7 +85,7 @@ impl Pieces {
     }
 
     /// The walk is through.
-    pub(super) fn complete(&self) {
+    pub fn complete(&self) {
         self.0.state.lock().complete = true;
         self.0.news.notify_all();
     }

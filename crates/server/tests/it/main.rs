@@ -4,6 +4,7 @@ mod allocator;
 mod blocking;
 mod caching;
 mod clients;
+mod crashes;
 mod eviction;
 mod linear;
 mod pubsub;

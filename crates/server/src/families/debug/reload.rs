@@ -1,11 +1,16 @@
-//! DEBUG RELOAD: through the snapshot file and back.
+//! DEBUG RELOAD and LOADAOF: through the files and back.
+
+use std::time::Duration;
 
 use base::ids::DbIndex;
 use engine::args::Args;
+use engine::env::Env;
 use engine::failure::Failure;
+use engine::keyspace::Lease;
 use log::{error, warn};
 use resp::Reply;
 
+use crate::appending::replay;
 use crate::session::Session;
 use crate::{loading, saving};
 
@@ -25,7 +30,7 @@ const WORDS: &[(&str, Word)] = &[
 const UNKNOWN_WORD: Failure =
     Failure::fixed("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
 const IN_TRANSACTION: Failure =
-    Failure::fixed("ERR DEBUG RELOAD needs all data, which a transaction does not hold");
+    Failure::fixed("ERR this needs all data, which a transaction does not hold");
 const NOT_LOADED: Failure =
     Failure::fixed("ERR Error trying to load the RDB dump, check server logs.");
 
@@ -58,11 +63,7 @@ fn through_the_file(session: &mut Session<'_, '_>, words: &[Word]) -> Result<(),
         })?;
     }
     if !words.contains(&Word::NoFlush) {
-        let databases = server.keyspace.databases();
-        for stripe in lease.held() {
-            let tables = (0..databases).filter_map(|db| stripe.take(DbIndex(db)));
-            tables.for_each(|table| session.env.discard_table(table));
-        }
+        flush(lease, session.env);
     }
     let replace = words.contains(&Word::Merge);
     loading::under_lease(server, lease, session.env, replace).map_err(|why| {
@@ -70,5 +71,48 @@ fn through_the_file(session: &mut Session<'_, '_>, words: &[Word]) -> Result<(),
         NOT_LOADED
     })?;
     warn!("DB reloaded by DEBUG RELOAD");
+    Ok(())
+}
+
+fn flush(lease: &mut Lease<'_>, env: &Env) {
+    let databases = lease.keyspace().databases();
+    for stripe in lease.held() {
+        let tables = (0..databases).filter_map(|db| stripe.take(DbIndex(db)));
+        tables.for_each(|table| env.discard_table(table));
+    }
+}
+
+/// How long LOADAOF waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Like a restart with the append-only file, for everybody else at once.
+pub(super) fn load_log(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    args.end()?;
+    if session.lease.is_pinned() {
+        return Err(IN_TRANSACTION);
+    }
+    let (server, lease) = (session.server, &mut *session.lease);
+    let journal = &server.appending.journal;
+    lease.cover_all();
+    lease.pin();
+    let synced = match journal.is_on() {
+        true => journal.sync(PATIENCE),
+        false => Ok(()),
+    };
+    let loaded = synced.and_then(|()| {
+        flush(lease, session.env);
+        replay::under_lease(server, lease)
+    });
+    lease.unpin();
+    loaded.map_err(|why| {
+        error!("{why}");
+        Failure::fixed("ERR Error trying to load the AOF files, check server logs.")
+    })?;
+    warn!("Append Only File loaded by DEBUG LOADAOF");
+    out.ok();
     Ok(())
 }

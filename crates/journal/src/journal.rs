@@ -1,0 +1,354 @@
+//! What the server sees of the journal: appending, offsets, how it stands with the disk.
+//!
+//! Invariants: `durable` <= `end`. Nobody waits in `append` but for its mutex, which is held for a
+//! copy of a few bytes. The switch is turned under a lease on all stripes, so that an effect is
+//! recorded if and only if it is appended.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use base::ids::DbIndex;
+use base::time::UnixMillis;
+use parking_lot::{Condvar, Mutex};
+
+use crate::Offset;
+pub use crate::log::Framing;
+use crate::log::Log;
+
+/// Commands that write wait when so many bytes are not yet on disk, until half of them are.
+pub const UNSYNCED_BYTES_MAX: u64 = 128 << 20;
+
+/// When the file is forced to disk (`appendfsync`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Policy {
+    /// When the operating system likes.
+    No,
+    /// Once a second.
+    EverySecond,
+    /// Before a reply leaves.
+    Always,
+}
+
+impl Policy {
+    fn from_u8(number: u8) -> Policy {
+        match number {
+            0 => Policy::No,
+            1 => Policy::EverySecond,
+            _ => Policy::Always,
+        }
+    }
+}
+
+/// How it stands with the files, for INFO.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Bytes of the increment that is being written.
+    pub open_bytes: u64,
+    /// Bytes of the other files that would be loaded.
+    pub other_bytes: u64,
+    /// Bytes of all of them when the base was written.
+    pub base_bytes: u64,
+    /// Why the last write failed, if it did.
+    pub failure: Option<String>,
+    /// The files are gone: only a new base helps.
+    pub gone: bool,
+    /// How often commands had to wait for the disk.
+    pub delays: u64,
+    /// Whether a sync is under way.
+    pub syncing: bool,
+}
+
+impl Status {
+    /// Bytes of all files that would be loaded.
+    pub fn current_bytes(&self) -> u64 {
+        self.open_bytes + self.other_bytes
+    }
+}
+
+/// What the journal, its writer and its users share.
+pub(crate) struct Shared {
+    pub(crate) switch: Arc<AtomicBool>,
+    pub(crate) log: Mutex<Log>,
+    end: AtomicU64,
+    durable: AtomicU64,
+    policy: AtomicU8,
+    pub(crate) stamps: AtomicBool,
+    pub(crate) behind: AtomicBool,
+    pub(crate) failing: AtomicBool,
+    /// Somebody waits for everything to be on disk.
+    pub(crate) urgent: AtomicBool,
+    /// The file is to be closed once everything is in it.
+    pub(crate) closing: AtomicBool,
+    /// The writer is to end.
+    pub(crate) ending: AtomicBool,
+    /// How the last cut went, once it is made.
+    pub(crate) cut_made: Mutex<Option<Result<(), String>>>,
+    asleep: AtomicBool,
+    pub(crate) thread: OnceLock<Thread>,
+    pub(crate) status: Mutex<Status>,
+    /// Something has changed that somebody waits for in `sync`.
+    pub(crate) news: Condvar,
+    pub(crate) news_lock: Mutex<()>,
+}
+
+/// See the module's head. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal(pub(crate) Arc<Shared>);
+
+impl Journal {
+    /// A journal that nobody writes to yet.
+    pub fn new(policy: Policy) -> Journal {
+        Journal(Arc::new(Shared {
+            switch: Arc::default(),
+            log: Mutex::default(),
+            end: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            policy: AtomicU8::new(policy as u8),
+            stamps: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
+            urgent: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            cut_made: Mutex::default(),
+            asleep: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            status: Mutex::default(),
+            news: Condvar::new(),
+            news_lock: Mutex::default(),
+        }))
+    }
+
+    /// The switch that says whether effects are wanted.
+    pub fn switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.switch)
+    }
+
+    /// Whether effects are wanted.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.0.switch.load(Ordering::Relaxed)
+    }
+
+    /// Effects are wanted from now on. Needs a lease on all stripes, or no other user.
+    pub fn turn_on(&self) {
+        self.0.switch.store(true, Ordering::Relaxed);
+    }
+
+    /// Effects are no longer wanted. As `turn_on`.
+    pub fn turn_off(&self) {
+        self.0.switch.store(false, Ordering::Relaxed);
+    }
+
+    /// Goes on at this offset. For the start, before anything is appended.
+    pub fn begin_at(&self, start: Offset) {
+        *self.0.log.lock() = Log::at(start);
+        self.0.end.store(start.0, Ordering::Release);
+        self.0.durable.store(start.0, Ordering::Release);
+    }
+
+    /// Appends effects, in order; the offset after them. To be called under the lease under which
+    /// they came about.
+    #[inline]
+    pub fn append<'a>(
+        &self,
+        effects: impl ExactSizeIterator<Item = (DbIndex, &'a [u8])>,
+        framing: Framing,
+        now: UnixMillis,
+    ) -> Offset {
+        let mut log = self.0.log.lock();
+        log.append(effects, framing, now);
+        let end = log.end();
+        self.0.end.store(end.0, Ordering::Release);
+        drop(log);
+        if end.0 - self.0.durable.load(Ordering::Relaxed) > UNSYNCED_BYTES_MAX {
+            self.fall_behind();
+        }
+        end
+    }
+
+    #[cold]
+    fn fall_behind(&self) {
+        if !self.0.behind.swap(true, Ordering::SeqCst) {
+            self.0.status.lock().delays += 1;
+            self.nudge();
+        }
+    }
+
+    /// From here on the bytes belong into the next file. To be called under a lease on all stripes.
+    pub fn cut(&self) -> Offset {
+        *self.0.cut_made.lock() = None;
+        self.0.log.lock().cut()
+    }
+
+    /// Waits until the next file is there; why not, if not. Then the bytes go on in the last one.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn wait_for_cut(&self) -> Result<(), String> {
+        self.nudge();
+        let mut guard = self.0.news_lock.lock();
+        loop {
+            if let Some(result) = self.0.cut_made.lock().take() {
+                return result;
+            }
+            self.0.news.wait(&mut guard);
+        }
+    }
+
+    /// Closes the file once everything appended is in it and on disk. Effects must not be wanted
+    /// any more. Bytes that the disk does not take are given up.
+    pub fn close_file(&self) {
+        self.0.closing.store(true, Ordering::SeqCst);
+        self.0.urgent.store(true, Ordering::SeqCst);
+        self.nudge();
+        let mut guard = self.0.news_lock.lock();
+        while self.0.closing.load(Ordering::SeqCst) {
+            self.0.news.wait(&mut guard);
+        }
+    }
+
+    /// Lets the writer end, once everything appended is on disk or the disk refuses.
+    pub fn end_writer(&self) {
+        self.0.ending.store(true, Ordering::SeqCst);
+        self.nudge();
+    }
+
+    /// The offset after the last effect.
+    #[inline]
+    pub fn end(&self) -> Offset {
+        Offset(self.0.end.load(Ordering::Acquire))
+    }
+
+    /// The offset up to which the log is on disk.
+    #[inline]
+    pub fn durable(&self) -> Offset {
+        Offset(self.0.durable.load(Ordering::Acquire))
+    }
+
+    /// How far the disk must come before what anybody has seen until now may be told.
+    #[inline]
+    pub fn to_wait_for(&self) -> Option<Offset> {
+        if !self.is_on() || self.policy() != Policy::Always {
+            return None;
+        }
+        let end = self.end();
+        (end > self.durable()).then_some(end)
+    }
+
+    /// Bytes that are kept in memory until they are on disk.
+    pub fn held_bytes(&self) -> u64 {
+        self.end().0.saturating_sub(self.durable().0)
+    }
+
+    /// Whether commands that write have to wait for the disk.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        self.0.behind.load(Ordering::SeqCst)
+    }
+
+    /// Whether the last write failed.
+    #[inline]
+    pub fn is_failing(&self) -> bool {
+        self.0.failing.load(Ordering::SeqCst)
+    }
+
+    /// When the file is forced to disk.
+    #[inline]
+    pub fn policy(&self) -> Policy {
+        Policy::from_u8(self.0.policy.load(Ordering::Relaxed))
+    }
+
+    /// Changes that, and whether times are written.
+    pub fn set(&self, policy: Policy, stamps: bool) {
+        self.0.policy.store(policy as u8, Ordering::Relaxed);
+        self.0.stamps.store(stamps, Ordering::Relaxed);
+        self.nudge();
+    }
+
+    /// A new base is in place; so many bytes would be loaded now.
+    pub fn note_base(&self, total_bytes: u64) {
+        let mut status = self.0.status.lock();
+        status.other_bytes = total_bytes.saturating_sub(status.open_bytes);
+        status.base_bytes = total_bytes;
+        drop(status);
+        self.nudge();
+    }
+
+    /// How it stands with the files.
+    pub fn status(&self) -> Status {
+        self.0.status.lock().clone()
+    }
+
+    /// Wakes the writer if it sleeps. To be called after appending, once a round.
+    #[inline]
+    pub fn nudge(&self) {
+        if self.0.asleep.load(Ordering::SeqCst)
+            && self.0.asleep.swap(false, Ordering::SeqCst)
+            && let Some(thread) = self.0.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Waits until everything appended so far is on disk, whatever the policy; why not, if not.
+    ///
+    /// # Errors
+    /// The disk refuses, or it takes longer than `patience`.
+    pub fn sync(&self, patience: Duration) -> Result<(), String> {
+        let end = self.end();
+        let deadline = Instant::now() + patience;
+        let mut guard = self.0.news_lock.lock();
+        loop {
+            if self.durable() >= end && !self.0.urgent.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            self.0.urgent.store(true, Ordering::SeqCst);
+            self.nudge();
+            let timeout = self.0.news.wait_until(&mut guard, deadline).timed_out();
+            if self.is_failing() {
+                let failure = self.0.status.lock().failure.clone();
+                return Err(failure.unwrap_or_default());
+            }
+            if timeout {
+                return Err("the disk does not answer".to_owned());
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn end(&self) -> Offset {
+        Offset(self.end.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn durable(&self) -> Offset {
+        Offset(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        Policy::from_u8(self.policy.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn publish_durable(&self, offset: Offset) {
+        self.durable.store(offset.0, Ordering::Release);
+    }
+
+    /// Tells those who wait in `sync`.
+    pub(crate) fn tell(&self) {
+        drop(self.news_lock.lock());
+        self.news.notify_all();
+    }
+
+    /// Sleeps until nudged or `time` is over, unless `busy` says that there is something to do.
+    pub(crate) fn sleep(&self, time: Duration, busy: impl Fn() -> bool) {
+        self.asleep.store(true, Ordering::SeqCst);
+        if !busy() {
+            std::thread::park_timeout(time);
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,280 @@
+//! The `redis` table, which Valkey calls `server`. Source: redis.io, "Redis Lua API reference";
+//! error texts asked from Redis 8.2.3.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use base::double::{DoubleText, format_double};
+use base::strings::eq_ignore_case;
+use mlua::{Lua, MultiValue, Result, Table, Value};
+use resp::Proto;
+use sha1::{Digest, Sha1};
+
+use crate::convert::{self, Answer};
+use crate::engine::Facts;
+use crate::host::{self, Asked, Level, Words};
+use crate::library;
+use crate::sandbox::Shared;
+use crate::thrown::{Given, Thrown, as_text, error_table, reply};
+
+const LEVELS: [(&str, Level); 4] = [
+    ("LOG_DEBUG", Level::Debug),
+    ("LOG_VERBOSE", Level::Verbose),
+    ("LOG_NOTICE", Level::Notice),
+    ("LOG_WARNING", Level::Warning),
+];
+
+const REPLICATION: [(&str, i64); 5] = [
+    ("REPL_AOF", 1),
+    ("REPL_SLAVE", 2),
+    ("REPL_REPLICA", 2),
+    ("REPL_ALL", 3),
+    ("REPL_NONE", 0),
+];
+
+/// Buffers kept from call to call hold at most so many bytes.
+const WORDS_BYTES_KEPT: usize = 64 * 1024;
+
+/// The hex digits of a script's SHA-1.
+pub fn sha1_hex(text: &[u8]) -> [u8; 40] {
+    let mut hex = [0; 40];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(Sha1::digest(text)) {
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    hex
+}
+
+/// What a running script sees.
+pub(crate) fn table(lua: &Lua, shared: &Rc<Shared>, facts: &Facts) -> Result<Table> {
+    let table = lua.create_table()?;
+    add_common(lua, &table, facts)?;
+    for (name, catch) in [("call", false), ("pcall", true)] {
+        let words = RefCell::new(Words::default());
+        let shared = shared.clone();
+        let call = move |lua: &Lua, values: MultiValue| {
+            let mut words = words.borrow_mut();
+            let result = call(lua, &values, &mut words, catch, &shared);
+            if words.buffer.capacity() > WORDS_BYTES_KEPT {
+                *words = Words::default();
+            }
+            result
+        };
+        table.raw_set(name, lua.create_function(call)?)?;
+    }
+    let error_reply = |lua: &Lua, values: MultiValue| single_field(lua, &values, "err");
+    table.raw_set("error_reply", lua.create_function(error_reply)?)?;
+    let status_reply = |lua: &Lua, values: MultiValue| single_field(lua, &values, "ok");
+    table.raw_set("status_reply", lua.create_function(status_reply)?)?;
+    table.raw_set("sha1hex", lua.create_function(sha1hex)?)?;
+    table.raw_set("setresp", lua.create_function(setresp)?)?;
+    table.raw_set("set_repl", lua.create_function(set_repl)?)?;
+    table.raw_set("acl_check_cmd", lua.create_function(acl_check_cmd)?)?;
+    let always = lua.create_function(|_, _: MultiValue| Ok(true))?;
+    table.raw_set("replicate_commands", always)?;
+    // There is no debugger: as outside of a session of it.
+    let no_session = lua.create_function(|_, _: MultiValue| Ok(false))?;
+    table.raw_set("breakpoint", no_session)?;
+    table.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
+    for (name, value) in REPLICATION {
+        table.raw_set(name, value)?;
+    }
+    Ok(table)
+}
+
+/// What a library sees while it is loaded.
+pub(crate) fn loading_table(lua: &Lua, shared: &Rc<Shared>, facts: &Facts) -> Result<Table> {
+    let table = lua.create_table()?;
+    add_common(lua, &table, facts)?;
+    let shared = shared.clone();
+    let register = move |lua: &Lua, values: MultiValue| library::register(lua, &shared, &values);
+    table.raw_set("register_function", lua.create_function(register)?)?;
+    Ok(table)
+}
+
+fn add_common(lua: &Lua, table: &Table, facts: &Facts) -> Result<()> {
+    table.raw_set("log", lua.create_function(log)?)?;
+    for (number, (name, _)) in LEVELS.iter().enumerate() {
+        table.raw_set(*name, number)?;
+    }
+    table.raw_set("REDIS_VERSION", facts.version)?;
+    table.raw_set("REDIS_VERSION_NUM", facts.version_number)
+}
+
+/// Reads the words of a command.
+fn read_words(values: &MultiValue, words: &mut Words) -> Result<()> {
+    words.clear();
+    if values.is_empty() {
+        return Err(reply(
+            "Please specify at least one argument for this redis lib call",
+        ));
+    }
+    for value in values {
+        match value {
+            Value::String(text) => words.push(|buffer| buffer.extend_from_slice(&text.as_bytes())),
+            &Value::Integer(number) => {
+                words.push(|buffer| base::num::append_i64(number, buffer));
+            }
+            // Zero has no sign here.
+            &Value::Number(number) if number.is_nan() && number.is_sign_negative() => {
+                words.push(|buffer| buffer.extend_from_slice(b"-nan"));
+            }
+            &Value::Number(number) => words.push(|buffer| {
+                let mut text = DoubleText::default();
+                buffer.extend_from_slice(format_double(number + 0.0, &mut text));
+            }),
+            _ => {
+                return Err(reply(
+                    "Lua redis lib command arguments must be strings or integers",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `redis.call`, or `redis.pcall` with `catch`.
+fn call(
+    lua: &Lua,
+    values: &MultiValue,
+    words: &mut Words,
+    catch: bool,
+    shared: &Shared,
+) -> Result<Value> {
+    let answer = read_words(values, words).and_then(|()| ask(lua, words, shared));
+    let (text, counted) = match answer {
+        Ok(Answer::Value(value)) => return Ok(value),
+        Ok(Answer::Error(text)) => (text, true),
+        Err(error) => match error.downcast_ref::<Thrown>() {
+            Some(Thrown::Reply { text, counted }) => (text.clone(), *counted),
+            _ => return Err(error),
+        },
+    };
+    if catch {
+        return Ok(Value::Table(error_table(lua, &text, counted)?));
+    }
+    Err(Thrown::Reply { text, counted }.into())
+}
+
+fn ask(lua: &Lua, words: &Words, shared: &Shared) -> Result<Answer> {
+    let asked = host::with(|host| match host.run(words) {
+        Asked::Ran => convert::from_reply(lua, host.reply()),
+        Asked::Refused(text) => Err(Thrown::Reply {
+            text,
+            counted: false,
+        }
+        .into()),
+        Asked::End => {
+            shared.ending.set(true);
+            Err(Thrown::End.into())
+        }
+    });
+    asked.unwrap_or_else(|| {
+        Err(reply(
+            "redis.call/pcall can only be called inside a script invocation",
+        ))
+    })
+}
+
+/// `redis.error_reply` and `redis.status_reply`.
+fn single_field(lua: &Lua, values: &MultiValue, field: &str) -> Result<Table> {
+    let table = lua.create_table_with_capacity(0, 1)?;
+    let text = match values.iter().collect::<Vec<_>>()[..] {
+        [Value::String(text)] => text.as_bytes().to_vec(),
+        _ => {
+            table.raw_set("err", "ERR wrong number or type of arguments")?;
+            return Ok(table);
+        }
+    };
+    let text = match field {
+        "err" => error_text(&text),
+        _ => text,
+    };
+    table.raw_set(field, lua.create_string(text)?)?;
+    Ok(table)
+}
+
+/// An error's text: `ERR` before it if it is one word.
+fn error_text(text: &[u8]) -> Vec<u8> {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+    let text = &text[..end.map_or(0, |end| end + 1)];
+    if text.contains(&b' ') {
+        return text.to_vec();
+    }
+    [b"ERR ", text].concat()
+}
+
+fn sha1hex(lua: &Lua, values: MultiValue) -> Result<mlua::LuaString> {
+    if values.len() != 1 {
+        return Err(reply("wrong number of arguments"));
+    }
+    let text = as_text(lua, values.front()).unwrap_or_default();
+    lua.create_string(sha1_hex(&text))
+}
+
+fn log(lua: &Lua, values: MultiValue) -> Result<()> {
+    if values.len() < 2 {
+        return Err(reply("redis.log() requires two arguments or more."));
+    }
+    let level = match values.front() {
+        Some(&Value::Integer(level)) => level,
+        Some(&Value::Number(level)) => level as i64,
+        _ => return Err(reply("First argument must be a number (log level).")),
+    };
+    let level = usize::try_from(level)
+        .ok()
+        .and_then(|level| LEVELS.get(level));
+    let Some((_, level)) = level else {
+        return Err(reply("Invalid log level."));
+    };
+    let parts: Vec<Vec<u8>> = values
+        .iter()
+        .skip(1)
+        .filter_map(|value| as_text(lua, Some(value)))
+        .collect();
+    host::with(|host| host.log(*level, &parts.join(&b' ')));
+    Ok(())
+}
+
+fn setresp(lua: &Lua, values: MultiValue) -> Result<()> {
+    if values.len() != 1 {
+        return Err(reply("redis.setresp() requires one argument."));
+    }
+    let proto = match Given::new(lua, values).maybe_number(1).map(|n| n as i64) {
+        Some(2) => Proto::Resp2,
+        Some(3) => Proto::Resp3,
+        _ => return Err(reply("RESP version must be 2 or 3.")),
+    };
+    host::with(|host| host.set_proto(proto));
+    Ok(())
+}
+
+/// Effects are replicated command by command, all of them: a subset would let replicas and the
+/// append-only file differ from the data, so the choice is checked and has no effect until there is
+/// somebody to leave out.
+fn set_repl(lua: &Lua, values: MultiValue) -> Result<()> {
+    if values.len() != 1 {
+        return Err(reply("redis.set_repl() requires one argument."));
+    }
+    let flags = Given::new(lua, values).maybe_number(1).unwrap_or(0.0) as i64;
+    if !(0..=3).contains(&flags) {
+        return Err(reply(
+            "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
+        ));
+    }
+    Ok(())
+}
+
+fn acl_check_cmd(_: &Lua, values: MultiValue) -> Result<bool> {
+    let mut words = Words::default();
+    read_words(&values, &mut words)?;
+    host::with(|host| host.may_run(&words))
+        .flatten()
+        .ok_or_else(|| reply("Invalid command passed to redis.acl_check_cmd()"))
+}
+
+/// Whether a name in a table of options is this one, as the reference compares them.
+pub(crate) fn is_named(name: &[u8], wanted: &str) -> bool {
+    eq_ignore_case(name, wanted.as_bytes())
+}

@@ -1,0 +1,384 @@
+//! The append-only file: when it is begun, rewritten and ended, and how that went.
+//!
+//! Workers append effects to the `journal`; its writer thread brings them to disk. One more thread,
+//! [`serve`], does what takes long and must be done in order: it takes the snapshot that a new base
+//! is made of (`rewrite`), begins a file when `appendonly` is switched on and ends it when it is
+//! switched off. Everybody else asks it ([`Appending::ask`]). At the start `replay` loads the
+//! files.
+
+pub mod replay;
+mod rewrite;
+mod words;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use base::time::UnixMillis;
+use journal::disk::RealDisk;
+use journal::files::{Files, Place};
+use journal::writer::{self, Told, Writer};
+use journal::{Journal, Policy};
+use log::{error, info, warn};
+use parking_lot::{Condvar, Mutex};
+
+use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::saving::walk::Control;
+use crate::server::Server;
+use crate::settings::Settings;
+
+/// How often it is looked whether the file has grown enough to be rewritten, and whether
+/// `appendonly` is as it should be.
+const LOOK: Duration = Duration::from_millis(100);
+/// After a failure, a rewrite that nobody has asked for waits so long; doubled with each failure up
+/// to the maximum.
+const RETRY_MILLIS: i64 = 5_000;
+const RETRY_MILLIS_MAX: i64 = 3_600_000;
+
+/// How rewriting went, for INFO.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whether the last rewrite succeeded.
+    pub ok: bool,
+    /// How long it took.
+    pub seconds: Option<i64>,
+    /// Rewrites begun.
+    pub rewrites: u64,
+    /// Rewrites in a row that failed.
+    pub failures: u32,
+    /// Most bytes that waited to be written in the last one.
+    pub peak_bytes: u64,
+}
+
+/// A rewrite that is under way.
+#[derive(Clone)]
+pub struct Running {
+    /// Since when.
+    pub since: UnixMillis,
+    /// How far it is, and the way to end it.
+    pub control: Arc<Control>,
+}
+
+struct State {
+    asked: bool,
+    running: Option<Running>,
+    tried_at: UnixMillis,
+    report: Report,
+    ending: bool,
+}
+
+/// See the module's head.
+pub struct Appending {
+    /// The log.
+    pub journal: Journal,
+    /// Brings the log to disk.
+    writer: OnceLock<Mutex<Writer>>,
+    files: Mutex<Option<Arc<Mutex<Files>>>>,
+    state: Mutex<State>,
+    asked: Condvar,
+    /// By worker: it wants to be told when more is on disk.
+    awaiting: Arc<[AtomicBool]>,
+}
+
+impl Appending {
+    /// Nothing is logged yet.
+    pub fn new(settings: &Settings, workers: usize) -> Appending {
+        let journal = Journal::new(settings.aof.policy);
+        journal.set(settings.aof.policy, settings.aof.timestamps);
+        Appending {
+            journal,
+            writer: OnceLock::new(),
+            files: Mutex::new(None),
+            state: Mutex::new(State {
+                asked: false,
+                running: None,
+                tried_at: UnixMillis(0),
+                report: Report {
+                    ok: true,
+                    seconds: None,
+                    rewrites: 0,
+                    failures: 0,
+                    peak_bytes: 0,
+                },
+                ending: false,
+            }),
+            asked: Condvar::new(),
+            awaiting: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+        }
+    }
+
+    /// Asks for a rewrite; whether there was none before.
+    pub fn ask(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.asked || state.running.is_some() {
+            return false;
+        }
+        state.asked = true;
+        self.asked.notify_one();
+        true
+    }
+
+    /// The settings have changed.
+    pub fn apply(&self, settings: &Settings, before: &Settings) {
+        self.journal
+            .set(settings.aof.policy, settings.aof.timestamps);
+        if settings.aof.on && !before.aof.on {
+            self.ask();
+        }
+        if !settings.aof.on && before.aof.on {
+            // What is being written is not wanted any more.
+            let mut state = self.state.lock();
+            state.asked = false;
+            if let Some(running) = &state.running {
+                info!("The AOF rewrite under way is called off");
+                running.control.cancelled.store(true, Ordering::Relaxed);
+            }
+        }
+        self.asked.notify_one();
+    }
+
+    /// The end of a worker's round: what it has appended is on its way.
+    #[inline]
+    pub fn push(&self) {
+        if !self.journal.is_on() {
+            return;
+        }
+        let writer = match self.journal.policy() {
+            Policy::Always => None,
+            Policy::EverySecond | Policy::No => self.writer.get(),
+        };
+        let written = writer
+            .and_then(|writer| writer.try_lock())
+            .is_some_and(|mut writer| !writer.write_through());
+        if !written {
+            // It is being written, or the thread has to.
+            self.journal.nudge();
+        }
+    }
+
+    /// Writes the log until [`Appending::end`].
+    pub fn run_writer(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer::run(writer);
+        }
+    }
+
+    /// A worker wants to be told, once, when more is on disk.
+    pub fn await_disk(&self, worker: WorkerId) {
+        self.awaiting[usize::from(worker.0)].store(true, Ordering::SeqCst);
+    }
+
+    /// How rewriting went.
+    pub fn report(&self) -> Report {
+        self.state.lock().report.clone()
+    }
+
+    /// The rewrite under way.
+    pub fn running(&self) -> Option<Running> {
+        self.state.lock().running.clone()
+    }
+
+    /// Whether one is under way or about to be.
+    pub fn is_busy(&self) -> bool {
+        let state = self.state.lock();
+        state.asked || state.running.is_some()
+    }
+
+    /// The directory's files, looked at when they are first needed.
+    ///
+    /// # Errors
+    /// One line: the manifest cannot be read.
+    pub fn files(&self, settings: &Settings) -> Result<Arc<Mutex<Files>>, String> {
+        let mut slot = self.files.lock();
+        if let Some(files) = &*slot {
+            return Ok(Arc::clone(files));
+        }
+        let opened = Files::open(Arc::new(RealDisk), place(settings));
+        let files = Arc::new(Mutex::new(opened.map_err(|fault| fault.to_string())?));
+        *slot = Some(Arc::clone(&files));
+        Ok(files)
+    }
+
+    /// Lets [`serve`] and the journal's writer return.
+    pub fn end(&self) {
+        let mut state = self.state.lock();
+        state.ending = true;
+        if let Some(running) = &state.running {
+            running.control.cancelled.store(true, Ordering::Relaxed);
+        }
+        drop(state);
+        self.asked.notify_all();
+        self.journal.end_writer();
+    }
+
+    /// Whether a rewrite is due by `auto-aof-rewrite-percentage` and `-min-size`.
+    fn has_grown(&self, settings: &Settings) -> bool {
+        let status = self.journal.status();
+        let (percent, current) = (settings.aof.rewrite_percent, status.current_bytes());
+        let base = status.base_bytes.max(1);
+        percent > 0
+            && current > settings.aof.rewrite_min_bytes
+            && current.saturating_sub(base).saturating_mul(100) / base >= percent
+    }
+
+    /// What a rewrite that nobody has asked for waits, after so many failures.
+    fn has_rested(&self, now: UnixMillis) -> bool {
+        let state = self.state.lock();
+        let wait = match state.report.failures {
+            0 => 0,
+            many => (RETRY_MILLIS << (many - 1).min(20)).min(RETRY_MILLIS_MAX),
+        };
+        now.millis_since(state.tried_at) >= wait
+    }
+}
+
+/// Where the files of these settings are.
+pub fn place(settings: &Settings) -> Place {
+    Place {
+        dir: settings.aof.dir_name.clone(),
+        name: settings.aof.file_name.clone(),
+    }
+}
+
+/// The single file that Redis up to 6 wrote.
+pub fn single_file(settings: &Settings) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    Path::new(std::ffi::OsStr::from_bytes(&settings.aof.file_name)).to_owned()
+}
+
+/// What the journal's writer tells, to those whom it concerns.
+fn messenger(server: &Server) -> Box<dyn Fn(Told) + Send> {
+    let mailboxes: Vec<Mailbox> = server.mailboxes.clone();
+    let awaiting = Arc::clone(&server.appending.awaiting);
+    Box::new(move |told| {
+        for (mailbox, awaits) in mailboxes.iter().zip(&*awaiting) {
+            if awaits.swap(false, Ordering::SeqCst) {
+                mailbox.send(Message::Durable);
+            }
+            if matches!(told, Told::CaughtUp | Told::Recovered) {
+                mailbox.send(Message::Resume);
+            }
+        }
+    })
+}
+
+/// Begins to log if `appendonly` is on: goes on in the last file. [`Appending::run_writer`] is to
+/// be called then, on a thread of its own, whether it is on or not.
+///
+/// # Errors
+/// One line.
+pub fn begin(server: &Server) -> Result<(), String> {
+    let settings = server.settings.get();
+    let appending = &server.appending;
+    let mut open = None;
+    let files = match settings.aof.on {
+        false => Files::open(Arc::new(RealDisk), place(&settings)).map_or_else(
+            // A directory that is not used may be as broken as it likes.
+            |_| {
+                Arc::new(Mutex::new(Files::empty(
+                    Arc::new(RealDisk),
+                    place(&settings),
+                )))
+            },
+            |files| Arc::new(Mutex::new(files)),
+        ),
+        true => {
+            let files = appending.files(&settings)?;
+            open = Some(rewrite::open_at_start(server, &settings, &files)?);
+            files
+        }
+    };
+    *appending.files.lock() = Some(Arc::clone(&files));
+    let journal = &appending.journal;
+    if settings.aof.on {
+        journal.turn_on();
+    }
+    let writer = Writer::new(journal, files, open, messenger(server));
+    // Set once: this is called once.
+    let _ = appending.writer.set(Mutex::new(writer));
+    Ok(())
+}
+
+/// Does what is asked for, until [`Appending::end`].
+pub fn serve(server: &Server) {
+    let appending = &server.appending;
+    loop {
+        let asked = {
+            let mut state = appending.state.lock();
+            if !state.asked && !state.ending {
+                // Woken early or not, there is a look at everything.
+                appending.asked.wait_for(&mut state, LOOK);
+            }
+            if state.ending {
+                return;
+            }
+            state.asked
+        };
+        if server.loading.is_active() {
+            continue;
+        }
+        let settings = server.settings.get();
+        let (wanted, on) = (settings.aof.on, appending.journal.is_on());
+        if on && !wanted {
+            stop(server);
+        }
+        let rested = appending.has_rested(server.now());
+        let gone = on && appending.journal.status().gone;
+        let due = wanted && rested && (!on || gone || appending.has_grown(&settings));
+        if due && on && !asked && !gone {
+            info!("Starting automatic rewriting of AOF");
+        }
+        if asked || due {
+            rewrite::run(server, &settings, wanted);
+        }
+    }
+}
+
+/// Ends the file: everything is in it, and no more will be.
+fn stop(server: &Server) {
+    let mut lease = server.keyspace.lease();
+    lease.cover_all();
+    server.appending.journal.turn_off();
+    lease.release();
+    server.appending.journal.close_file();
+    info!("The append-only file is closed");
+}
+
+impl Appending {
+    fn begin_rewrite(&self, control: &Arc<Control>, now: UnixMillis) {
+        let mut state = self.state.lock();
+        state.asked = false;
+        state.running = Some(Running {
+            since: now,
+            control: Arc::clone(control),
+        });
+        state.report.rewrites += 1;
+    }
+
+    fn end_rewrite(&self, result: &Result<u64, String>, now: UnixMillis) {
+        let mut state = self.state.lock();
+        let since = state.running.take().map_or(now, |running| running.since);
+        state.tried_at = now;
+        state.report.ok = result.is_ok();
+        state.report.seconds = Some(now.millis_since(since) / 1000);
+        match result {
+            Ok(peak_bytes) => {
+                state.report.failures = 0;
+                state.report.peak_bytes = *peak_bytes;
+                info!("Background AOF rewrite finished successfully");
+            }
+            Err(why) => {
+                state.report.failures = state.report.failures.saturating_add(1);
+                error!("Background AOF rewrite terminated with error: {why}");
+            }
+        }
+    }
+}
+
+/// Says what could not be removed; it will be tried again.
+fn warn_of(what: &str, result: Result<(), journal::disk::Trouble>) {
+    if let Err(trouble) = result {
+        warn!("{what}: {trouble}");
+    }
+}

@@ -1,0 +1,190 @@
+//! A new base: a snapshot of all data takes the place of everything logged before it.
+//!
+//! The snapshot begins under a lease on all stripes, and under that same lease the log is cut: what
+//! was done before is in the snapshot, what is done after goes into another file. While the base is
+//! written, the old set stays whole on disk; the manifest names the new one when it is.
+
+use std::fs::{File, remove_file};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::park_timeout;
+
+use engine::keyspace::Lease;
+use journal::Offset;
+use journal::files::{BaseFormat, Files, OpenIncrement, Rest};
+use log::info;
+use parking_lot::Mutex;
+
+use super::{LOOK, warn_of, words};
+use crate::saving::count;
+use crate::saving::file::{About, Counts, write_here};
+use crate::saving::pieces::Pieces;
+use crate::saving::walk::{self, Control};
+use crate::server::Server;
+use crate::settings::Settings;
+
+/// Rewrites, and begins to log if nothing was logged before and `logs` says so.
+pub(super) fn run(server: &Server, settings: &Settings, logs: bool) {
+    let control = Arc::new(Control::default());
+    server.appending.begin_rewrite(&control, server.now());
+    let result = rewrite(server, settings, logs, &control);
+    server.appending.end_rewrite(&result, server.now());
+}
+
+/// The most bytes that waited to be written.
+fn rewrite(
+    server: &Server,
+    settings: &Settings,
+    logs: bool,
+    control: &Control,
+) -> Result<u64, String> {
+    let files = server.appending.files(settings)?;
+    let temporary = {
+        let files = files.lock();
+        files.make_dir().map_err(|trouble| trouble.to_string())?;
+        let name = format!("temp-rewriteaof-bg-{}.aof", std::process::id());
+        files.place().path(name.as_bytes())
+    };
+    let was_on = server.appending.journal.is_on();
+    info!("Background append only file rewriting started");
+    let result = write(server, settings, logs, control, &temporary).and_then(|peak_bytes| {
+        install(server, settings, logs, &files, &temporary)?;
+        Ok(peak_bytes)
+    });
+    if result.is_err() {
+        // It may not be there: what matters is reported already.
+        let _ = remove_file(&temporary);
+        if logs && !was_on {
+            super::stop(server);
+        }
+    }
+    result
+}
+
+/// Writes the base, and cuts the log where it begins.
+fn write(
+    server: &Server,
+    settings: &Settings,
+    logs: bool,
+    control: &Control,
+    temporary: &Path,
+) -> Result<u64, String> {
+    let journal = &server.appending.journal;
+    loop {
+        let begin = |lease: &mut Lease<'_>| {
+            let counts = count(lease);
+            let keys = counts.iter().map(|db| db.keys).sum();
+            control.keys.store(keys, Ordering::Relaxed);
+            if logs {
+                journal.turn_on();
+                journal.cut();
+            }
+            counts
+        };
+        let write = |pieces: &Pieces, counts: Vec<Counts>| {
+            write_file(server, settings, temporary, pieces, control, &counts)
+        };
+        let written = walk::take(&server.keyspace, control, begin, write);
+        match written {
+            Ok(result) => {
+                if logs {
+                    journal.wait_for_cut()?;
+                }
+                return result.map_err(|error| format!("{}: {error}", temporary.display()));
+            }
+            // A snapshot is being taken: its turn first.
+            Err(_) if control.cancelled.load(Ordering::Relaxed) => {
+                return Err("called off".to_owned());
+            }
+            Err(_) => park_timeout(LOOK),
+        }
+    }
+}
+
+fn write_file(
+    server: &Server,
+    settings: &Settings,
+    path: &Path,
+    pieces: &Pieces,
+    control: &Control,
+    counts: &[Counts],
+) -> std::io::Result<u64> {
+    let about = About {
+        settings,
+        counts,
+        now: server.now(),
+        used_bytes: crate::allocator::used_bytes(),
+        libraries: &server.libraries.lock().clone(),
+        is_base: true,
+    };
+    match settings.aof.rdb_base {
+        true => write_here(path, pieces, control, &about)?,
+        false => words::write(path, pieces, control, &about)?,
+    }
+    Ok(pieces.peak_bytes() as u64)
+}
+
+fn format(settings: &Settings) -> BaseFormat {
+    match settings.aof.rdb_base {
+        true => BaseFormat::Rdb,
+        false => BaseFormat::Commands,
+    }
+}
+
+/// The base takes the place of what was before it.
+fn install(
+    server: &Server,
+    settings: &Settings,
+    logs: bool,
+    files: &Mutex<Files>,
+    temporary: &Path,
+) -> Result<(), String> {
+    let mut files = files.lock();
+    let rest = match logs {
+        true => Rest::LastIncrement,
+        false => Rest::Nothing,
+    };
+    let installed = files.install(temporary, format(settings), rest);
+    installed.map_err(|trouble| trouble.to_string())?;
+    if !settings.aof.keep_history {
+        warn_of("History stays for now", files.remove_history());
+    }
+    let total = files.total_bytes().unwrap_or(0);
+    server.appending.journal.note_base(total);
+    Ok(())
+}
+
+/// Opens the file to go on in at the start; makes an empty base if there is none.
+pub(super) fn open_at_start(
+    server: &Server,
+    settings: &Settings,
+    files: &Mutex<Files>,
+) -> Result<OpenIncrement, String> {
+    let mut files = files.lock();
+    if files.manifest().base.is_none() && files.manifest().increments.is_empty() {
+        files.make_dir().map_err(|trouble| trouble.to_string())?;
+        let temporary = files.place().path(b"temp-rewriteaof.aof");
+        let pieces = Pieces::default();
+        pieces.complete();
+        let control = Control::default();
+        write_file(server, settings, &temporary, &pieces, &control, &[])
+            .map_err(|error| format!("cannot write {}: {error}", temporary.display()))?;
+        let installed = files.install(&temporary, format(settings), Rest::Nothing);
+        installed.map_err(|trouble| trouble.to_string())?;
+    }
+    let start = server.appending.journal.end();
+    let open = files.resume(start).map_err(|trouble| trouble.to_string())?;
+    warn_of("History stays for now", files.remove_history());
+    let total = files.total_bytes().unwrap_or(0);
+    server.appending.journal.note_base(total);
+    Ok(open)
+}
+
+/// The end of the log that a manifest's files make, if they say so.
+pub(super) fn end_of(files: &Files) -> Option<Offset> {
+    let last = files.manifest().increments.last()?;
+    let path = files.place().path(&last.name);
+    let len = File::open(path).ok()?.metadata().ok()?.len();
+    Some(Offset(last.start?.0 + len))
+}

@@ -1,0 +1,123 @@
+//! Replies that must not leave before the journal is on disk (`appendfsync always`).
+//!
+//! A client is told of a change only when that change would survive a crash, its own or another's
+//! that it has seen. So at the end of a round the replies that have gathered wait for the journal's
+//! end of that moment. The connection goes on meanwhile: its further replies queue behind.
+//!
+//! While the disk refuses, reads go on: then replies wait only for what their own client has
+//! written.
+//!
+//! Positions count the bytes of a connection's output from its beginning.
+
+use std::collections::VecDeque;
+
+use base::time::UnixMillis;
+use journal::{Journal, Offset};
+use resp::Reply;
+
+/// What WAITAOF waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskWish {
+    /// The client's last write.
+    pub upto: Offset,
+    /// It is to be on this server's disk.
+    pub local: bool,
+    /// It is to be on replicas' disks; there are none.
+    pub replicas: bool,
+    /// When to give up, if ever.
+    pub until: Option<UnixMillis>,
+    /// CLIENT REPLY was OFF or SKIP when it began.
+    pub muted: bool,
+}
+
+impl DiskWish {
+    fn is_local(&self, journal: &Journal) -> bool {
+        journal.is_on() && self.upto <= journal.durable()
+    }
+
+    /// Whether there is nothing more to wait for.
+    pub fn is_met(&self, journal: &Journal) -> bool {
+        !self.replicas && (!self.local || self.is_local(journal))
+    }
+
+    /// Answers how far it has come.
+    pub fn reply(&self, journal: &Journal, out: &mut Reply) {
+        out.array(2);
+        out.int(self.is_local(journal).into());
+        out.int(0);
+    }
+}
+
+/// Output up to a position, and what it waits for.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    position: u64,
+    /// The journal's end when the replies were made.
+    seen: Offset,
+    /// The journal's end after the client's last write.
+    wrote: Offset,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Held {
+    marks: VecDeque<Mark>,
+    /// Bytes that have been sent.
+    sent: u64,
+    /// Up to here the output may be sent while there are marks.
+    free: u64,
+}
+
+impl Held {
+    /// Whether something waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// How many bytes may be sent now.
+    #[inline]
+    pub fn room(&self) -> usize {
+        match self.marks.is_empty() {
+            true => usize::MAX,
+            false => (self.free - self.sent) as usize,
+        }
+    }
+
+    /// So many bytes have been sent.
+    #[inline]
+    pub fn note_sent(&mut self, count: usize) {
+        self.sent += count as u64;
+        self.free = self.free.max(self.sent);
+    }
+
+    /// The output has grown to so many unsent bytes; what is new waits until the journal is durable
+    /// up to `seen`.
+    pub fn hold(&mut self, unsent: usize, seen: Offset, wrote: Offset) {
+        let position = self.sent + unsent as u64;
+        let marked = self.marks.back().map_or(self.free, |mark| mark.position);
+        if position <= marked {
+            return;
+        }
+        let mark = Mark {
+            position,
+            seen,
+            wrote,
+        };
+        match self.marks.back_mut() {
+            Some(last) if last.seen == seen && last.wrote == wrote => *last = mark,
+            _ => self.marks.push_back(mark),
+        }
+    }
+
+    /// Lets go what no longer has to wait.
+    pub fn release(&mut self, journal: &Journal) {
+        let (durable, failing) = (journal.durable(), journal.is_failing());
+        while let Some(mark) = self.marks.front()
+            && (mark.seen <= durable || failing && mark.wrote <= durable)
+        {
+            self.free = mark.position;
+            self.marks.pop_front();
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Scripts and functions: what the workers share of them, what each has for itself, and how one
+//! runs.
+//!
+//! Sources are kept once, in [`Scripting`]; each worker compiles what it runs into its own Lua
+//! states ([`State`]). A script runs under one pinned lease (`run`), and its commands go through
+//! `call::run` as those of a transaction do (`nested`).
+
+mod lease;
+pub mod libraries;
+mod nested;
+pub mod run;
+pub mod running;
+mod state;
+pub mod store;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use libraries::Libraries;
+use running::Running;
+pub use state::{State, load_library};
+use store::Store;
+
+use crate::mailbox::WorkerId;
+
+/// What the workers share.
+pub struct Scripting {
+    /// Scripts by their SHA-1.
+    pub store: Store,
+    /// Libraries of functions.
+    pub libraries: RwLock<Libraries>,
+    /// Number of changes to the libraries.
+    pub libraries_version: AtomicU64,
+    /// What runs for long.
+    pub running: Running,
+    /// Bytes in Lua states: for scripts and for functions, per worker.
+    memory: Box<[[AtomicU64; 2]]>,
+}
+
+/// Which of a worker's two states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// EVAL and its kin.
+    Script,
+    /// FCALL.
+    Function,
+}
+
+impl Scripting {
+    /// Without scripts, for so many workers.
+    pub fn new(workers: usize) -> Scripting {
+        Scripting {
+            store: Store::default(),
+            libraries: RwLock::default(),
+            libraries_version: AtomicU64::new(0),
+            running: Running::new(workers),
+            memory: (0..workers).map(|_| Default::default()).collect(),
+        }
+    }
+
+    /// Notes how large a worker's state is.
+    fn note_memory(&self, worker: WorkerId, kind: Kind, bytes: usize) {
+        let place = &self.memory[usize::from(worker.0)][kind as usize];
+        place.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes now and then how large a worker's state is.
+    fn note(&self, kind: Kind, worker: WorkerId, engine: &script::Engine) {
+        self.note_memory(worker, kind, engine.memory_bytes());
+    }
+
+    /// Bytes in the Lua states of all workers.
+    pub fn memory_bytes(&self, kind: Kind) -> u64 {
+        self.memory
+            .iter()
+            .map(|states| states[kind as usize].load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Changes the libraries; the workers load them again before they run the next function.
+    pub fn set_libraries(&self, libraries: Libraries) {
+        *self.libraries.write() = libraries;
+        self.libraries_version.fetch_add(1, Ordering::Release);
+    }
+}
