@@ -1,5 +1,5 @@
 //! Whether one order explains what many connections to four workers saw: registers, counters,
-//! lists, blocking pops and transactions. `cargo xtask linear` runs the same for longer.
+//! lists, blocking pops, transactions and scripts. `cargo xtask linear` runs the same for longer.
 
 use std::path::Path;
 
@@ -24,6 +24,7 @@ fn drive(kills: bool) -> Report {
     // That the run reached what it is about.
     assert!(report.operations > OPERATIONS / 2, "{report}");
     assert!(report.waited > 100 && report.unblocked > 0, "{report}");
+    assert!(report.scripts > 500, "{report}");
     assert!(report.transactions > 1000 && report.aborted > 0, "{report}");
     report
 }

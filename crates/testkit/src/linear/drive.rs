@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::check::{Operation, Verdict, check};
-use super::model::{Answer, Call, State};
+use super::model::{Answer, By, Call, State};
 use crate::client::Client;
 use crate::process::Server;
 use crate::random::Random;
@@ -64,6 +64,8 @@ pub struct Report {
     pub waited: usize,
     /// Transactions.
     pub transactions: usize,
+    /// Scripts.
+    pub scripts: usize,
     /// Times that a client was killed.
     pub kills: usize,
     /// Times that a wait was ended by another client.
@@ -85,8 +87,9 @@ impl fmt::Display for Report {
         let (driven, checked) = (self.driven.as_secs_f64(), self.checked.as_secs_f64());
         writeln!(
             f,
-            "{} operations in {driven:.1} s, {} of unknown outcome; {} transactions, {} aborted",
-            self.operations, self.unknown, self.transactions, self.aborted
+            "{} operations in {driven:.1} s, {} of unknown outcome; {} transactions, {} aborted, \
+             {} scripts",
+            self.operations, self.unknown, self.transactions, self.aborted, self.scripts
         )?;
         writeln!(
             f,
@@ -148,6 +151,7 @@ fn summary<'r>(records: impl Iterator<Item = &'r Record>, shared: &Shared<'_>) -
         served: 0,
         waited: 0,
         transactions: 0,
+        scripts: 0,
         kills: shared.kills.load(Relaxed),
         unblocked: shared.unblocked.load(Relaxed),
         driven: Duration::ZERO,
@@ -170,6 +174,7 @@ fn summary<'r>(records: impl Iterator<Item = &'r Record>, shared: &Shared<'_>) -
         report.unknown += usize::from(operation.answer.is_none());
         report.served += usize::from(served);
         report.waited += usize::from(served && took_ns > WAITED_NS);
+        report.scripts += usize::from(operation.call.is_script());
         report.transactions += usize::from(operation.call.is_transaction() && !aborted);
     }
     report
@@ -232,6 +237,8 @@ impl Kind {
     /// put into them, so that they stay short and those who wait have to.
     fn call(self, random: &mut Random, fresh: i64) -> Call {
         let (at, dice) = (random.below(2), random.below(100));
+        let ways = [By::Command, By::Script, By::ScriptOfUndeclared];
+        let by = *random.pick(&ways);
         match (self, dice) {
             (Kind::Register, 0..30) => Call::Get(0),
             (Kind::Register, 30..55) => Call::Set(0, fresh),
@@ -245,7 +252,7 @@ impl Kind {
             (Kind::Pair, 20..30) => Call::GetMany,
             (Kind::Pair, 30..40) => Call::SetBoth(fresh, -fresh),
             (Kind::Pair, 40..50) => Call::SetMany(fresh, -fresh),
-            (Kind::Pair, 50..70) => Call::Transfer(random.between(1, 9)),
+            (Kind::Pair, 50..70) => Call::Transfer(random.between(1, 9), by),
             (Kind::Pair, 70..80) => Call::Add(at, random.between(1, 9)),
             (Kind::Pair, 80..90) => Call::CompareAndSet(at, None, fresh),
             (Kind::Pair, _) => Call::Get(at),
@@ -260,8 +267,8 @@ impl Kind {
             (Kind::TwoQueues, 28..45) => Call::Pop(at),
             (Kind::TwoQueues, 45..55) => Call::AwaitPop(at),
             (Kind::TwoQueues, 55..75) => Call::AwaitPopEither,
-            (Kind::TwoQueues, 75..83) => Call::Move,
-            (Kind::TwoQueues, 83..93) => Call::AwaitMove,
+            (Kind::TwoQueues, 75..85) => Call::Move(by),
+            (Kind::TwoQueues, 85..93) => Call::AwaitMove,
             (Kind::TwoQueues, _) => Call::Elements(at),
         }
     }
@@ -275,13 +282,20 @@ impl Call {
         )
     }
 
+    fn is_script(&self) -> bool {
+        match self {
+            Call::Transfer(_, by) | Call::Move(by) => *by != By::Command,
+            _ => false,
+        }
+    }
+
     fn is_transaction(&self) -> bool {
         matches!(
             self,
             Call::CompareAndSet(..)
                 | Call::GetBoth
                 | Call::SetBoth(..)
-                | Call::Transfer(_)
+                | Call::Transfer(_, By::Command)
                 | Call::PushBoth(..)
         )
     }
@@ -309,7 +323,11 @@ impl Call {
             Call::Pop(at) => format!("LPOP {}", keys[*at]),
             Call::AwaitPop(at) => format!("BLPOP {} {wait}", keys[*at]),
             Call::AwaitPopEither => format!("BLPOP {a} {b} {wait}"),
-            Call::Move => format!("LMOVE {a} {b} LEFT RIGHT"),
+            Call::Move(By::Command) => format!("LMOVE {a} {b} LEFT RIGHT"),
+            Call::Move(by) => script(MOVE_SCRIPT, *by, keys, ""),
+            Call::Transfer(amount, by @ (By::Script | By::ScriptOfUndeclared)) => {
+                script(TRANSFER_SCRIPT, *by, keys, &format!(" {amount}"))
+            }
             Call::AwaitMove => format!("BLMOVE {a} {b} LEFT RIGHT {wait}"),
             Call::Length(at) => format!("LLEN {}", keys[*at]),
             Call::Elements(at) => format!("LRANGE {} 0 -1", keys[*at]),
@@ -321,7 +339,7 @@ impl Call {
             Call::SetBoth(x, y) => {
                 return transaction([format!("SET {a} {x}"), format!("SET {b} {y}")]);
             }
-            Call::Transfer(amount) => {
+            Call::Transfer(amount, By::Command) => {
                 return transaction([
                     format!("DECRBY {a} {amount}"),
                     format!("INCRBY {b} {amount}"),
@@ -347,7 +365,7 @@ impl Call {
                 reply.items()?;
                 Answer::Done
             }
-            Call::GetBoth | Call::GetMany | Call::Transfer(_) | Call::PushBoth(..) => {
+            Call::GetBoth | Call::GetMany | Call::Transfer(..) | Call::PushBoth(..) => {
                 let [first, second] = reply.items()? else {
                     return None;
                 };
@@ -371,6 +389,23 @@ impl Call {
             _ => Answer::Value(value(reply)?),
         })
     }
+}
+
+/// What `Call::Transfer` does. No spaces: these separate the words of a command here.
+const TRANSFER_SCRIPT: &str = "return{redis.call('decrby',KEYS[1],ARGV[1]),\
+    redis.call('incrby',KEYS[2],ARGV[1])}";
+
+/// What `Call::Move` does.
+const MOVE_SCRIPT: &str = "local\te=redis.call('lpop',KEYS[1])\n\
+    if\te\tthen\tredis.call('rpush',KEYS[2],e)end\nreturn\te";
+
+/// The call of a script, with its keys declared or as mere arguments.
+fn script(text: &str, by: By, [a, b]: &[String; 2], more: &str) -> String {
+    if by == By::Script {
+        return format!("EVAL {text} 2 {a} {b}{more}");
+    }
+    let text = text.replace("ARGV[1]", "ARGV[3]").replace("KEYS", "ARGV");
+    format!("EVAL {text} 0 {a} {b}{more}")
 }
 
 /// A number, or none; the outer `None`: neither.

@@ -16,4 +16,4 @@ mod model;
 
 pub use check::{Operation, Verdict, check};
 pub use drive::{Plan, Report, run};
-pub use model::{Answer, Call, State};
+pub use model::{Answer, By, Call, State};

@@ -39,8 +39,8 @@ pub enum Call {
     SetBoth(i64, i64),
     /// Both keys by MSET.
     SetMany(i64, i64),
-    /// DECRBY of the first and INCRBY of the second, in a transaction.
-    Transfer(i64),
+    /// DECRBY of the first and INCRBY of the second.
+    Transfer(i64, By),
     /// RPUSH
     Push(usize, Vec<i64>),
     /// RPUSH to both, in a transaction.
@@ -51,14 +51,25 @@ pub enum Call {
     AwaitPop(usize),
     /// BLPOP of both keys.
     AwaitPopEither,
-    /// LMOVE from the left of the first to the right of the second.
-    Move,
+    /// From the left of the first to the right of the second.
+    Move(By),
     /// BLMOVE, the same way.
     AwaitMove,
     /// LLEN
     Length(usize),
     /// LRANGE 0 -1
     Elements(usize),
+}
+
+/// How something is done to two keys at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By a command, or a transaction where there is none.
+    Command,
+    /// By a script that is told its keys.
+    Script,
+    /// By a script that says nothing of its keys.
+    ScriptOfUndeclared,
 }
 
 /// What an operation answers.
@@ -113,7 +124,7 @@ fn apply_to_numbers(numbers: &mut [Option<i64>; 2], call: &Call) -> Option<Answe
             *numbers = [Some(first), Some(second)];
             Answer::Done
         }
-        Call::Transfer(amount) => {
+        Call::Transfer(amount, _) => {
             let first = add(&mut numbers[0], -amount);
             Answer::Both([first, add(&mut numbers[1], amount)])
         }
@@ -135,7 +146,7 @@ fn apply_to_lists(lists: &mut [VecDeque<i64>; 2], call: &Call) -> Option<Answer>
         }
         Call::Pop(at) | Call::AwaitPop(at) => take(lists, &[*at]),
         Call::AwaitPopEither => take(lists, &[0, 1]),
-        Call::Move | Call::AwaitMove => {
+        Call::Move(_) | Call::AwaitMove => {
             let moved = lists[0].pop_front();
             lists[1].extend(moved);
             Answer::Value(moved)

@@ -1,5 +1,8 @@
+//! The checker on histories that are known to be good or bad, and against trying all orders.
+
 use std::collections::VecDeque;
 
+use super::super::model::By;
 use super::*;
 use crate::random::Random;
 
@@ -22,8 +25,8 @@ fn value(value: i64) -> Option<Answer> {
 const DONE: Option<Answer> = Some(Answer::Done);
 
 /// A history of (called, returned, call, answer).
-fn history(rows: &[(u64, u64, Call, Option<Answer>)]) -> Vec<Operation> {
-    let operation = |(client, row): (usize, &(u64, u64, Call, Option<Answer>))| Operation {
+fn history(rows: &[Row]) -> Vec<Operation> {
+    let operation = |(client, row): (usize, &Row)| Operation {
         client,
         invoked: row.0,
         returned: row.1,
@@ -33,13 +36,19 @@ fn history(rows: &[(u64, u64, Call, Option<Answer>)]) -> Vec<Operation> {
     rows.iter().enumerate().map(operation).collect()
 }
 
+type Row = (u64, u64, Call, Option<Answer>);
+
+fn assert_bad(histories: &[(State, Vec<Row>)]) {
+    for (initial, rows) in histories {
+        let history = history(rows);
+        assert!(check(&history, initial.clone()).fault.is_some(), "{rows:?}");
+    }
+}
+
 #[test]
 fn what_no_order_explains_is_found() {
     use Call::*;
     let set = |at: u64, value| (at, at + 1, Set(0, value), DONE);
-    let nothing = Some(Answer::Taken(None));
-    let torn = Some(Answer::Both([Some(1), Some(4)]));
-    let pushed = |at: u64, element, length| (at, at + 1, Push(0, vec![element]), value(length));
     let bad = [
         // A stale read.
         (
@@ -60,6 +69,18 @@ fn what_no_order_explains_is_found() {
             numbers(),
             vec![(0, 5, Add(0, 1), value(1)), (1, 6, Add(0, 1), value(1))],
         ),
+    ];
+    assert_bad(&bad);
+}
+
+#[test]
+fn half_done_twice_done_and_lost_is_found() {
+    use Call::*;
+    let set = |at: u64, value| (at, at + 1, Set(0, value), DONE);
+    let nothing = Some(Answer::Taken(None));
+    let torn = Some(Answer::Both([Some(1), Some(4)]));
+    let pushed = |at: u64, element, length| (at, at + 1, Push(0, vec![element]), value(length));
+    let bad = [
         // Half of a transaction.
         (
             numbers(),
@@ -115,10 +136,7 @@ fn what_no_order_explains_is_found() {
             ],
         ),
     ];
-    for (initial, rows) in bad {
-        let history = history(&rows);
-        assert!(check(&history, initial).fault.is_some(), "{rows:?}");
-    }
+    assert_bad(&bad);
 }
 
 #[test]
@@ -183,12 +201,12 @@ fn random_call(initial: &State, random: &mut Random, fresh: &mut i64) -> Call {
         (true, 1) => Call::Add(at, random.between(1, 3)),
         (true, 2) => Call::SetBoth(fresh, -fresh),
         (true, 3) => Call::Swap(at, fresh),
-        (true, 4) => Call::Transfer(1),
+        (true, 4) => Call::Transfer(1, By::Command),
         (true, 5) => Call::GetBoth,
         (true, _) => Call::Get(at),
         (false, 0 | 1) => Call::Push(at, vec![fresh]),
         (false, 2) => Call::AwaitPop(at),
-        (false, 3) => Call::Move,
+        (false, 3) => Call::Move(By::Command),
         (false, 4) => Call::AwaitPopEither,
         (false, 5) => Call::Elements(at),
         (false, _) => Call::Length(at),
