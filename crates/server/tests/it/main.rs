@@ -7,6 +7,7 @@ mod clients;
 mod crashes;
 mod eviction;
 mod migrate;
+mod linear;
 mod pubsub;
 mod transactions;
 
