@@ -6,8 +6,8 @@ mod caching;
 mod clients;
 mod crashes;
 mod eviction;
-mod migrate;
 mod linear;
+mod migrate;
 mod pubsub;
 mod transactions;
 
