@@ -4,13 +4,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::mpsc::Sender;
 
 use base::ids::ClientId;
-use mio::{Registry, Token, Waker};
-use parking_lot::Mutex;
+#[cfg(not(shuttle))]
+use mio::Waker;
+use mio::{Registry, Token};
 
 use crate::clients::Card;
 use crate::connection::Accepted;
@@ -18,7 +18,13 @@ use crate::migrating::Migrated;
 use crate::pubsub::Publication;
 use crate::tracking::Note;
 use crate::waking::Unblocked;
+use engine::sync::{AtomicBool, Mutex};
 use engine::waiters::Waiter;
+
+#[cfg(shuttle)]
+mod interleavings;
+#[cfg(shuttle)]
+use interleavings::Waker;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ mod caching;
 mod clients;
 mod crashes;
 mod eviction;
+mod linear;
 mod migrate;
 mod pubsub;
 mod transactions;
