@@ -224,7 +224,11 @@ mod tests {
         let start = [&b"migrate"[..], b"h", b"1", b"k", b"0", b"9"];
         assert_eq!(
             end(&[&start[..], &[b"AUTH", b"p", b"COPY", b"AUTH2", b"u", b"p"]].concat()),
-            r#""migrate" "h" "1" "k" "0" "9" "AUTH" "(redacted)" "COPY" "AUTH2" "(redacted)" "(redacted)""#
+            [
+                r#""migrate" "h" "1" "k" "0" "9" "AUTH" "(redacted)" "COPY" "AUTH2""#,
+                r#" "(redacted)" "(redacted)""#
+            ]
+            .concat()
         );
     }
 }
