@@ -33,7 +33,7 @@ pub(crate) struct Options {
     pubsub: bool,
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
+pub(crate) fn kind(name: &str) -> Result<Kind, String> {
     Kind::named(name).ok_or_else(|| "expected ruddle, redis or valkey".to_owned())
 }
 
@@ -100,7 +100,7 @@ fn print_notes(report: &Report) {
     }
 }
 
-fn clock_seed() -> u64 {
+pub(crate) fn clock_seed() -> u64 {
     // A clock before 1970 gives seed 0, which is as good as any.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

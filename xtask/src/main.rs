@@ -7,7 +7,9 @@ mod bench;
 mod differential;
 mod docs;
 mod fuzz;
+mod interleavings;
 mod inventory;
+mod linear;
 mod peers;
 mod sanitize;
 mod server;
@@ -35,12 +37,16 @@ enum Task {
     Bench(bench::Options),
     /// Send one random stream of commands to two servers and compare every reply.
     Differential(differential::Options),
+    /// Let many connections work on hot keys and check that one order explains their answers.
+    Linear(linear::Options),
     /// Check the rules of the house.
     Tidy(tidy::Options),
     /// Write COMPATIBILITY.md anew.
     Docs,
-    /// Run the engine's tests under AddressSanitizer (needs nightly).
-    Sanitize,
+    /// Try interleavings of threads in the tests of locks, waiters and mailboxes, by shuttle.
+    Interleavings,
+    /// Run tests under a sanitizer (needs nightly).
+    Sanitize(sanitize::Options),
     /// Run the fuzz targets (needs nightly and cargo-fuzz).
     Fuzz(fuzz::Options),
     /// Run every check there is; ends with `N passed, N failed`.
@@ -52,9 +58,11 @@ fn main() -> ExitCode {
         Task::Peers => peers::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Differential(options) => differential::run(&options),
+        Task::Interleavings => interleavings::run(),
+        Task::Linear(options) => linear::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Docs => docs::run(),
-        Task::Sanitize => sanitize::run(),
+        Task::Sanitize(options) => sanitize::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Test(options) => test::run(&options),
     };

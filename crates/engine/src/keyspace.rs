@@ -9,18 +9,18 @@
 //! nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use base::hash::{Seed, hash_key};
 use base::ids::DbIndex;
 use base::time::UnixMillis;
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::entry::Entry;
 use crate::env::Env;
 use crate::snapshot::Capture;
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::track::{Invalidation, Name, Totals, Trackers};
 use crate::waiters::Waiters;

@@ -27,6 +27,7 @@ mod prefetch;
 pub mod serve;
 pub mod snapshot;
 pub mod spec;
+pub mod sync;
 pub mod table;
 pub mod track;
 pub mod tx;

@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use base::ids::{ClientId, DbIndex};
 use resp::{Proto, Span};
@@ -23,6 +22,7 @@ use structs::stream::StreamId;
 use crate::args::{Args, KeyWord};
 use crate::keyspace::{Key, Lease};
 use crate::spec::DataRun;
+use crate::sync::{AtomicBool, AtomicU32};
 use crate::watch::Touched;
 
 /// What a waiter waits for at its keys: the lane it stands in.

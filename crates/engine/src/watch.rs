@@ -11,11 +11,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use base::ids::DbIndex;
 
 use crate::keyspace::Key;
+use crate::sync::AtomicBool;
 
 /// Raised when a key that its client watches was changed.
 #[derive(Clone, Debug, Default)]

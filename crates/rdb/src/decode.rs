@@ -241,7 +241,8 @@ impl Decoder<'_, '_> {
         if deadline > FIELD_DEADLINE_MAX {
             return Err(self.input.corrupt("a field with a deadline out of range"));
         }
-        Ok(Until::At(UnixMillis(deadline as i64)))
+        // In packed hashes zero stands for none. A millisecond later is over just as long.
+        Ok(Until::At(UnixMillis(deadline.max(1) as i64)))
     }
 
     /// Field, value, deadline.

@@ -13,7 +13,7 @@ use structs::stream::{Group, Stream, StreamId};
 use structs::zset::Zset;
 
 use crate::file::{self, Item, Reader, Usage};
-use crate::format::{self, Kind, Target};
+use crate::format::{self, Dialect, HASH_VALKEY, Kind, Target};
 use crate::{Crc64, Cursor, Decoded, Encoder, Input, Progress, Value, decode, payload, skip};
 
 fn packing() -> Packing {
@@ -416,6 +416,29 @@ fn a_producer_without_messages_is_none() {
     )
     .unwrap();
     assert_eq!(view(&value).kind(target.reader), Kind::Stream3);
+}
+
+/// Found by fuzzing: of a memory for no messages, producers without messages were left.
+#[test]
+fn a_memory_for_nothing_is_refused() {
+    for memory in [[0, 5], [5, 0]] {
+        let mut bytes = vec![0; 9];
+        bytes.extend(memory);
+        bytes.extend([1, 1, b'p', 1, 1, b'm', 1, 1, 0, 0]);
+        let mut input = Input::of_bytes(&bytes, 0);
+        let dialect = Target::default().reader.dialect();
+        assert!(decode(&mut input, Kind::Stream4, dialect, &packing()).is_err());
+    }
+}
+
+/// Found by fuzzing: a field whose deadline is zero had none once the hash was packed.
+#[test]
+fn a_field_with_a_deadline_of_zero_has_one() {
+    let bytes = [&[1, 1, b'f', 1, b'v'][..], &[0; 8]].concat();
+    let mut input = Input::of_bytes(&bytes, 0);
+    let value = decode(&mut input, HASH_VALKEY, Dialect::Valkey, &packing()).unwrap();
+    let kind = view(&value).kind(Target::default().reader);
+    assert_eq!(kind, Kind::HashTimedListpack);
 }
 
 proptest! {

@@ -22,6 +22,7 @@ use crate::server::Server;
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
 use crate::waking::Blocked;
+use engine::failure::Failure;
 use engine::tx::Walk;
 use journal::Journal;
 
@@ -109,6 +110,11 @@ pub enum Waiting {
     Pause,
     /// SAVE: the snapshot is being written. Its reply is thrown away if `muted`.
     Save {
+        /// CLIENT REPLY was OFF or SKIP when it began.
+        muted: bool,
+    },
+    /// MIGRATE: keys are on their way. Its reply is thrown away if `muted`.
+    Migrate {
         /// CLIENT REPLY was OFF or SKIP when it began.
         muted: bool,
     },
@@ -300,6 +306,18 @@ impl Connection {
             true => out.ok(),
             // Compat: no more than this; the log says what happened.
             false => out.error(b"ERR"),
+        });
+        true
+    }
+
+    /// MIGRATE is over, well or not; whether it waited for that.
+    pub fn end_migrate(&mut self, result: &Result<(), Failure>) -> bool {
+        let Waiting::Migrate { muted } = self.waiting else {
+            return false;
+        };
+        self.go_on(muted, |out| match result {
+            Ok(()) => out.ok(),
+            Err(failure) => out.error(failure.text()),
         });
         true
     }

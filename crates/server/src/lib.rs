@@ -38,6 +38,7 @@ pub mod logging;
 pub mod login;
 pub mod mailbox;
 pub mod memory;
+pub mod migrating;
 pub mod monitor;
 pub mod pubsub;
 pub mod rates;

@@ -4,20 +4,27 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::mpsc::Sender;
 
 use base::ids::ClientId;
-use mio::{Registry, Token, Waker};
-use parking_lot::Mutex;
+#[cfg(not(shuttle))]
+use mio::Waker;
+use mio::{Registry, Token};
 
 use crate::clients::Card;
 use crate::connection::Accepted;
+use crate::migrating::Migrated;
 use crate::pubsub::Publication;
 use crate::tracking::Note;
 use crate::waking::Unblocked;
+use engine::sync::{AtomicBool, Mutex};
 use engine::waiters::Waiter;
+
+#[cfg(shuttle)]
+mod interleavings;
+#[cfg(shuttle)]
+use interleavings::Waker;
 
 /// Number of a worker, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub enum Message {
     Monitor(Arc<[u8]>),
     /// A snapshot is on disk, or could not be written.
     Saved(bool),
+    /// The target of a client's MIGRATE has answered, or never will.
+    Migrated(Box<Migrated>),
     /// SHUTDOWN has failed: its clients go on.
     NotEnding,
     /// Say that all that was admitted before is done.

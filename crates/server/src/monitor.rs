@@ -115,16 +115,17 @@ enum Secrets {
     None,
     /// All but the name.
     All,
-    /// So many behind a word of this name.
-    Behind(&'static str, usize),
-    /// So many of the next ones, and then again those behind the word.
-    Next(usize, &'static str, usize),
+    /// So many behind a word of one of these names.
+    Behind(&'static [(&'static str, usize)]),
+    /// So many of the next ones, and then again those behind such a word.
+    Next(usize, &'static [(&'static str, usize)]),
 }
 
 /// Commands with secrets among their words.
 const SECRETS: &[(&str, Secrets)] = &[
     ("auth", Secrets::All),
-    ("hello", Secrets::Behind("AUTH", 2)),
+    ("hello", Secrets::Behind(&[("AUTH", 2)])),
+    ("migrate", Secrets::Behind(&[("AUTH", 1), ("AUTH2", 2)])),
 ];
 
 impl Secrets {
@@ -137,16 +138,18 @@ impl Secrets {
         match *self {
             Secrets::None => false,
             Secrets::All => at > 0,
-            Secrets::Behind(name, count) => {
-                if at > 0 && eq_ignore_case(word, name.as_bytes()) {
-                    *self = Secrets::Next(count, name, count);
+            Secrets::Behind(names) => {
+                let mut rows = names.iter();
+                let found = rows.find(|(name, _)| eq_ignore_case(word, name.as_bytes()));
+                if let Some(&(_, count)) = found.filter(|_| at > 0) {
+                    *self = Secrets::Next(count, names);
                 }
                 false
             }
-            Secrets::Next(left, name, count) => {
+            Secrets::Next(left, names) => {
                 *self = match left {
-                    0 | 1 => Secrets::Behind(name, count),
-                    _ => Secrets::Next(left - 1, name, count),
+                    0 | 1 => Secrets::Behind(names),
+                    _ => Secrets::Next(left - 1, names),
                 };
                 true
             }
@@ -217,6 +220,15 @@ mod tests {
         assert_eq!(
             end(&[b"HELLO", b"3", b"auth", b"auth", b"p", b"SETNAME", b"n"]),
             r#""HELLO" "3" "auth" "(redacted)" "(redacted)" "SETNAME" "n""#
+        );
+        let start = [&b"migrate"[..], b"h", b"1", b"k", b"0", b"9"];
+        assert_eq!(
+            end(&[&start[..], &[b"AUTH", b"p", b"COPY", b"AUTH2", b"u", b"p"]].concat()),
+            [
+                r#""migrate" "h" "1" "k" "0" "9" "AUTH" "(redacted)" "COPY" "AUTH2""#,
+                r#" "(redacted)" "(redacted)""#
+            ]
+            .concat()
         );
     }
 }

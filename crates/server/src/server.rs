@@ -21,6 +21,7 @@ use crate::doors::Doors;
 use crate::loading::Progress;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::memory::Marks;
+use crate::migrating::Migrations;
 use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
@@ -111,6 +112,8 @@ pub struct Server {
     pub scripting: Scripting,
     /// Snapshots on disk.
     pub saving: Saving,
+    /// Keys on their way to other servers.
+    pub migrations: Migrations,
     /// The append-only file.
     pub appending: Appending,
     /// What SHUTDOWN was told.
@@ -139,6 +142,7 @@ impl Server {
                 .map(|_| WorkerStats::new(registry.len()))
                 .collect(),
             registry,
+            migrations: Migrations::new(mailboxes.clone()),
             mailboxes,
             started: clock.now(),
             clock,

@@ -33,6 +33,7 @@ use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
+use crate::migrating::{self, Migrated};
 use crate::pubsub::{Desk, Publication};
 use crate::scripting;
 use crate::server::Server;
@@ -268,6 +269,7 @@ impl<'k> Worker<'k> {
                 }
                 Message::Monitor(line) => self.show_command(&line),
                 Message::Saved(ok) => self.wake(|connection| connection.end_save(ok)),
+                Message::Migrated(migrated) => self.end_migrate(&migrated),
                 Message::NotEnding => self.wake(Connection::end_shutdown),
                 // Who asked may have given up waiting.
                 Message::Barrier(done) => drop(done.send(())),
@@ -323,6 +325,25 @@ impl<'k> Worker<'k> {
             self.deadlines.remove(id, connection);
             connection.unblock(unblocked, self.stats);
             self.enqueue(id);
+        }
+    }
+
+    /// Deletes the keys that a client's MIGRATE has moved, and goes on with that client.
+    fn end_migrate(&mut self, migrated: &Migrated) {
+        let (server, env, lease) = (self.server, &self.env, &mut self.lease);
+        let result = migrating::arrive(migrated, &server.registry, lease, env);
+        let sender = migrated.sender;
+        // It may be gone, and its place another client's.
+        let connection = self.connections.get_mut(sender.place);
+        let mut connection = connection.filter(|it| it.client.card.id == sender.id);
+        let by = connection.as_mut().map(|it| &mut it.client);
+        aftermath::settle(server, self.id, env, lease, by);
+        lease.release();
+        if let Err(failure) = &result {
+            server.count_error(failure.text(), self.stats);
+        }
+        if connection.is_some_and(|connection| connection.end_migrate(&result)) {
+            self.enqueue(sender.place);
         }
     }
 

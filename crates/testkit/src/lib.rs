@@ -5,11 +5,13 @@
 //!
 //! Reading order: [`reply`] (what a server said), [`client`] (one connection), [`process`] (one
 //! server), [`peers`] (where the reference servers are), [`transcript`] (conversations as data
-//! files),
+//! files), [`linear`] (many connections at once, and whether their answers have an order).
 
 pub mod client;
 pub mod differential;
+pub mod linear;
 pub mod peers;
 pub mod process;
+mod random;
 pub mod reply;
 pub mod transcript;

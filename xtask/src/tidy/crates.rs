@@ -39,10 +39,13 @@ fn member_directories() -> Result<Vec<String>, String> {
 fn check_manifest(rule: &CrateRule, path: &str, manifest: &Table) -> Vec<String> {
     let mut complaints = Vec::new();
     let names = |section: &str| -> Vec<String> {
-        let table = manifest.get(section).and_then(toml::Value::as_table);
-        table
-            .map(|table| table.keys().cloned().collect())
-            .unwrap_or_default()
+        // Also those of some targets only.
+        let targets = manifest.get("target").and_then(toml::Value::as_table);
+        let targets = targets.into_iter().flat_map(|targets| targets.values());
+        let tables = targets.filter_map(|target| target.get(section));
+        let tables = tables.chain(manifest.get(section));
+        let tables = tables.filter_map(toml::Value::as_table);
+        tables.flat_map(|table| table.keys().cloned()).collect()
     };
     let known =
         |name: &String| rule.own.contains(&name.as_str()) || rule.foreign.contains(&name.as_str());

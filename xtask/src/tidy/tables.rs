@@ -52,7 +52,14 @@ pub(super) const CRATES: &[CrateRule] = &[
         name: "engine",
         path: "crates/engine",
         own: &["base", "rdb", "resp", "structs"],
-        foreign: &["itoa", "memchr", "parking_lot", "regex", "xxhash-rust"],
+        foreign: &[
+            "itoa",
+            "memchr",
+            "parking_lot",
+            "regex",
+            "shuttle",
+            "xxhash-rust",
+        ],
     },
     CrateRule {
         name: "journal",
@@ -85,6 +92,7 @@ pub(super) const CRATES: &[CrateRule] = &[
             "parking_lot",
             "quanta",
             "sha1",
+            "shuttle",
             "signal-hook",
             "slab",
             "socket2",

@@ -1,5 +1,7 @@
 //! The engine from outside: whole commands on a keyspace, without a server.
 
+#[cfg(shuttle)]
+mod interleavings;
 mod replay;
 mod scan;
 mod stream;

@@ -22,16 +22,16 @@ use crate::support::row;
 const DB: DbIndex = DbIndex(0);
 
 /// A keyspace of two stripes, with its environment.
-struct World {
-    keyspace: Keyspace,
+pub(crate) struct World {
+    pub(crate) keyspace: Arc<Keyspace>,
     env: Env,
 }
 
 /// Who was served with what, and who was handed over.
 #[derive(Default)]
-struct Log {
-    served: Vec<(u64, String)>,
-    handed_over: Vec<Arc<Waiter>>,
+pub(crate) struct Log {
+    pub(crate) served: Vec<(u64, String)>,
+    pub(crate) handed_over: Vec<Arc<Waiter>>,
 }
 
 impl Ends for Log {
@@ -50,7 +50,12 @@ fn text(reply: &Reply) -> String {
 }
 
 impl World {
-    fn new() -> World {
+    pub(crate) fn new() -> World {
+        World::on(Arc::new(Keyspace::new(2, 1, Seed::from_u64(1))))
+    }
+
+    /// An environment on a keyspace.
+    pub(crate) fn on(keyspace: Arc<Keyspace>) -> World {
         let limits = Limits {
             string_bytes_max: 1024,
             recency: Recency::Lru,
@@ -62,14 +67,11 @@ impl World {
         let mut env = Env::new(limits, 1);
         env.now = UnixMillis(1_000_000);
         env.record_effects();
-        World {
-            keyspace: Keyspace::new(2, 1, Seed::from_u64(1)),
-            env,
-        }
+        World { keyspace, env }
     }
 
     /// A key of each stripe.
-    fn keys(&self) -> [String; 2] {
+    pub(crate) fn keys(&self) -> [String; 2] {
         [0, 1].map(|stripe| {
             let mut names = (0..).map(|at| format!("k{at}"));
             let fits = |name: &String| self.stripe(name) == stripe;
@@ -83,7 +85,7 @@ impl World {
     }
 
     /// Runs a command; it waits as this client if it finds nothing.
-    fn run(
+    pub(crate) fn run(
         &self,
         client: u64,
         command: &str,
@@ -130,14 +132,14 @@ impl World {
         }
     }
 
-    fn waits(&self, client: u64, command: &str) -> Arc<Waiter> {
+    pub(crate) fn waits(&self, client: u64, command: &str) -> Arc<Waiter> {
         let mut lease = self.keyspace.lease();
         let ended = self.run(client, command, &mut lease);
         ended.expect_err("it waits")
     }
 
     /// Runs a command and serves those for whom it made something ready, while `taken` is leased.
-    fn push(&self, command: &str, taken: Option<u32>) -> Log {
+    pub(crate) fn push(&self, command: &str, taken: Option<u32>) -> Log {
         let mut other = self.keyspace.lease();
         if let Some(stripe) = taken {
             other.cover_one(engine::keyspace::StripeId(stripe));
@@ -148,18 +150,18 @@ impl World {
         log
     }
 
-    fn retry(&self, waiter: &Arc<Waiter>) -> Log {
+    pub(crate) fn retry(&self, waiter: &Arc<Waiter>) -> Log {
         let (mut lease, mut log) = (self.keyspace.lease(), Log::default());
         serve::retry(waiter, &mut lease, &self.env, &mut log);
         log
     }
 
-    fn get(&self, command: &str) -> String {
+    pub(crate) fn get(&self, command: &str) -> String {
         let mut lease = self.keyspace.lease();
         self.run(0, command, &mut lease).expect("a reply")
     }
 
-    fn end(&self, waiter: &Waiter) -> (bool, Log) {
+    pub(crate) fn end(&self, waiter: &Waiter) -> (bool, Log) {
         let (mut lease, mut log) = (self.keyspace.lease(), Log::default());
         let ended = serve::end(waiter, &mut lease, &self.env);
         serve::serve_ready(&mut lease, &self.env, &mut log);
@@ -167,7 +169,7 @@ impl World {
     }
 
     /// Nobody waits any more.
-    fn assert_forgotten(&self) {
+    pub(crate) fn assert_forgotten(&self) {
         let mut lease = self.keyspace.lease();
         for stripe in self.keyspace.stripes() {
             assert!(lease.only(stripe).waiters().is_empty());

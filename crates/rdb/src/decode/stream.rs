@@ -150,8 +150,10 @@ impl Decoder<'_, '_> {
 
     fn producers(&mut self, stream: &mut Stream) -> Result<(), Fault> {
         let (duration, most) = (self.input.number()?, self.input.number()?);
-        let (Ok(duration_s), Ok(messages_max)) = (u32::try_from(duration), u32::try_from(most))
-        else {
+        // Nobody can set either to zero, and a memory for no messages would be full of producers
+        // without any.
+        let in_range = |number: u64| u32::try_from(number).ok().filter(|&number| number > 0);
+        let (Some(duration_s), Some(messages_max)) = (in_range(duration), in_range(most)) else {
             return Err(self.input.corrupt("a memory of producers out of range"));
         };
         let memory = Memory {

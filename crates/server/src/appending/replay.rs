@@ -346,7 +346,7 @@ fn refuse(what: &str, path: &Path, why: &str) -> Failure {
     let name = path.display();
     Failure::Refused(format!(
         "{what} reading the append only file {name}: {why}. Nothing was changed in it: \
-         `ruddle check {name}` describes it. To start all the same, put a sound copy in its place, or move the \
-         directory away to begin without data"
+         `ruddle check {name}` describes it. To start all the same, put a sound copy in its place, \
+         or move the directory away to begin without data"
     ))
 }

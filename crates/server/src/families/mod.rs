@@ -14,6 +14,7 @@ mod debug;
 pub(crate) mod function;
 mod info;
 mod memory;
+mod migrate;
 mod persistence;
 mod pubsub;
 mod script;
@@ -30,6 +31,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     function::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     persistence::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,

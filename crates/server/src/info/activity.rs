@@ -126,6 +126,10 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("pubsub_channels", exchange.channel_count(Kind::Channel));
     fields.put("pubsub_patterns", exchange.pattern_count());
     fields.put("pubsubshard_channels", exchange.channel_count(Kind::Shard));
+    fields.put(
+        "migrate_cached_sockets",
+        server.migrations.kept_connections(),
+    );
     fields.put("evicted_scripts", server.scripting.store.evicted());
     let tracked = server.keyspace.tracked();
     fields.put("tracking_total_keys", tracked.keys());

@@ -6,6 +6,8 @@ mod caching;
 mod clients;
 mod crashes;
 mod eviction;
+mod linear;
+mod migrate;
 mod pubsub;
 mod scripts;
 mod transactions;

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use super::grammar::Row;
-use super::random::Random;
 use super::{Mode, Step};
+use crate::random::Random;
 
 mod zset;
 

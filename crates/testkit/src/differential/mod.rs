@@ -16,7 +16,6 @@ mod events;
 mod generate;
 mod grammar;
 pub mod pubsub;
-mod random;
 mod session;
 mod shrink;
 

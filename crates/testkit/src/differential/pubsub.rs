@@ -10,10 +10,10 @@
 
 use std::io;
 
-use super::random::Random;
 use crate::client::{Client, encode};
 use crate::peers::Kind;
 use crate::process::Server;
+use crate::random::Random;
 use crate::reply::Reply;
 
 /// Connections of each server.

@@ -98,7 +98,10 @@ fn argument(arg: &Arg, fields: &mut Fields<'_>) {
     if let Some(index) = arg.key_spec {
         fields.field("key_spec_index").int(index.into());
     }
-    fields.text("token", arg.token);
+    // MIGRATE has an empty one.
+    if let Some(token) = arg.token {
+        fields.field("token").bulk(token.as_bytes());
+    }
     fields.text("since", arg.since);
     let flags: Vec<&str> = [
         (arg.optional, "optional"),

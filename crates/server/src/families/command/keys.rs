@@ -20,7 +20,12 @@ type KeyFlags = &'static [&'static str];
 type FlagsByWords = fn(&Words<'_>) -> KeyFlags;
 
 /// Commands whose access depends on their words.
-const BY_WORDS: &[(&str, FlagsByWords)] = &[("set", set_flags)];
+const BY_WORDS: &[(&str, FlagsByWords)] = &[("set", set_flags), ("migrate", migrate_flags)];
+
+/// Here all keys are known.
+fn migrate_flags(_: &Words<'_>) -> KeyFlags {
+    &["RW", "access", "delete"]
+}
 
 /// SET reads the old value only when asked for it.
 fn set_flags(words: &Words<'_>) -> KeyFlags {
@@ -72,6 +77,10 @@ fn found(row: &Row, words: &Words<'_>) -> Vec<FoundKey> {
             .into_iter()
             .flatten();
         keys.extend(range.map(|word| FoundKey { word, flags }));
+    }
+    if row.name == "migrate" && keys.len() > 1 {
+        // The empty word in the place of the key, where KEYS follow.
+        keys.remove(0);
     }
     keys
 }

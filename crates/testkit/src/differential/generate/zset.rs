@@ -1,7 +1,7 @@
 //! Arguments of the sorted sets' commands.
 
-use super::super::random::Random;
 use super::{Source, float, int, key, text, value};
+use crate::random::Random;
 
 pub(super) const SOURCES: &[(&str, Source)] = &[
     ("zset", zset_key),
