@@ -91,6 +91,8 @@ pub struct Env {
     pub reader: Cell<Option<Reader>>,
     /// Whether somebody caches keys without reading them here, and so hears of every change.
     pub broadcast: bool,
+    /// Whether effects are left out: a script has asked for that (`redis.set_repl`).
+    pub unrecorded: bool,
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
@@ -116,6 +118,7 @@ impl Env {
             expire: true,
             reader: Cell::new(None),
             broadcast: false,
+            unrecorded: false,
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
             wanted: Arc::default(),
@@ -144,7 +147,7 @@ impl Env {
     #[inline]
     pub fn wants_effects(&self) -> bool {
         // Relaxed: the lease under which it is read orders it.
-        self.wanted.load(Ordering::Relaxed)
+        self.wanted.load(Ordering::Relaxed) && !self.unrecorded
     }
 
     /// Adds an effect, if anybody wants it.

@@ -1,11 +1,13 @@
-//! What DUMP answers and RESTORE takes: kind, value, version (2 bytes) and checksum (8 bytes).
+//! What DUMP answers and RESTORE takes: kind, value, version (2 bytes) and checksum (8 bytes); and
+//! what FUNCTION DUMP and FUNCTION RESTORE have instead of the value: libraries as in a file.
 
 use structs::Packing;
 
 use crate::crc::Crc64;
 use crate::decode::{Decoded, decode};
 use crate::encode::{Encoder, Value};
-use crate::format::{Dialect, Kind, REDIS_VERSION_MAX, VALKEY_VERSION};
+use crate::file::put_library;
+use crate::format::{Dialect, Kind, REDIS_VERSION_MAX, VALKEY_VERSION, opcode};
 use crate::input::Input;
 
 const FOOTER_BYTES: usize = 10;
@@ -15,7 +17,9 @@ const FOOTER_BYTES: usize = 10;
 pub enum Refusal {
     /// It is of a version that is not read here, or its checksum is wrong.
     VersionOrChecksum,
-    /// What is in it is no value.
+    /// There is something else in it.
+    Kind,
+    /// What is in it is no value, or no library.
     Format,
 }
 
@@ -25,7 +29,23 @@ pub fn write(value: Value<'_>, encoder: &mut Encoder, out: &mut Vec<u8>) {
     let reader = encoder.target().reader;
     out.push(value.kind(reader) as u8);
     encoder.whole(value, out);
-    out.extend_from_slice(&(value.version(reader) as u16).to_le_bytes());
+    put_footer(value.version(reader), begin, out);
+}
+
+/// Appends the payload of these libraries of functions, given as their source texts.
+pub fn write_libraries<'a>(
+    sources: impl Iterator<Item = &'a [u8]>,
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+) {
+    let begin = out.len();
+    sources.for_each(|source| put_library(source, encoder, out));
+    put_footer(encoder.target().reader.version(), begin, out);
+}
+
+/// Appends version and checksum to the payload that begins at `begin`.
+fn put_footer(version: u32, begin: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(version as u16).to_le_bytes());
     let sum = Crc64::of(out.get(begin..).unwrap_or_default());
     out.extend_from_slice(&sum.to_le_bytes());
 }
@@ -44,6 +64,36 @@ pub enum Trust {
 /// # Errors
 /// See [`Refusal`].
 pub fn read(payload: &[u8], trust: Trust, packing: &Packing) -> Result<Decoded, Refusal> {
+    let (body, dialect) = body(payload, trust)?;
+    let (&code, value) = body.split_first().ok_or(Refusal::Format)?;
+    let kind = Kind::of(code).ok_or(Refusal::Kind)?;
+    let mut input = Input::of_bytes(value, 1);
+    match decode(&mut input, kind, dialect, packing) {
+        Ok(Decoded::Nothing) | Err(_) => Err(Refusal::Format),
+        // Compat: what follows the value is not looked at.
+        Ok(value) => Ok(value),
+    }
+}
+
+/// Reads the payload of libraries of functions: their source texts.
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn read_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
+    let (body, _) = body(payload, Trust::Sum)?;
+    let mut input = Input::of_bytes(body, 0);
+    let mut sources = Vec::new();
+    while let Ok(code) = input.byte() {
+        if code != opcode::FUNCTION {
+            return Err(Refusal::Kind);
+        }
+        sources.push(input.owned_string().map_err(|_| Refusal::Format)?);
+    }
+    Ok(sources)
+}
+
+/// What is before version and checksum, which must be right.
+fn body(payload: &[u8], trust: Trust) -> Result<(&[u8], Dialect), Refusal> {
     let split = payload.len().checked_sub(FOOTER_BYTES);
     let (body, footer) = split
         .and_then(|at| payload.split_at_checked(at))
@@ -59,14 +109,7 @@ pub fn read(payload: &[u8], trust: Trust, packing: &Packing) -> Result<Decoded, 
     if trust == Trust::Sum && sum != crc.sum().to_le_bytes() {
         return Err(Refusal::VersionOrChecksum);
     }
-    let (&code, value) = body.split_first().ok_or(Refusal::Format)?;
-    let kind = Kind::of(code).ok_or(Refusal::Format)?;
-    let mut input = Input::of_bytes(value, 1);
-    match decode(&mut input, kind, dialect, packing) {
-        Ok(Decoded::Nothing) | Err(_) => Err(Refusal::Format),
-        // Compat: what follows the value is not looked at.
-        Ok(value) => Ok(value),
-    }
+    Ok((body, dialect))
 }
 
 /// Whose encodings a version has; `None` if it is not read here.

@@ -28,9 +28,12 @@ const REPLICATION: [(&str, i64); 5] = [
     ("REPL_AOF", 1),
     ("REPL_SLAVE", 2),
     ("REPL_REPLICA", 2),
-    ("REPL_ALL", 3),
-    ("REPL_NONE", 0),
+    ("REPL_ALL", REPLICATE_ALL),
+    ("REPL_NONE", REPLICATE_NONE),
 ];
+
+const REPLICATE_ALL: i64 = 3;
+const REPLICATE_NONE: i64 = 0;
 
 /// Buffers kept from call to call hold at most so many bytes.
 const WORDS_BYTES_KEPT: usize = 64 * 1024;
@@ -250,19 +253,28 @@ fn setresp(lua: &Lua, values: MultiValue) -> Result<()> {
     Ok(())
 }
 
-/// Effects are replicated command by command, all of them: a subset would let replicas and the
-/// append-only file differ from the data, so the choice is checked and has no effect until there is
-/// somebody to leave out.
+/// One log feeds the append-only file and the replicas, so an effect goes to both or to neither.
 fn set_repl(lua: &Lua, values: MultiValue) -> Result<()> {
     if values.len() != 1 {
         return Err(reply("redis.set_repl() requires one argument."));
     }
     let flags = Given::new(lua, values).maybe_number(1).unwrap_or(0.0) as i64;
-    if !(0..=3).contains(&flags) {
-        return Err(reply(
-            "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
-        ));
-    }
+    let recorded = match flags {
+        REPLICATE_NONE => false,
+        REPLICATE_ALL => true,
+        1..REPLICATE_ALL => {
+            return Err(reply(
+                "redis.set_repl() takes only REPL_ALL or REPL_NONE here: the append-only file and \
+                 the replicas are fed by one log.",
+            ));
+        }
+        _ => {
+            return Err(reply(
+                "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
+            ));
+        }
+    };
+    host::with(|host| host.set_recorded(recorded));
     Ok(())
 }
 

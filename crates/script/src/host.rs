@@ -73,6 +73,8 @@ pub trait Host {
     fn set_proto(&mut self, proto: Proto);
     /// The protocol of these replies.
     fn proto(&self) -> Proto;
+    /// `redis.set_repl`: whether what the commands from now on do is recorded.
+    fn set_recorded(&mut self, recorded: bool);
     /// `redis.log`.
     fn log(&mut self, level: Level, text: &[u8]);
     /// `redis.acl_check_cmd`; `None`: there is no such command.

@@ -16,9 +16,11 @@ use engine::env::Env;
 use engine::failure::Failure;
 use engine::keyspace::ahead::{Ahead, KEYS_MAX};
 use engine::keyspace::{Keyspace, Lease};
+use engine::spec::Flags;
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
 
+use crate::attending::Aside;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
@@ -93,6 +95,8 @@ pub struct Surroundings<'s, 'k> {
     pub mailbox: &'s Mailbox,
     /// Connections to serve in the next round.
     pub ready: &'s mut Vec<usize>,
+    /// What serving others while a script is busy needs; `None` while that is done.
+    pub aside: Option<Aside<'s>>,
     /// Time stamp at which the last command ended, or this batch began.
     pub mark: u64,
 }
@@ -261,12 +265,17 @@ impl Batch {
         if around.settings.maxmemory_bytes != 0 {
             around.evictor.look(around.server);
         }
-        for command in &self.commands {
+        for (at, command) in self.commands.iter().enumerate() {
             let Some(connection) = connections.get_mut(command.connection as usize) else {
                 continue;
             };
+            let mut disturbed = false;
             if matches!(connection.waiting, Waiting::No) && connection.client.fate == Fate::Open {
-                self.run_one(command, connection, around);
+                if self.runs_scripts(command, connection, around) {
+                    disturbed = self.run_apart(command, connections, around);
+                } else {
+                    self.run_one(command, connection, None, around);
+                }
             }
             if around.mailbox.has_left() {
                 let mut delivery = Delivery {
@@ -276,12 +285,73 @@ impl Batch {
                 };
                 delivery.deliver_mail(around.mailbox);
             }
+            if disturbed {
+                self.give_back(at + 1, connections, around);
+                break;
+            }
         }
         around.lease.release();
         self.commands.clear();
         self.words.clear();
         self.keys.clear();
         self.inline.clear();
+    }
+
+    /// Whether a command may run scripts, so that others are to be served meanwhile.
+    #[inline]
+    fn runs_scripts(
+        &self,
+        command: &Command,
+        connection: &Connection,
+        around: &Surroundings<'_, '_>,
+    ) -> bool {
+        let Found::Command(Ok(id)) = command.found else {
+            return false;
+        };
+        let registry = &around.server.registry;
+        let flags = gate::effective_flags(registry.row(id), &connection.client, registry);
+        flags.has(Flags::NO_MANDATORY_KEYS) && around.aside.is_some()
+    }
+
+    /// Runs a command with its connection out of the others' way. Whether others were served
+    /// meanwhile; then what is collected of them does not hold any more.
+    fn run_apart(
+        &self,
+        command: &Command,
+        connections: &mut Slab<Connection>,
+        around: &mut Surroundings<'_, '_>,
+    ) -> bool {
+        let at = command.connection as usize;
+        let kept = around
+            .aside
+            .as_mut()
+            .and_then(|aside| aside.stand_in.take());
+        let mut apart = kept.unwrap_or_else(|| Box::new(Connection::stand_in()));
+        std::mem::swap(&mut connections[at], &mut *apart);
+        self.run_one(command, &mut apart, Some(connections), around);
+        connections[at].relieve(&mut apart);
+        let Some(aside) = &mut around.aside else {
+            return false;
+        };
+        *aside.stand_in = Some(apart);
+        aside.attended.replace(false)
+    }
+
+    /// Leaves the commands from `first` on to the next round.
+    #[cold]
+    fn give_back(
+        &self,
+        first: usize,
+        connections: &mut Slab<Connection>,
+        around: &mut Surroundings<'_, '_>,
+    ) {
+        for command in &self.commands[first..] {
+            let id = command.connection as usize;
+            if let Some(connection) = connections.get_mut(id) {
+                connection.rewind();
+                connection.enqueue(id, around.ready);
+            }
+        }
     }
 
     fn prefetch(&mut self, connections: &Slab<Connection>, lease: &Lease<'_>) {
@@ -305,6 +375,7 @@ impl Batch {
         &self,
         command: &Command,
         connection: &mut Connection,
+        others: Option<&mut Slab<Connection>>,
         around: &mut Surroundings<'_, '_>,
     ) {
         let bytes = command.bytes as usize;
@@ -342,7 +413,7 @@ impl Batch {
                 } else {
                     within_memory(verdict, client, out, around)
                 };
-                let waiting = handle(verdict, args, client, out, around);
+                let waiting = handle(verdict, args, client, out, others, around);
                 match waiting {
                     None => {}
                     Some(Waiting::Pause) => return connection.postpone(),
@@ -395,10 +466,13 @@ fn handle(
     args: Args<'_>,
     client: &mut Client,
     out: &mut Reply,
+    others: Option<&mut Slab<Connection>>,
     around: &mut Surroundings<'_, '_>,
 ) -> Option<Waiting> {
     let start = out.mark();
     let mut waiting = None;
+    // A script that is not over tells what it has done when it is.
+    let settles = around.aside.is_some();
     match verdict {
         Verdict::Run(id) if queue(id, &args, client, around.server) => out.queued(),
         Verdict::Run(id) => {
@@ -412,12 +486,20 @@ fn handle(
                 settings: around.settings,
                 evictor: around.evictor,
                 scripts: around.scripts,
+                others: match (others, &mut around.aside) {
+                    (Some(connections), Some(aside)) => {
+                        Some(aside.others(connections, around.ready, around.mailbox))
+                    }
+                    _ => None,
+                },
                 blocking: Blocking::Allowed,
                 mark: &mut around.mark,
                 waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);
-            session.settle();
+            if settles {
+                session.settle();
+            }
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
         Verdict::Postpone => return Some(Waiting::Pause),

@@ -4,19 +4,24 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use mio::event::Source;
+use base::ids::ClientId;
+use base::time::UnixMillis;
+use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use resp::{Parser, Proto, Reply};
 
-use crate::client::Client;
+use crate::client::{Client, Fate};
 use crate::client_memory::Weight;
 use crate::clients::Card;
 use crate::held::{DiskWish, Held};
 use crate::input::Input;
-use crate::limits::SoftLimit;
+use crate::limits::{self, SoftLimit};
+use crate::mailbox::WorkerId;
+use crate::server::Server;
+use crate::settings::Settings;
+use crate::stats::{WorkerStats, bump};
 use crate::waking::Blocked;
-use base::time::UnixMillis;
 use engine::failure::Failure;
 use engine::tx::Walk;
 use journal::Journal;
@@ -35,6 +40,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Unix domain.
     Unix(UnixStream),
+    /// None: see [`Connection::stand_in`].
+    Absent,
 }
 
 /// A new connection on its way to its worker.
@@ -50,6 +57,7 @@ impl Read for &mut Stream {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
+            Stream::Absent => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -64,6 +72,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.register(registry, token, interest),
             Stream::Unix(stream) => stream.register(registry, token, interest),
+            Stream::Absent => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -71,6 +80,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),
             Stream::Unix(stream) => stream.write(bytes),
+            Stream::Absent => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -78,6 +88,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.write_vectored(slices),
             Stream::Unix(stream) => stream.write_vectored(slices),
+            Stream::Absent => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
@@ -174,6 +185,92 @@ impl Connection {
             ended: false,
             queued: false,
             dirty: false,
+        }
+    }
+
+    /// What keeps the place of a connection whose script is running.
+    pub fn stand_in() -> Connection {
+        let name = String::new;
+        let nobody = Card::new(
+            ClientId(0),
+            WorkerId(0),
+            name(),
+            name(),
+            0,
+            false,
+            UnixMillis(0),
+        );
+        Connection::new(Stream::Absent, Client::new(Arc::new(nobody), false))
+    }
+
+    /// Whether it only keeps another's place.
+    pub fn is_stand_in(&self) -> bool {
+        matches!(self.stream, Stream::Absent)
+    }
+
+    /// Takes its place back, and what was left there for it.
+    pub fn relieve(&mut self, stand_in: &mut Connection) {
+        std::mem::swap(self, stand_in);
+        let (own, other) = (self, stand_in);
+        own.readable |= std::mem::take(&mut other.readable);
+        own.hung_up |= std::mem::take(&mut other.hung_up);
+        own.dirty |= std::mem::take(&mut other.dirty);
+        own.queued |= std::mem::take(&mut other.queued);
+        if !other.out.is_empty() {
+            own.out.append(&mut other.out);
+        }
+    }
+
+    /// Takes over what the poll has announced.
+    pub fn note(&mut self, event: &Event) {
+        self.hung_up |= event.is_read_closed();
+        self.readable |= event.is_readable() || self.hung_up;
+        self.dirty |= event.is_writable() && !self.out.is_empty();
+    }
+
+    /// Reads what has come, as far as it fits.
+    pub fn read(
+        &mut self,
+        spare: &mut Vec<Vec<u8>>,
+        server: &Server,
+        stats: &WorkerStats,
+        settings: &Settings,
+        now: UnixMillis,
+    ) {
+        if self.client.card.killed.load(Ordering::Relaxed) {
+            self.client.fate = Fate::CloseNow;
+            return;
+        }
+        if !self.readable || !matches!(self.waiting, Waiting::No) {
+            return;
+        }
+        self.input.wake(spare);
+        match self.input.fill(&mut &mut self.stream, self.missing) {
+            Ok((0, _)) => self.ended = true,
+            Ok((count, filled)) => {
+                // The end that hanging up is comes without an event of its own.
+                self.readable = filled || self.hung_up;
+                self.client.query = self.input.usage();
+                bump(&stats.bytes_in, count as u64);
+                bump(&stats.reads, 1);
+                bump(&self.client.card.bytes_in, count as u64);
+                self.dirty = true;
+                if let Some(excess) = limits::query_excess(self, settings) {
+                    limits::report(excess, self, server, stats, now);
+                    self.client.fate = Fate::CloseNow;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.client.fate = Fate::CloseNow,
+        }
+    }
+
+    /// Enters it in the list of those to serve, if it is not there.
+    pub fn enqueue(&mut self, id: usize, ready: &mut Vec<usize>) {
+        if !self.queued {
+            self.queued = true;
+            ready.push(id);
         }
     }
 
@@ -325,11 +422,7 @@ mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream as Reader};
 
-    use base::ids::ClientId;
-    use base::time::UnixMillis;
-
     use super::*;
-    use crate::mailbox::WorkerId;
 
     /// A connection and the client's end of it.
     fn pair() -> io::Result<(Connection, Reader)> {

@@ -8,6 +8,7 @@
 pub mod aftermath;
 pub mod allocator;
 pub mod appending;
+pub mod attending;
 pub mod background;
 pub mod batch;
 pub mod call;

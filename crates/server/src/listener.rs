@@ -122,6 +122,7 @@ fn admit(mut stream: Stream, peer: String, server: &Server, settings: &Settings)
             (local.unwrap_or_default(), stream.as_raw_fd(), false)
         }
         Stream::Unix(stream) => (peer.clone(), stream.as_raw_fd(), true),
+        Stream::Absent => return,
     };
     server.accepted.fetch_add(1, Ordering::Relaxed);
     let worker = server.least_loaded();
@@ -162,6 +163,7 @@ fn refuse(stream: &mut Stream, text: &[u8]) {
     let _ = match stream {
         Stream::Tcp(stream) => stream.write(text),
         Stream::Unix(stream) => stream.write(text),
+        Stream::Absent => return,
     };
 }
 

@@ -149,6 +149,19 @@ impl Mailbox {
         publications
     }
 
+    /// Takes the new connections out, oldest first. For the worker itself.
+    pub fn drain_accepted(&self) -> Vec<Accepted> {
+        let mut accepted = Vec::new();
+        let mut queue = self.0.queue.lock();
+        for message in std::mem::take(&mut *queue) {
+            match message {
+                Message::Accept(connection) => accepted.push(connection),
+                other => queue.push(other),
+            }
+        }
+        accepted
+    }
+
     /// Whether the worker is told to stop, and has not read it yet.
     pub fn says_stop(&self) -> bool {
         let queue = self.0.queue.lock();

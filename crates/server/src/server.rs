@@ -108,9 +108,6 @@ pub struct Server {
     pub rates: Rates,
     /// How far loading is.
     pub loading: Progress,
-    /// Source texts of the libraries of functions that came with the data. They are written back
-    /// with them.
-    pub libraries: Mutex<Vec<Vec<u8>>>,
     /// Scripts and functions.
     pub scripting: Scripting,
     /// Snapshots on disk.
@@ -169,7 +166,6 @@ impl Server {
             monitors: Monitors::new(workers),
             rates: Rates::default(),
             loading: Progress::default(),
-            libraries: Mutex::default(),
             scripting: Scripting::new(workers),
             saving: Saving::new(clock.now()),
             appending,

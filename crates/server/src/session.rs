@@ -9,6 +9,7 @@ use engine::keyspace::Lease;
 use resp::Reply;
 
 use crate::aftermath;
+use crate::attending::Others;
 use crate::client::Client;
 use crate::connection::Waiting;
 use crate::eviction::Evictor;
@@ -51,6 +52,8 @@ pub struct Session<'s, 'k> {
     pub evictor: &'s mut Evictor,
     /// This worker's compiled scripts.
     pub scripts: &'s mut scripting::State,
+    /// This worker's other clients, for a script that runs for long.
+    pub others: Option<Others<'s>>,
     /// Whether a command may wait for its keys.
     pub blocking: Blocking,
     /// Time stamp at which the command before this one ended.

@@ -5,6 +5,7 @@
 //! commands; do the periodic work that is due. Nothing in a round waits for anything but a stripe's
 //! lock.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use resp::Reply;
 use slab::Slab;
 
 use crate::aftermath;
+use crate::attending::Aside;
 use crate::batch::{Batch, Surroundings};
 use crate::client::{Client, Fate};
 use crate::client_memory::Scales;
@@ -44,9 +46,9 @@ mod news;
 mod weighing;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
-const MAILBOX: Token = Token(0);
-const FIRST_CONNECTION: usize = doors::TOKENS_END;
-const EVENTS_MAX: usize = 512;
+pub(crate) const MAILBOX: Token = Token(0);
+pub(crate) const FIRST_CONNECTION: usize = doors::TOKENS_END;
+pub(crate) const EVENTS_MAX: usize = 512;
 /// Time between two rounds of periodic work.
 const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
@@ -55,6 +57,28 @@ const INSPECTION: Duration = Duration::from_secs(1);
 const TIMEOUTS_MAX: usize = 1000;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
+
+/// Gives a new connection its place.
+pub(crate) fn take_over(
+    accepted: Accepted,
+    connections: &mut Slab<Connection>,
+    poll: &Poll,
+    server: &Server,
+    settings: &Settings,
+) {
+    let Accepted { mut stream, card } = accepted;
+    let entry = connections.vacant_entry();
+    let id = entry.key();
+    let token = Token(FIRST_CONNECTION + id);
+    let killed = card.killed.load(Ordering::Relaxed);
+    if killed || stream.register(poll.registry(), token).is_err() {
+        server.forget(&card);
+        return;
+    }
+    card.place.store(id as u32, Ordering::Relaxed);
+    let client = Client::new(card, settings.requirepass.is_none());
+    entry.insert(Connection::new(stream, client));
+}
 
 /// A worker's poll and mailbox, made before its thread so that all mailboxes are known to all.
 pub struct Seat {
@@ -105,6 +129,7 @@ pub struct Worker<'k> {
     evictor: Evictor,
     desk: Desk,
     scripts: scripting::State,
+    stand_in: Option<Box<Connection>>,
     scales: Scales,
     deadlines: Deadlines,
     next_tick: u64,
@@ -136,6 +161,7 @@ impl<'k> Worker<'k> {
             evictor: Evictor::new(id),
             desk: Desk::default(),
             scripts: scripting::State::default(),
+            stand_in: None,
             scales: Scales::new(id),
             deadlines: Deadlines::default(),
             next_tick: 0,
@@ -168,9 +194,7 @@ impl<'k> Worker<'k> {
                     Token(at) => {
                         let id = at - FIRST_CONNECTION;
                         if let Some(connection) = self.connections.get_mut(id) {
-                            connection.hung_up |= event.is_read_closed();
-                            connection.readable |= event.is_readable() || connection.hung_up;
-                            connection.dirty |= event.is_writable() && !connection.out.is_empty();
+                            connection.note(event);
                         }
                         self.enqueue(id);
                     }
@@ -261,18 +285,8 @@ impl<'k> Worker<'k> {
     }
 
     fn take_over(&mut self, accepted: Accepted) {
-        let Accepted { mut stream, card } = accepted;
-        let entry = self.connections.vacant_entry();
-        let id = entry.key();
-        let token = Token(FIRST_CONNECTION + id);
-        let killed = card.killed.load(Ordering::Relaxed);
-        if killed || stream.register(self.seat.poll.registry(), token).is_err() {
-            self.server.forget(&card);
-            return;
-        }
-        card.place.store(id as u32, Ordering::Relaxed);
-        let client = Client::new(card, self.settings.requirepass.is_none());
-        entry.insert(Connection::new(stream, client));
+        let (poll, settings) = (&self.seat.poll, &self.settings);
+        take_over(accepted, &mut self.connections, poll, self.server, settings);
     }
 
     /// Closes a client at the end of this round; its place must not be taken by another before the
@@ -435,6 +449,7 @@ impl<'k> Worker<'k> {
     }
 
     fn run_batch(&mut self, batch: &mut Batch) {
+        let attended = Cell::new(false);
         let mut around = Surroundings {
             server: self.server,
             stats: self.stats,
@@ -446,6 +461,11 @@ impl<'k> Worker<'k> {
             scripts: &mut self.scripts,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
+            aside: Some(Aside {
+                poll: &mut self.seat.poll,
+                stand_in: &mut self.stand_in,
+                attended: &attended,
+            }),
             mark: self.server.ticks.raw(),
         };
         batch.run(&mut self.connections, &mut around);
@@ -456,36 +476,8 @@ impl<'k> Worker<'k> {
             return;
         };
         connection.queued = false;
-        if connection.client.card.killed.load(Ordering::Relaxed) {
-            connection.client.fate = Fate::CloseNow;
-            return;
-        }
-        if !connection.readable || !matches!(connection.waiting, Waiting::No) {
-            return;
-        }
-        connection.input.wake(&mut self.spare);
-        match connection
-            .input
-            .fill(&mut &mut connection.stream, connection.missing)
-        {
-            Ok((0, _)) => connection.ended = true,
-            Ok((count, filled)) => {
-                // The end that hanging up is comes without an event of its own.
-                connection.readable = filled || connection.hung_up;
-                connection.client.query = connection.input.usage();
-                bump(&self.stats.bytes_in, count as u64);
-                bump(&self.stats.reads, 1);
-                bump(&connection.client.card.bytes_in, count as u64);
-                connection.dirty = true;
-                if let Some(excess) = limits::query_excess(connection, &self.settings) {
-                    limits::report(excess, connection, self.server, self.stats, self.env.now);
-                    connection.client.fate = Fate::CloseNow;
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable = false,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => connection.client.fate = Fate::CloseNow,
-        }
+        let (spare, settings) = (&mut self.spare, &self.settings);
+        connection.read(spare, self.server, self.stats, settings, self.env.now);
     }
 
     /// The same for one that the mail of this round has woken: what waits in its input is the next

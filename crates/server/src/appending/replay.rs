@@ -25,6 +25,7 @@ use resp::{Proto, Reply, Span};
 use super::rewrite::end_of;
 use super::single_file;
 use crate::batch::find_keys;
+use crate::families::function;
 use crate::loading::{Failure, Overdue, environment, file, file_under_lease};
 use crate::registry::Handler;
 use crate::server::Server;
@@ -248,7 +249,14 @@ impl Replay<'_, '_> {
             return Err(format!("Wrong number of words for {}", shown()));
         }
         let Handler::Data(run) = row.handler else {
-            return Err(format!("{} cannot be replayed", shown()));
+            let mut args = Args::new(bytes, words, &[]);
+            args.skip(1);
+            let done = function::replay(&row.name, &self.server.scripting, &mut args);
+            let done = done.ok_or_else(|| format!("{} cannot be replayed", shown()))?;
+            if let Err(failure) = done {
+                self.complain(name, &failure);
+            }
+            return Ok(());
         };
         self.keys.clear();
         find_keys(
@@ -267,20 +275,26 @@ impl Replay<'_, '_> {
         let outcome = execute(call, self.lease, &self.env, &mut self.out);
         self.out.truncate(start);
         if let Outcome::Failed(failure) = outcome {
-            self.errors += 1;
-            if self.errors <= ERRORS_NAMED_MAX {
-                let text = String::from_utf8_lossy(failure.text());
-                warn!(
-                    "A command of the append-only file failed: {}: {text}",
-                    shown()
-                );
-            }
+            self.complain(name, &failure);
         }
         let garbage = self.env.take_garbage();
         if !garbage.is_empty() {
             self.server.free_later(garbage);
         }
         Ok(())
+    }
+
+    /// Counts a command that failed, and names it in the log if there are few.
+    fn complain(&mut self, name: &[u8], failure: &engine::failure::Failure) {
+        self.errors += 1;
+        if self.errors <= ERRORS_NAMED_MAX {
+            let (name, text) = (repr(name), failure.text());
+            warn!(
+                "A command of the append-only file failed: {}: {}",
+                String::from_utf8_lossy(&name),
+                String::from_utf8_lossy(text)
+            );
+        }
     }
 
     fn select(&mut self, number: &[u8]) -> Result<(), String> {

@@ -115,7 +115,7 @@ fn write_file(
         counts,
         now: server.now(),
         used_bytes: crate::allocator::used_bytes(),
-        libraries: &server.libraries.lock().clone(),
+        libraries: &server.scripting.libraries.read().clone(),
         is_base: true,
     };
     match settings.aof.rdb_base {

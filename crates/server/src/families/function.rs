@@ -5,6 +5,8 @@ use base::strings::eq_ignore_case;
 use engine::args::Args;
 use engine::failure::Failure;
 use engine::spec::{Arg, ArgKind, Flags, Group, KeySpec, Run, Spec};
+use rdb::Encoder;
+use rdb::payload::{self, Refusal};
 use resp::Reply;
 
 use super::reply_help;
@@ -12,9 +14,9 @@ use super::script::{
     ARGS, FLUSH_TYPES, KEYS, NUMKEYS, READER, READER_KEYS, WRITER, WRITER_KEYS, answer_kill,
     flush_type,
 };
-use crate::scripting::libraries::{Libraries, Library, already, metadata, read_dump};
+use crate::scripting::libraries::{Libraries, Library, metadata};
 use crate::scripting::run::{self, Asked};
-use crate::scripting::{Kind, load_library};
+use crate::scripting::{Kind, Scripting};
 use crate::session::{ControlRun, Session};
 
 const FUNCTION_NAME: Arg = Arg::new("function", ArgKind::String);
@@ -199,9 +201,38 @@ fn fcall_ro(
     run::run(session, args, out, Asked::Function, true)
 }
 
-/// A copy of the libraries, to be changed and set.
-fn libraries(session: &Session<'_, '_>) -> Libraries {
-    session.server.scripting.libraries.read().clone()
+/// A change to the libraries, as a command's words say it.
+type Change<T> = fn(&mut Libraries, &mut Args<'_>) -> Result<T, Failure>;
+
+/// Changes the libraries. The command is its own effect.
+fn apply<T>(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    change: Change<T>,
+) -> Result<T, Failure> {
+    let scripting = &session.server.scripting;
+    let result = scripting.change_libraries(|libraries| change(libraries, args))?;
+    let (env, db) = (&session.env, session.client.db);
+    env.stats.changes.set(env.stats.changes.get() + 1);
+    env.record(db, || args.words().map(<[u8]>::to_vec).collect());
+    Ok(result)
+}
+
+/// Does again what a command has done; `None` if the command with this row's name changes no
+/// libraries. `args` begin behind the subcommand.
+pub(crate) fn replay(
+    name: &str,
+    scripting: &Scripting,
+    args: &mut Args<'_>,
+) -> Option<Result<(), Failure>> {
+    let change: Change<()> = match name {
+        "function|delete" => delete_from,
+        "function|flush" => flush_all,
+        "function|load" => |libraries, args| load_into(libraries, args).map(drop),
+        "function|restore" => restore_into,
+        _ => return None,
+    };
+    Some(scripting.change_libraries(|libraries| change(libraries, args)))
 }
 
 fn delete(
@@ -209,17 +240,25 @@ fn delete(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
-    let mut libraries = libraries(session);
-    if libraries.remove(args.bytes()).is_none() {
-        return Err(Failure::fixed("ERR Library not found"));
-    }
-    session.server.scripting.set_libraries(libraries);
+    apply(session, args, delete_from)?;
     out.ok();
     Ok(())
 }
 
+fn delete_from(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<(), Failure> {
+    match libraries.remove(args.bytes()) {
+        Some(_) => Ok(()),
+        None => Err(Failure::fixed("ERR Library not found")),
+    }
+}
+
 fn dump(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
-    out.bulk(&session.server.scripting.libraries.read().dump());
+    let mut encoder = Encoder::new(session.env.limits.dump);
+    let mut payload = Vec::new();
+    let libraries = session.server.scripting.libraries.read();
+    let sources = libraries.iter().map(Library::source);
+    payload::write_libraries(sources, &mut encoder, &mut payload);
+    out.bulk(&payload);
     Ok(())
 }
 
@@ -240,6 +279,12 @@ fn flush(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    apply(session, args, flush_all)?;
+    out.ok();
+    Ok(())
+}
+
+fn flush_all(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<(), Failure> {
     if args.left() > 1 {
         return Err(wrong_count(args));
     }
@@ -247,8 +292,7 @@ fn flush(
         args,
         Failure::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),
     )?;
-    session.server.scripting.set_libraries(Libraries::default());
-    out.ok();
+    *libraries = Libraries::default();
     Ok(())
 }
 
@@ -323,6 +367,12 @@ fn load(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    let name = apply(session, args, load_into)?;
+    out.bulk(&name);
+    Ok(())
+}
+
+fn load_into(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<Vec<u8>, Failure> {
     let mut replace = false;
     while args.left() > 1 {
         let word = args.bytes();
@@ -333,23 +383,7 @@ fn load(
         }
         replace = true;
     }
-    let source = args.bytes();
-    let mut libraries = libraries(session);
-    let name = add(&mut libraries, source, replace)?;
-    session.server.scripting.set_libraries(libraries);
-    out.bulk(&name);
-    Ok(())
-}
-
-/// Loads a library and adds it; its name.
-fn add(libraries: &mut Libraries, source: &[u8], replace: bool) -> Result<Vec<u8>, Failure> {
-    let metadata = metadata(source)?;
-    if !replace && libraries.get(&metadata.name).is_some() {
-        return Err(already(&metadata.name));
-    }
-    let loaded = load_library(&source[metadata.code..])?;
-    libraries.add(&metadata, source, loaded, replace)?;
-    Ok(metadata.name)
+    libraries.load(args.bytes(), replace)
 }
 
 fn restore(
@@ -357,6 +391,12 @@ fn restore(
     args: &mut Args<'_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    apply(session, args, restore_into)?;
+    out.ok();
+    Ok(())
+}
+
+fn restore_into(libraries: &mut Libraries, args: &mut Args<'_>) -> Result<(), Failure> {
     let payload = args.bytes();
     const WRONG_POLICY: Failure = Failure::fixed(
         "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
@@ -369,22 +409,25 @@ fn restore(
         (1, _) => return Err(WRONG_POLICY),
         _ => return Err(wrong_count(args)),
     };
-    let sources = read_dump(payload)?;
-    let mut libraries = match flush {
-        true => Libraries::default(),
-        false => libraries(session),
-    };
-    for source in sources {
-        let name = metadata(&source)?.name;
+    let sources = payload::read_libraries(payload).map_err(|refusal| match refusal {
+        Refusal::VersionOrChecksum => {
+            Failure::fixed("ERR DUMP payload version or checksum are wrong")
+        }
+        Refusal::Kind => Failure::fixed("ERR given type is not a function"),
+        Refusal::Format => Failure::fixed("ERR Failed loading library data"),
+    })?;
+    if flush {
+        *libraries = Libraries::default();
+    }
+    for source in &sources {
+        let name = metadata(source)?.name;
         if !replace && libraries.get(&name).is_some() {
             return Err(Failure::owned(
                 [b"ERR Library ", &name[..], b" already exists"].concat(),
             ));
         }
-        add(&mut libraries, &source, replace)?;
+        libraries.load(source, replace)?;
     }
-    session.server.scripting.set_libraries(libraries);
-    out.ok();
     Ok(())
 }
 

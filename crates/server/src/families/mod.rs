@@ -11,7 +11,7 @@ mod command;
 mod config;
 mod connection;
 mod debug;
-mod function;
+pub(crate) mod function;
 mod info;
 mod memory;
 mod migrate;

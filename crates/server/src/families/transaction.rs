@@ -105,7 +105,10 @@ fn watch(
     while args.left() > 0 {
         let key = args.key();
         let stripe = session.lease.keyspace().stripe_of(key.hash);
-        session.lease.cover_one(stripe);
+        if !session.lease.try_cover_one(stripe) {
+            session.client.watched = Some(watched);
+            return Err(Failure::BUSY);
+        }
         // A key that is due is watched as a missing one.
         if session.env.expire {
             expire_if_due(key, db, session.lease, session.env);

@@ -93,7 +93,7 @@ fn fill(
 ) -> Result<(), Failure> {
     let mut batch = Batch::default();
     let progress = &shared.server.loading;
-    read(reader, shared.server, &mut |reader, head| {
+    read(reader, shared.server, false, &mut |reader, head| {
         let (begin, offset) = (batch.values.len(), reader.offset());
         reader
             .raw_value(head.kind, &mut batch.values)

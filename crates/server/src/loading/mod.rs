@@ -22,7 +22,7 @@ use base::time::UnixMillis;
 use engine::dump::{Inserted, insert};
 use engine::env::Env;
 use engine::keyspace::Lease;
-use log::{info, warn};
+use log::info;
 use rdb::file::{Item, KeyHead, Reader};
 use rdb::{Decoded, Fault, Input};
 
@@ -173,7 +173,7 @@ pub fn file_under_lease(
     let settings = server.settings.get();
     let outcome = open(server, &settings, path).and_then(|reader| {
         let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
-        read(&mut reader, server, &mut |reader, head| {
+        read(&mut reader, server, replace, &mut |reader, head| {
             let packing = &env.limits.packing;
             let value = reader
                 .value(head.kind, packing)
@@ -238,13 +238,15 @@ fn open(
     Ok(Some(reader))
 }
 
-/// Reads to the end; `key` has to read or pass over the value.
+/// Reads to the end; `key` has to read or pass over the value. Libraries of functions are added to
+/// those that are there, and with `replace` take their places.
 fn read(
     reader: &mut Reader<'_>,
     server: &Server,
+    replace: bool,
     key: &mut dyn FnMut(&mut Reader<'_>, KeyHead) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut libraries = Vec::new();
+    let mut libraries = server.scripting.libraries.read().clone();
     loop {
         match reader.next_item().map_err(refused)? {
             Item::Key(head) => key(reader, head)?,
@@ -256,14 +258,20 @@ fn read(
             }
             Item::Database(_) | Item::Sizes(..) => {}
             Item::Fact(name, value) => fact(server, &name, &value),
-            Item::Library(code) => libraries.push(code),
+            Item::Library(code) => {
+                let loaded = libraries.load(&code, replace);
+                loaded.map_err(|why| {
+                    let why = String::from_utf8_lossy(why.text());
+                    Failure::Refused(format!("a library of functions: {why}"))
+                })?;
+            }
             Item::ModuleData(module) => {
                 return Err(Failure::Refused(format!(
                     "it has data of module '{module}', which is not here"
                 )));
             }
             Item::End(_) => {
-                *server.libraries.lock() = libraries;
+                server.scripting.set_libraries(libraries);
                 return Ok(());
             }
         }
@@ -345,13 +353,6 @@ fn report(server: &Server) {
             "Done loading RDB, keys loaded: {loaded}, keys expired: {expired}, \
              empty keys skipped: {empty}."
         ),
-    }
-    let libraries = server.libraries.lock().len();
-    if libraries > 0 {
-        warn!(
-            "{libraries} libraries of functions are kept for the next snapshot; they cannot be \
-             called"
-        );
     }
 }
 

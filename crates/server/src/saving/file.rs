@@ -18,6 +18,7 @@ use rdb::{Crc64, Cursor, Encoder, Progress, Target};
 use super::pieces::Pieces;
 use super::walk::Control;
 use crate::config::settings::EvictionPolicy;
+use crate::scripting::libraries::Libraries;
 use crate::settings::Settings;
 use crate::version::REDIS_VERSION;
 
@@ -48,8 +49,8 @@ pub struct About<'a> {
     pub now: UnixMillis,
     /// Memory in use.
     pub used_bytes: u64,
-    /// Source texts of the libraries of functions.
-    pub libraries: &'a [Vec<u8>],
+    /// The libraries of functions.
+    pub libraries: &'a Libraries,
     /// It is the base of an append-only file.
     pub is_base: bool,
 }
@@ -187,8 +188,8 @@ impl<'a> Writer<'a> {
             let (name, value) = (name.as_bytes(), value.as_bytes());
             put_fact(name, value, &mut self.encoder, &mut self.buffer);
         }
-        for code in self.about.libraries {
-            put_library(code, &mut self.encoder, &mut self.buffer);
+        for library in self.about.libraries.iter() {
+            put_library(library.source(), &mut self.encoder, &mut self.buffer);
         }
         Ok(())
     }

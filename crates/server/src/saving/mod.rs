@@ -299,7 +299,7 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
             counts: &counts,
             now: server.now(),
             used_bytes: allocator::used_bytes(),
-            libraries: &server.libraries.lock().clone(),
+            libraries: &server.scripting.libraries.read().clone(),
             is_base: false,
         };
         let written = file::write(path, pieces, control, &about);
@@ -327,7 +327,7 @@ pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
         counts: &count(lease),
         now: server.now(),
         used_bytes: allocator::used_bytes(),
-        libraries: &server.libraries.lock().clone(),
+        libraries: &server.scripting.libraries.read().clone(),
         is_base: false,
     };
     let written = file::write_held(path, lease, &about);

@@ -15,7 +15,8 @@ pub mod store;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use engine::failure::Failure;
+use parking_lot::{Mutex, RwLock};
 
 use libraries::Libraries;
 use running::Running;
@@ -30,6 +31,8 @@ pub struct Scripting {
     pub store: Store,
     /// Libraries of functions.
     pub libraries: RwLock<Libraries>,
+    /// Held while somebody makes new libraries of the old ones.
+    changing: Mutex<()>,
     /// Number of changes to the libraries.
     pub libraries_version: AtomicU64,
     /// What runs for long.
@@ -53,6 +56,7 @@ impl Scripting {
         Scripting {
             store: Store::default(),
             libraries: RwLock::default(),
+            changing: Mutex::default(),
             libraries_version: AtomicU64::new(0),
             running: Running::new(workers),
             memory: (0..workers).map(|_| Default::default()).collect(),
@@ -78,7 +82,24 @@ impl Scripting {
             .sum()
     }
 
-    /// Changes the libraries; the workers load them again before they run the next function.
+    /// Changes the libraries, all at once or not at all; the workers load them again before they
+    /// run the next function.
+    ///
+    /// # Errors
+    /// As `change`.
+    pub fn change_libraries<T>(
+        &self,
+        change: impl FnOnce(&mut Libraries) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let _changing = self.changing.lock();
+        // A library's code runs while it is loaded; nobody has to wait for that to call a function.
+        let mut libraries = self.libraries.read().clone();
+        let result = change(&mut libraries)?;
+        self.set_libraries(libraries);
+        Ok(result)
+    }
+
+    /// Sets all libraries.
     pub fn set_libraries(&self, libraries: Libraries) {
         *self.libraries.write() = libraries;
         self.libraries_version.fetch_add(1, Ordering::Release);

@@ -13,6 +13,7 @@ use super::lease::{self, Held, Reaching};
 use super::run::Running;
 use super::running::Long;
 use super::store::{Learned, Reach};
+use crate::attending::attend;
 use crate::batch::find_keys;
 use crate::call;
 use crate::connection::Waiting;
@@ -87,6 +88,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
     /// The script is over.
     pub(super) fn finish(&mut self) {
         let server = self.session.server;
+        self.session.env.unrecorded = false;
         if self.since.is_some() {
             let worker = self.session.client.card.worker;
             server.scripting.running.leave(worker);
@@ -266,6 +268,10 @@ impl Host for Nested<'_, '_, '_> {
         self.reply.proto()
     }
 
+    fn set_recorded(&mut self, recorded: bool) {
+        self.session.env.unrecorded = !recorded;
+    }
+
     fn log(&mut self, level: Level, text: &[u8]) {
         log(level, text);
     }
@@ -283,10 +289,8 @@ impl Host for Nested<'_, '_, '_> {
             return false;
         }
         let (server, worker) = (self.session.server, self.session.client.card.worker);
-        // This worker may be the one that accepts: others must get in to end the script.
-        server
-            .doors
-            .accept_everywhere(server, self.session.settings);
+        // One of those who are waiting may want to end it.
+        attend(self.session);
         server.scripting.running.is_killed(worker)
             || server.mailboxes[usize::from(worker.0)].says_stop()
     }
@@ -325,6 +329,8 @@ impl Host for NoCommands {
     fn proto(&self) -> Proto {
         Proto::Resp2
     }
+
+    fn set_recorded(&mut self, _: bool) {}
 
     fn log(&mut self, level: Level, text: &[u8]) {
         log(level, text);

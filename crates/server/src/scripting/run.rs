@@ -300,10 +300,8 @@ fn failure(ended: &Ended, subject: &Subject<'_>) -> Failure {
     let (text, counted, place) = match ended {
         Ended::ByHost => (
             match subject.kind {
-                Kind::Script => {
-                    &b"ERR Error running script: Script killed by user with SCRIPT KILL."[..]
-                }
-                Kind::Function => b"ERR Script killed by user with FUNCTION KILL.",
+                Kind::Script => &b"ERR Script killed by user with SCRIPT KILL..."[..],
+                Kind::Function => b"ERR Script killed by user with FUNCTION KILL...",
             },
             false,
             &None,

@@ -9,6 +9,7 @@ mod eviction;
 mod linear;
 mod migrate;
 mod pubsub;
+mod scripts;
 mod transactions;
 
 #[global_allocator]

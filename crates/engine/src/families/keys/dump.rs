@@ -68,7 +68,7 @@ pub(super) fn restore(
     let value = payload::read(order.payload, tx.env().limits.payloads, tx.packing()).map_err(
         |refusal| match refusal {
             Refusal::VersionOrChecksum => WRONG_PAYLOAD,
-            Refusal::Format => BAD_FORMAT,
+            Refusal::Kind | Refusal::Format => BAD_FORMAT,
         },
     )?;
     out.ok();

@@ -11,6 +11,7 @@ use log::{error, warn};
 use resp::Reply;
 
 use crate::appending::replay;
+use crate::scripting::libraries::Libraries;
 use crate::session::Session;
 use crate::{loading, saving};
 
@@ -64,6 +65,7 @@ fn through_the_file(session: &mut Session<'_, '_>, words: &[Word]) -> Result<(),
     }
     if !words.contains(&Word::NoFlush) {
         flush(lease, session.env);
+        server.scripting.set_libraries(Libraries::default());
     }
     let replace = words.contains(&Word::Merge);
     loading::under_lease(server, lease, session.env, replace).map_err(|why| {
@@ -105,6 +107,7 @@ pub(super) fn load_log(
     };
     let loaded = synced.and_then(|()| {
         flush(lease, session.env);
+        server.scripting.set_libraries(Libraries::default());
         replay::under_lease(server, lease)
     });
     lease.unpin();
