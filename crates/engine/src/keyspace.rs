@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use base::hash::{Seed, hash_key};
@@ -20,7 +19,7 @@ use base::time::UnixMillis;
 use crate::entry::Entry;
 use crate::env::Env;
 use crate::snapshot::Capture;
-use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::track::{Invalidation, Name, Totals, Trackers};
 use crate::waiters::Waiters;
