@@ -20,7 +20,7 @@ use base::time::UnixMillis;
 use crate::entry::Entry;
 use crate::env::Env;
 use crate::snapshot::Capture;
-use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::track::{Invalidation, Name, Totals, Trackers};
 use crate::waiters::Waiters;
