@@ -282,7 +282,8 @@ impl Reader<'_> {
         Token::Wrong(why)
     }
 
-    /// The character that `\u` and four digits, or two of them, stand for, and how many bytes that is.
+    /// The character that `\u` and four digits, or two of them, stand for, and how many bytes
+    /// that is.
     fn unicode(&self) -> Option<(char, usize)> {
         let first = self.hex4(2)?;
         if first & 0xf800 != 0xd800 {
