@@ -140,11 +140,22 @@ fn any_case(word: &str, random: &mut Random) -> Vec<u8> {
 }
 
 /// Once in fifty the number of arguments goes wrong. Not for COMMAND: alone, it lists the whole
-/// server; nor for SPOP and SRANDMEMBER: without count, they choose a member
-/// by chance.
+/// server; nor for SPOP and SRANDMEMBER: without count, they choose a member by chance; nor where
+/// the last word says how long to wait.
 fn spoil(args: &mut Vec<Vec<u8>>, random: &mut Random) {
     let is = |name: &[u8]| args.first().is_some_and(|it| it.eq_ignore_ascii_case(name));
-    let exempt = is(b"COMMAND") || is(b"SPOP") || is(b"SRANDMEMBER");
+    const EXEMPT: [&[u8]; 9] = [
+        b"COMMAND",
+        b"SPOP",
+        b"SRANDMEMBER",
+        b"BLPOP",
+        b"BRPOP",
+        b"BLMOVE",
+        b"BRPOPLPUSH",
+        b"BZPOPMIN",
+        b"BZPOPMAX",
+    ];
+    let exempt = EXEMPT.into_iter().any(is);
     match random.below(100) {
         _ if exempt => {}
         0 if args.len() > 1 => _ = args.pop(),

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::families::timeout;
 use crate::keyspace::Key;
 use crate::spec::Served;
-use crate::tx::{Effect, ReadTx};
+use crate::tx::{Effect, ReadTx, view_of};
 use crate::waiters::{Needs, Wait, Wants};
 
 use super::{ids, reply};
@@ -331,7 +331,9 @@ fn fix_ids(
         if !matches!(request.id(args, number), b"$" | b"+") {
             continue;
         }
-        let stream = tx.read::<Stream>(request.key(args, number))?;
+        // Looked at, and told of, already.
+        let entry = tx.peek(request.key(args, number));
+        let stream = entry.map(view_of::<Stream>).transpose()?;
         let last = stream.map_or(StreamId::MIN, |stream| stream.log().last_id());
         fixed.push((request.ids_at + number, last.to_word()));
     }
