@@ -3,7 +3,7 @@
 use engine::args::Args;
 use engine::dispatch::{self, Call, Outcome, execute};
 use engine::failure::Failure;
-use engine::spec::{DataRun, Flags};
+use engine::spec::{DataRun, Flags, Group};
 use resp::Reply;
 
 use crate::client::ReplyMode;
@@ -105,7 +105,7 @@ fn show<'a>(row: &Row, words: impl Iterator<Item = &'a [u8]>, session: &Session<
 
 /// Whether a command runs others in its turn.
 fn runs_script(row: &Row) -> bool {
-    row.spec.group.name() == "scripting"
+    row.spec.group == Group::Scripting
 }
 
 /// Remembers the keys that a control command is about to look at, if its client caches them. A

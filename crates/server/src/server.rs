@@ -27,6 +27,7 @@ use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::saving::Saving;
+use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
 use crate::settings::Published;
 use crate::shutdown::Wish;
@@ -112,6 +113,8 @@ pub struct Server {
     pub scripting: Scripting,
     /// Snapshots on disk.
     pub saving: Saving,
+    /// Whose turn it is to take a snapshot.
+    pub snapshot_turn: Turn,
     /// Keys on their way to other servers.
     pub migrations: Migrations,
     /// The append-only file.
@@ -168,6 +171,7 @@ impl Server {
             loading: Progress::default(),
             scripting: Scripting::new(workers),
             saving: Saving::new(clock.now()),
+            snapshot_turn: Turn::default(),
             appending,
             shutdown: Mutex::new(None),
         };

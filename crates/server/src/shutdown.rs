@@ -71,5 +71,7 @@ fn sync(server: &Server) -> bool {
 /// Writes a snapshot of what is there now; whether that went well.
 fn save(server: &Server) -> bool {
     info!("Saving the final snapshot before exiting");
+    // It would have its turn first.
+    server.appending.call_off();
     server.saving.save_now()
 }

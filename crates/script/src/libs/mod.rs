@@ -1,5 +1,5 @@
 //! The libraries that scripts find beside Lua's own. Written anew; behaviour asked from Redis
-//! 8.2.3 and held to it by `testkit/tests/lua.rs`.
+//! 8.2.3 and held to it by the transcripts of EVAL.
 
 mod bit;
 mod cjson;

@@ -24,7 +24,7 @@ use log::{error, info, warn};
 use parking_lot::{Condvar, Mutex};
 
 use crate::mailbox::{Mailbox, Message, WorkerId};
-use crate::saving::walk::Control;
+use crate::saving::walk::{Control, Running};
 use crate::server::Server;
 use crate::settings::Settings;
 
@@ -49,15 +49,6 @@ pub struct Report {
     pub failures: u32,
     /// Most bytes that waited to be written in the last one.
     pub peak_bytes: u64,
-}
-
-/// A rewrite that is under way.
-#[derive(Clone)]
-pub struct Running {
-    /// Since when.
-    pub since: UnixMillis,
-    /// How far it is, and the way to end it.
-    pub control: Arc<Control>,
 }
 
 struct State {
@@ -128,14 +119,19 @@ impl Appending {
         }
         if !settings.aof.on && before.aof.on {
             // What is being written is not wanted any more.
-            let mut state = self.state.lock();
-            state.asked = false;
-            if let Some(running) = &state.running {
-                info!("The AOF rewrite under way is called off");
-                running.control.cancelled.store(true, Ordering::Relaxed);
-            }
+            self.call_off();
         }
         self.asked.notify_one();
+    }
+
+    /// Ends the rewrite under way, and forgets the one that is about to begin.
+    pub fn call_off(&self) {
+        let mut state = self.state.lock();
+        state.asked = false;
+        if let Some(running) = &state.running {
+            info!("The AOF rewrite under way is called off");
+            running.control.cancelled.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The end of a worker's round: what it has appended is on its way.
@@ -202,12 +198,8 @@ impl Appending {
 
     /// Lets [`serve`] and the journal's writer return.
     pub fn end(&self) {
-        let mut state = self.state.lock();
-        state.ending = true;
-        if let Some(running) = &state.running {
-            running.control.cancelled.store(true, Ordering::Relaxed);
-        }
-        drop(state);
+        self.state.lock().ending = true;
+        self.call_off();
         self.asked.notify_all();
         self.journal.end_writer();
     }

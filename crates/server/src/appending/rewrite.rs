@@ -8,7 +8,6 @@ use std::fs::{File, remove_file};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::park_timeout;
 
 use engine::keyspace::Lease;
 use journal::Offset;
@@ -16,7 +15,7 @@ use journal::files::{BaseFormat, Files, OpenIncrement, Rest};
 use log::info;
 use parking_lot::Mutex;
 
-use super::{LOOK, warn_of, words};
+use super::{warn_of, words};
 use crate::saving::count;
 use crate::saving::file::{About, Counts, write_here};
 use crate::saving::pieces::Pieces;
@@ -71,35 +70,33 @@ fn write(
     temporary: &Path,
 ) -> Result<u64, String> {
     let journal = &server.appending.journal;
-    loop {
-        let begin = |lease: &mut Lease<'_>| {
-            let counts = count(lease);
-            let keys = counts.iter().map(|db| db.keys).sum();
-            control.keys.store(keys, Ordering::Relaxed);
-            if logs {
-                journal.turn_on();
-                journal.cut();
-            }
-            counts
-        };
-        let write = |pieces: &Pieces, counts: Vec<Counts>| {
-            write_file(server, settings, temporary, pieces, control, &counts)
-        };
-        let written = walk::take(&server.keyspace, control, begin, write);
-        match written {
-            Ok(result) => {
-                if logs {
-                    journal.wait_for_cut()?;
-                }
-                return result.map_err(|error| format!("{}: {error}", temporary.display()));
-            }
-            // A snapshot is being taken: its turn first.
-            Err(_) if control.cancelled.load(Ordering::Relaxed) => {
-                return Err("called off".to_owned());
-            }
-            Err(_) => park_timeout(LOOK),
+    let begin = |lease: &mut Lease<'_>| {
+        let counts = count(lease);
+        let keys = counts.iter().map(|db| db.keys).sum();
+        control.keys.store(keys, Ordering::Relaxed);
+        if logs {
+            journal.turn_on();
+            journal.cut();
         }
+        counts
+    };
+    let write = |pieces: &Pieces, counts: Vec<Counts>| {
+        write_file(server, settings, temporary, pieces, control, &counts)
+    };
+    let taken = walk::take(
+        &server.keyspace,
+        &server.snapshot_turn,
+        control,
+        begin,
+        write,
+    );
+    let Ok(written) = taken else {
+        return Err("called off".to_owned());
+    };
+    if logs {
+        journal.wait_for_cut()?;
     }
+    written.map_err(|error| format!("{}: {error}", temporary.display()))
 }
 
 fn write_file(

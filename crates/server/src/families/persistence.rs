@@ -57,6 +57,10 @@ pub(super) const COMMANDS: &[Spec<ControlRun>] = &[
 ];
 
 const IN_PROGRESS: Failure = Failure::fixed("ERR Background save already in progress");
+const REWRITE_ACTIVE: Failure = Failure::fixed(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in \
+     order to schedule a BGSAVE whenever possible.",
+);
 const ENDING: Failure = Failure::fixed("ERR The server is about to end");
 const NONE_TO_CANCEL: Failure =
     Failure::fixed("ERR Background saving is currently not in progress or scheduled");
@@ -97,9 +101,14 @@ fn bgsave(
         Some(Word::Cancel) if saving.cancel() => out.simple(b"Background saving cancelled"),
         Some(Word::Cancel) => return Err(NONE_TO_CANCEL),
         Some(Word::Schedule) | None => {
+            let rewriting = session.server.appending.is_busy();
+            let pinned = session.lease.is_pinned();
+            if rewriting && word.is_none() && !pinned && !saving.is_busy() {
+                return Err(REWRITE_ACTIVE);
+            }
             saving.ask().map_err(refusal)?;
-            // A transaction holds what the snapshot has to wait for.
-            let word = match session.lease.is_pinned() {
+            // A transaction holds what the snapshot has to wait for; two are taken in turn.
+            let word = match pinned || rewriting {
                 true => "scheduled",
                 false => "started",
             };

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base::ids::DbIndex;
 use base::time::UnixMillis;
 use engine::keyspace::Lease;
-use engine::snapshot::UnderWay;
 use log::{error, info};
 use parking_lot::{Condvar, Mutex};
 
@@ -24,7 +23,8 @@ use crate::server::Server;
 use crate::settings::Settings;
 use file::{About, Counts};
 use pieces::Pieces;
-use walk::Control;
+pub use walk::Running;
+use walk::{CalledOff, Control};
 
 /// After a failure, `save` points wait so long before they try again.
 const RETRY_MILLIS: i64 = 5_000;
@@ -53,15 +53,6 @@ pub struct Report {
     pub peak_bytes: u64,
     /// Changes that the last file has.
     pub changes_saved: u64,
-}
-
-/// A snapshot that is being taken.
-#[derive(Clone)]
-pub struct Running {
-    /// Since when.
-    pub since: UnixMillis,
-    /// How far it is, and the way to end it.
-    pub control: Arc<Control>,
 }
 
 struct State {
@@ -305,13 +296,19 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
     };
-    match walk::take(&server.keyspace, control, begin, write) {
+    match walk::take(
+        &server.keyspace,
+        &server.snapshot_turn,
+        control,
+        begin,
+        write,
+    ) {
         Ok(Ok(peak_bytes)) => Ok(Saved {
             changes,
             peak_bytes,
         }),
         Ok(Err(why)) => Err(format!("{}: {why}", path.display())),
-        Err(UnderWay) => Err("another snapshot is being taken".to_owned()),
+        Err(CalledOff) => Err("called off".to_owned()),
     }
 }
 

@@ -1,10 +1,14 @@
 //! Taking a snapshot of the keyspace beside the commands: one thread walks, another writes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use base::time::UnixMillis;
 use engine::keyspace::{Keyspace, Lease};
-use engine::snapshot::{Snapshot, UnderWay};
+use engine::snapshot::Snapshot;
+use parking_lot::Mutex;
 
 use super::pieces::Pieces;
 
@@ -19,21 +23,52 @@ pub struct Control {
     pub permille: AtomicU64,
 }
 
-/// Takes a snapshot. `begin` runs at its very moment, with all stripes leased; `write` gets what it
-/// returned, and the pieces, on a thread of its own, and if it returns before the end the rest is
-/// given up.
+/// A snapshot that is being taken.
+#[derive(Clone)]
+pub struct Running {
+    /// Since when.
+    pub since: UnixMillis,
+    /// How far it is, and the way to end it.
+    pub control: Arc<Control>,
+}
+
+/// There is one snapshot at a time, whatever it is for: who takes one has the turn.
+#[derive(Debug, Default)]
+pub struct Turn(Mutex<()>);
+
+/// How often who waits for his turn looks whether he is called off.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// It was called off before its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CalledOff;
+
+/// Takes a snapshot, once it is its turn. `begin` runs at its very moment, with all stripes leased;
+/// `write` gets what it returned, and the pieces, on a thread of its own, and if it returns before
+/// the end the rest is given up.
 ///
 /// # Errors
-/// Another one is under way. Then neither was called.
+/// It was called off before. Then neither was called.
 pub fn take<B: Send, R: Send>(
     keyspace: &Keyspace,
+    turn: &Turn,
     control: &Control,
     begin: impl FnOnce(&mut Lease<'_>) -> B,
     write: impl FnOnce(&Pieces, B) -> R + Send,
-) -> Result<R, UnderWay> {
+) -> Result<R, CalledOff> {
+    let _turn = loop {
+        if control.cancelled.load(Ordering::Relaxed) {
+            return Err(CalledOff);
+        }
+        if let Some(turn) = turn.0.try_lock_for(LOOK) {
+            break turn;
+        }
+    };
     let pieces = Pieces::default();
     let mut lease = keyspace.lease();
-    let mut snapshot = Snapshot::begin(&mut lease, Box::new(pieces.clone()))?;
+    // Invariant: who has had the turn has walked to the end.
+    let mut snapshot =
+        Snapshot::begin(&mut lease, Box::new(pieces.clone())).expect("one snapshot at a time");
     let begun = begin(&mut lease);
     lease.release();
     let taken = &pieces;
@@ -67,5 +102,42 @@ fn walk(snapshot: &mut Snapshot, pieces: &Pieces, lease: &mut Lease<'_>, control
         if !more {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use base::hash::Seed;
+
+    use super::*;
+
+    /// A snapshot that is asked for while another is being taken waits, and is no failure.
+    #[test]
+    fn snapshots_are_taken_in_turn() {
+        let keyspace = Keyspace::new(4, 1, Seed::from_u64(1));
+        let (turn, control) = (Turn::default(), Control::default());
+        let (begun, first_begun) = channel();
+        let (may_end, end) = channel();
+        thread::scope(|scope| {
+            let (keyspace, turn, control) = (&keyspace, &turn, &control);
+            let first = scope.spawn(move || {
+                let write = move |_: &Pieces, ()| {
+                    begun.send(()).expect("somebody listens");
+                    end.recv().expect("somebody speaks");
+                };
+                take(keyspace, turn, control, |_| (), write)
+            });
+            first_begun.recv().expect("it begins");
+            let called_off = Control::default();
+            called_off.cancelled.store(true, Ordering::Relaxed);
+            let refused = take(keyspace, turn, &called_off, |_| (), |_, ()| ());
+            assert_eq!(refused, Err(CalledOff));
+            let second = scope.spawn(|| take(keyspace, turn, control, |_| (), |_, ()| ()));
+            may_end.send(()).expect("somebody listens");
+            assert_eq!(first.join().expect("no panic"), Ok(()));
+            assert_eq!(second.join().expect("no panic"), Ok(()));
+        });
     }
 }

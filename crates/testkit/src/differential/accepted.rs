@@ -1,6 +1,7 @@
 //! Differences between two servers that are known and meant, each with its reason. Keep this table
 //! short.
 
+use super::events::without_misses;
 use crate::peers::Kind;
 use crate::reply::Reply;
 
@@ -138,6 +139,15 @@ const TABLE: &[Accepted] = &[
         command: "EVENTS OF",
         reason: "a deadline in the past: Valkey tells of expiry, Redis of deletion",
         fits: past_deadlines,
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "EVENTS OF EXEC",
+        reason: "misses and past deadlines of HGETEX and its kin, inside a transaction",
+        fits: |ours, theirs| {
+            let [ours, theirs] = [ours, theirs].map(|told| without_misses(told.clone()));
+            past_deadlines(&ours, &theirs)
+        },
     },
     Accepted {
         peer: Kind::Redis,
