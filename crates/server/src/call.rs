@@ -44,6 +44,13 @@ pub fn run(
                 args,
             };
             match execute(call, session.lease, session.env, out) {
+                Outcome::Done if matches!(run, DataRun::WriteAll(_)) => {
+                    if row.spec.name == "flushall" {
+                        session.stats.publish(&session.env.stats);
+                        let changes = server.totals().changes;
+                        server.saving.forget(changes, session.settings);
+                    }
+                }
                 Outcome::Done => {}
                 Outcome::Failed(failure) => {
                     failed = true;

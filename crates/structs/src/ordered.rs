@@ -243,7 +243,8 @@ impl<K: Copy + Ord, V: Clone> Index<&K> for Ordered<K, V> {
     type Output = V;
 
     fn index(&self, key: &K) -> &V {
-        self.get(key).expect("who indexes knows that the key is there")
+        self.get(key)
+            .expect("who indexes knows that the key is there")
     }
 }
 

@@ -130,7 +130,8 @@ impl Appending {
         let mut state = self.state.lock();
         state.asked = false;
         if let Some(running) = &state.running {
-            info!("The AOF rewrite under way is called off");
+            // Compat: the words that people look for, though no process is involved.
+            info!("Killing AOF child: the AOF rewrite under way is called off");
             running.control.cancelled.store(true, Ordering::Relaxed);
         }
     }

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use base::ids::DbIndex;
 use parking_lot::Mutex;
 use rdb::file::{KeyHead, Reader};
-use rdb::{Dialect, Input, decode};
+use rdb::{Decoded, Dialect, Input, decode};
 
 use super::{Failure, Overdue, broken, environment, read, store};
 use crate::server::Server;
@@ -22,6 +23,11 @@ const BATCH_KEYS: usize = 2048;
 const DECODERS_MAX: usize = 8;
 /// Batches that wait for each of them.
 const WAITING_EACH: usize = 2;
+/// So many keys ahead memory is asked for.
+const PREFETCH_KEYS: usize = 8;
+/// A key with its value takes more bytes of a file, as a rule. For [`make_room`]: its place in a
+/// table takes up to 16, so that room is at most twice as large as the file.
+const KEY_BYTES_MIN: u64 = 8;
 
 /// Keys whose values are not decoded yet.
 #[derive(Default)]
@@ -93,29 +99,39 @@ fn fill(
 ) -> Result<(), Failure> {
     let mut batch = Batch::default();
     let progress = &shared.server.loading;
-    read(reader, shared.server, false, &mut |reader, head| {
-        let (begin, offset) = (batch.values.len(), reader.offset());
-        reader
-            .raw_value(head.kind, &mut batch.values)
-            .map_err(|why| broken(&head, &why))?;
-        batch.keys.push(Record {
-            value: begin..batch.values.len(),
-            head,
-            offset,
-        });
-        progress.pace.key(ended);
-        let is_small = batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS;
-        if is_small && !progress.pace.is_slow() {
-            return Ok(());
-        }
-        progress.read_bytes.store(reader.offset(), Relaxed);
-        if ended() || shared.failed.load(Relaxed) {
-            return Err(Failure::Ended);
-        }
-        // Refused only if all decoders are gone, and then one has failed.
-        let sent = sender.send(std::mem::take(&mut batch));
-        sent.map_err(|_| Failure::Ended)
-    })?;
+    let total = progress.total_bytes.load(Relaxed);
+    let mut sizes = |db, keys, offset: u64| {
+        make_room(shared.server, db, keys, total.saturating_sub(offset));
+    };
+    read(
+        reader,
+        shared.server,
+        false,
+        &mut sizes,
+        &mut |reader, head| {
+            let (begin, offset) = (batch.values.len(), reader.offset());
+            reader
+                .raw_value(head.kind, &mut batch.values)
+                .map_err(|why| broken(&head, &why))?;
+            batch.keys.push(Record {
+                value: begin..batch.values.len(),
+                head,
+                offset,
+            });
+            progress.pace.key(ended);
+            let is_small = batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS;
+            if is_small && !progress.pace.is_slow() {
+                return Ok(());
+            }
+            progress.read_bytes.store(reader.offset(), Relaxed);
+            if ended() || shared.failed.load(Relaxed) {
+                return Err(Failure::Ended);
+            }
+            // Refused only if all decoders are gone, and then one has failed.
+            let sent = sender.send(std::mem::take(&mut batch));
+            sent.map_err(|_| Failure::Ended)
+        },
+    )?;
     progress.read_bytes.store(reader.offset(), Relaxed);
     sender.send(batch).map_err(|_| Failure::Ended)
 }
@@ -135,17 +151,54 @@ fn insert_all(shared: &Shared<'_>) {
     while shared.batches.lock().recv().is_ok() {}
 }
 
+/// A key that is decoded.
+struct Ready {
+    head: KeyHead,
+    value: Decoded,
+    hash: u64,
+}
+
+/// Decodes a batch, and puts it in stripe by stripe: each is locked once, and the memory that a key
+/// goes to is asked for some keys ahead.
 fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
     let env = environment(shared.server, shared.settings, shared.overdue);
-    let mut lease = shared.server.keyspace.lease();
+    let keyspace = &shared.server.keyspace;
+    let mut ready = Vec::with_capacity(batch.keys.len());
     for record in batch.keys {
         let bytes = batch.values.get(record.value).unwrap_or_default();
         let mut input = Input::of_bytes(bytes, record.offset);
         let packing = &env.limits.packing;
-        let value = decode(&mut input, record.head.kind, shared.dialect, packing)
-            .map_err(|why| broken(&record.head, &why))?;
-        store(shared.server, &mut lease, &env, &record.head, value, false)?;
-        lease.release();
+        let head = record.head;
+        let value = decode(&mut input, head.kind, shared.dialect, packing)
+            .map_err(|why| broken(&head, &why))?;
+        let hash = keyspace.hash(&head.key);
+        ready.push(Ready { head, value, hash });
     }
+    ready.sort_by_key(|ready| keyspace.stripe_of(ready.hash).0);
+    let ahead: Vec<(u64, u64)> = ready.iter().map(|it| (it.hash, it.head.db)).collect();
+    let mut lease = keyspace.lease();
+    for (at, Ready { head, value, hash }) in ready.into_iter().enumerate() {
+        lease.cover(std::iter::once(hash));
+        if let Some(&(hash, db)) = ahead.get(at + PREFETCH_KEYS)
+            && lease.covers(hash)
+        {
+            // Invariant: `read` has refused larger numbers.
+            let db = DbIndex(db as u32);
+            lease.stripe(hash).table(db).prefetch_bucket(hash);
+        }
+        store(shared.server, &mut lease, &env, &head, value, false)?;
+    }
+    lease.release();
     Ok(())
+}
+
+/// So many keys will come into a database, as the file says. Room is made for no more than the rest
+/// of the file can hold.
+fn make_room(server: &Server, db: DbIndex, keys: u64, rest_bytes: u64) {
+    let keys = keys.min(rest_bytes / KEY_BYTES_MIN);
+    let each = keys as usize / server.keyspace.stripe_count() as usize;
+    let mut lease = server.keyspace.lease();
+    for stripe in server.keyspace.stripes() {
+        lease.only(stripe).expect_entries(db, each);
+    }
 }

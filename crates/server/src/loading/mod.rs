@@ -176,14 +176,21 @@ pub fn file_under_lease(
     let settings = server.settings.get();
     let outcome = open(server, &settings, path).and_then(|reader| {
         let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
-        read(&mut reader, server, replace, &mut |reader, head| {
-            server.loading.pace.key(&mut || false);
-            let packing = &env.limits.packing;
-            let value = reader
-                .value(head.kind, packing)
-                .map_err(|why| broken(&head, &why))?;
-            store(server, lease, env, &head, value, replace)
-        })?;
+        let mut sizes = |_, _, _| {};
+        read(
+            &mut reader,
+            server,
+            replace,
+            &mut sizes,
+            &mut |reader, head| {
+                server.loading.pace.key(&mut || false);
+                let packing = &env.limits.packing;
+                let value = reader
+                    .value(head.kind, packing)
+                    .map_err(|why| broken(&head, &why))?;
+                store(server, lease, env, &head, value, replace)
+            },
+        )?;
         Ok(reader.offset())
     });
     let end = outcome.map_err(|failure| failure.about(path))?;
@@ -242,25 +249,30 @@ fn open(
     Ok(Some(reader))
 }
 
-/// Reads to the end; `key` has to read or pass over the value. Libraries of functions are added to
-/// those that are there, and with `replace` take their places.
+/// Reads to the end; `key` has to read or pass over the value, `sizes` hears how many keys a
+/// database has, and where the file says so. Libraries of functions are added to those that are
+/// there, and with `replace` take their places.
 fn read(
     reader: &mut Reader<'_>,
     server: &Server,
     replace: bool,
+    sizes: &mut dyn FnMut(DbIndex, u64, u64),
     key: &mut dyn FnMut(&mut Reader<'_>, KeyHead) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut libraries = server.scripting.libraries.read().clone();
+    let mut db = DbIndex::default();
     loop {
         match reader.next_item().map_err(refused)? {
             Item::Key(head) => key(reader, head)?,
-            Item::Database(db) if db >= server.keyspace.databases().into() => {
+            Item::Database(number) if number >= server.keyspace.databases().into() => {
                 return Err(Failure::Refused(format!(
-                    "it has keys in database {db}, and only {} are configured (databases)",
+                    "it has keys in database {number}, and only {} are configured (databases)",
                     server.keyspace.databases()
                 )));
             }
-            Item::Database(_) | Item::Sizes(..) => {}
+            // In range, as was looked at just now.
+            Item::Database(number) => db = DbIndex(number as u32),
+            Item::Sizes(keys, _) => sizes(db, keys, reader.offset()),
             Item::Fact(name, value) => fact(server, &name, &value),
             Item::Library(code) => {
                 let loaded = libraries.load(&code, replace);
