@@ -6,6 +6,7 @@
 //! switched off. Everybody else asks it ([`Appending::ask`]). At the start `replay` loads the
 //! files.
 
+mod lanes;
 pub mod replay;
 mod rewrite;
 mod words;

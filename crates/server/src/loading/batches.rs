@@ -164,6 +164,7 @@ fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
     let env = environment(shared.server, shared.settings, shared.overdue);
     let keyspace = &shared.server.keyspace;
     let mut ready = Vec::with_capacity(batch.keys.len());
+    let mut order = Vec::with_capacity(batch.keys.len());
     for record in batch.keys {
         let bytes = batch.values.get(record.value).unwrap_or_default();
         let mut input = Input::of_bytes(bytes, record.offset);
@@ -172,19 +173,24 @@ fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
         let value = decode(&mut input, head.kind, shared.dialect, packing)
             .map_err(|why| broken(&head, &why))?;
         let hash = keyspace.hash(&head.key);
-        ready.push(Ready { head, value, hash });
+        order.push((keyspace.stripe_of(hash), ready.len()));
+        ready.push(Some(Ready { head, value, hash }));
     }
-    ready.sort_by_key(|ready| keyspace.stripe_of(ready.hash).0);
-    let ahead: Vec<(u64, u64)> = ready.iter().map(|it| (it.hash, it.head.db)).collect();
+    order.sort_unstable();
     let mut lease = keyspace.lease();
-    for (at, Ready { head, value, hash }) in ready.into_iter().enumerate() {
+    for (nth, &(_, at)) in order.iter().enumerate() {
+        // Each is there once.
+        let Some(Ready { head, value, hash }) = ready[at].take() else {
+            continue;
+        };
         lease.cover(std::iter::once(hash));
-        if let Some(&(hash, db)) = ahead.get(at + PREFETCH_KEYS)
-            && lease.covers(hash)
+        let next = order.get(nth + PREFETCH_KEYS);
+        if let Some(Some(next)) = next.map(|&(_, at)| &ready[at])
+            && lease.covers(next.hash)
         {
             // Invariant: `read` has refused larger numbers.
-            let db = DbIndex(db as u32);
-            lease.stripe(hash).table(db).prefetch_bucket(hash);
+            let table = lease.stripe(next.hash).table(DbIndex(next.head.db as u32));
+            table.prefetch_bucket(next.hash);
         }
         store(shared.server, &mut lease, &env, &head, value, false)?;
     }
