@@ -8,7 +8,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use base::ids::DbIndex;
@@ -55,6 +54,7 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
     }
     let mut lease = server.keyspace.lease();
     let parts = parts(&files.lock());
+    server.loading.begin_replay();
     load(server, &settings, &parts, &mut lease, ended)?;
     let end = end_of(&files.lock()).unwrap_or(Offset(0));
     server.appending.journal.begin_at(end);
@@ -123,6 +123,8 @@ fn load_parts(
     let server = replay.server;
     for (at, path) in parts.iter().enumerate() {
         let begun = server.now();
+        let before = parts[..at].iter().map(|path| len_of(path));
+        server.loading.begin_part(before.sum::<Result<u64, _>>()?);
         let rest = &parts[at + 1..];
         let is_last = rest.iter().try_fold(true, |empty, path| {
             len_of(path).map(|len| empty && len == 0)
@@ -223,6 +225,7 @@ impl Replay<'_, '_> {
             let Item::Command(bytes) = item else {
                 continue;
             };
+            self.server.loading.pace.key(ended);
             let name = words.first().map_or(&b""[..], |name| name.of(bytes));
             if name.eq_ignore_ascii_case(b"multi") {
                 block = Some(Vec::new());
@@ -241,7 +244,8 @@ impl Replay<'_, '_> {
             self.commands += 1;
             if self.commands.is_multiple_of(LOOK_COMMANDS) {
                 self.runner.lease.release();
-                self.server.loading.read_bytes.store(reader.at(), Relaxed);
+                let now = self.server.now();
+                self.server.loading.advance(reader.at(), now);
                 if ended() {
                     return Err(Stop::Failure(Failure::Ended));
                 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use base::ids::DbIndex;
 use parking_lot::Mutex;
@@ -12,8 +13,9 @@ use rdb::file::{KeyHead, Reader};
 use rdb::{Decoded, Dialect, Input, decode};
 
 use super::{Failure, Overdue, broken, environment, read, store};
+use crate::allocator;
 use crate::server::Server;
-use crate::settings::Settings;
+use crate::settings::{Settings, eviction};
 
 /// A batch is handed over when its values have so many bytes ...
 const BATCH_BYTES: usize = 256 << 10;
@@ -23,6 +25,11 @@ const BATCH_KEYS: usize = 2048;
 const DECODERS_MAX: usize = 8;
 /// Batches that wait for each of them.
 const WAITING_EACH: usize = 2;
+/// The reader waits for eviction while memory is beyond the limit by more than this share of it ...
+const EXCESS_SHARE: u64 = 20;
+/// ... unless so long nothing gets better.
+const EVICTION_PATIENCE: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_millis(1);
 /// So many keys ahead memory is asked for.
 const PREFETCH_KEYS: usize = 8;
 /// A key with its value takes more bytes of a file, as a rule. For [`make_room`]: its place in a
@@ -98,42 +105,60 @@ fn fill(
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
     let mut batch = Batch::default();
+    let mut patience = EVICTION_PATIENCE;
     let progress = &shared.server.loading;
     let total = progress.total_bytes.load(Relaxed);
     let mut sizes = |db, keys, offset: u64| {
         make_room(shared.server, db, keys, total.saturating_sub(offset));
     };
-    read(
-        reader,
-        shared.server,
-        false,
-        &mut sizes,
-        &mut |reader, head| {
-            let (begin, offset) = (batch.values.len(), reader.offset());
-            reader
-                .raw_value(head.kind, &mut batch.values)
-                .map_err(|why| broken(&head, &why))?;
-            batch.keys.push(Record {
-                value: begin..batch.values.len(),
-                head,
-                offset,
-            });
-            progress.pace.key(ended);
-            let is_small = batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS;
-            if is_small && !progress.pace.is_slow() {
-                return Ok(());
-            }
-            progress.read_bytes.store(reader.offset(), Relaxed);
-            if ended() || shared.failed.load(Relaxed) {
-                return Err(Failure::Ended);
-            }
-            // Refused only if all decoders are gone, and then one has failed.
-            let sent = sender.send(std::mem::take(&mut batch));
-            sent.map_err(|_| Failure::Ended)
-        },
-    )?;
-    progress.read_bytes.store(reader.offset(), Relaxed);
+    let mut key = |reader: &mut Reader<'_>, head: KeyHead| {
+        let (begin, offset) = (batch.values.len(), reader.offset());
+        reader
+            .raw_value(head.kind, &mut batch.values)
+            .map_err(|why| broken(&head, &why))?;
+        batch.keys.push(Record {
+            value: begin..batch.values.len(),
+            head,
+            offset,
+        });
+        progress.pace.key(ended);
+        let is_small = batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS;
+        if is_small && !progress.pace.is_slow() {
+            return Ok(());
+        }
+        progress.advance(reader.offset(), shared.server.now());
+        wait_for_memory(shared, &mut patience, ended);
+        if ended() || shared.failed.load(Relaxed) {
+            return Err(Failure::Ended);
+        }
+        // Refused only if all decoders are gone, and then one has failed.
+        let sent = sender.send(std::mem::take(&mut batch));
+        sent.map_err(|_| Failure::Ended)
+    };
+    read(reader, shared.server, false, &mut sizes, &mut key)?;
+    progress.advance(reader.offset(), shared.server.now());
     sender.send(batch).map_err(|_| Failure::Ended)
+}
+
+/// Lets the workers evict down to the memory limit, if they may. `patience` is what is left of it:
+/// it is used up where nothing can be evicted.
+fn wait_for_memory(shared: &Shared<'_>, patience: &mut Duration, ended: &mut dyn FnMut() -> bool) {
+    let limit = shared.settings.maxmemory_bytes;
+    let may_evict = eviction(shared.settings.maxmemory_policy).is_some();
+    if limit == 0 || !may_evict || shared.server.loading.keeps_all() {
+        return;
+    }
+    let high = limit + limit / EXCESS_SHARE;
+    let mut used = allocator::used_bytes();
+    while used > high && !patience.is_zero() && !ended() {
+        thread::sleep(NAP);
+        let now = allocator::used_bytes();
+        match now < used {
+            true => *patience = EVICTION_PATIENCE,
+            false => *patience = patience.saturating_sub(NAP),
+        }
+        used = now;
+    }
 }
 
 /// Takes batches until there are no more.

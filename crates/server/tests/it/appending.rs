@@ -297,3 +297,58 @@ fn a_snapshot_does_not_outlive_its_data() {
     let (_server, mut client) = directory.start(&args);
     assert_eq!(call(&mut client, "DBSIZE"), Reply::Int(0));
 }
+
+/// A snapshot that is larger than the memory limit is evicted while it is loaded, a log is not:
+/// its commands want the keys that those before them made.
+#[test]
+fn loading_keeps_to_the_memory_limit() {
+    let directory = Directory::new("limit");
+    let filler = ["--appendonly", "no"];
+    let (server, mut client) = directory.start(&filler);
+    call(&mut client, "DEBUG POPULATE 60000 key 400");
+    call(&mut client, "SAVE");
+    drop(server);
+    let limit = 16 << 20;
+    let bytes = limit.to_string();
+    let limited = ["--maxmemory", &bytes, "--maxmemory-policy", "allkeys-lru"];
+    let (_server, mut client) = directory.start(&[&filler[..], &limited].concat());
+    let memory = info(&mut client, "memory");
+    let peak = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory_peak:"));
+    let peak: u64 = peak.expect("a line").parse().expect("a number");
+    assert!(
+        peak < limit * 3 / 2,
+        "{peak} bytes, and the limit is {limit}"
+    );
+    let Reply::Int(keys) = call(&mut client, "DBSIZE") else {
+        panic!("a number");
+    };
+    assert!((5_000..50_000).contains(&keys), "{keys} keys");
+}
+
+/// A key that was given more time in time is there, though its first deadline is over when the log
+/// is loaded.
+#[test]
+fn nothing_expires_while_a_log_is_loaded() {
+    let directory = Directory::new("overdue");
+    let (server, mut client) = directory.start(&[]);
+    for command in ["SET k v PX 300", "HSET h f v", "HPEXPIRE h 300 FIELDS 1 f"] {
+        assert!(!call(&mut client, command).is_error());
+    }
+    for command in ["PERSIST k", "HPERSIST h FIELDS 1 f"] {
+        assert!(!call(&mut client, command).is_error());
+    }
+    let filler: Vec<_> = (0..20_000)
+        .map(|n| words(&format!("SET n:{n} v")))
+        .collect();
+    client.pipeline(&filler).expect("replies");
+    drop(server);
+    await_that("the first deadlines are over", {
+        let begun = Instant::now();
+        move || begun.elapsed() > Duration::from_millis(310)
+    });
+    let (_server, mut client) = directory.start(&[]);
+    assert_eq!(call(&mut client, "GET k").to_string(), "\"v\"");
+    assert_eq!(call(&mut client, "HGET h f").to_string(), "\"v\"");
+}
