@@ -43,6 +43,8 @@ const OVERWRITES: &[&str] = &["-t", "set", "-P", "16", "--until-eof"];
 const WARM_UP: Duration = Duration::from_millis(500);
 /// Nothing takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// A file system without a disk.
+const MEMORY_DISK: &str = "/dev/shm";
 const LOOK: Duration = Duration::from_millis(5);
 /// Looking at the memory of a process costs it some time.
 const MEMORY_LOOK: Duration = Duration::from_millis(50);
@@ -52,6 +54,22 @@ pub(super) fn save(subject: &Subject<'_>) -> Result<f64, String> {
     let begun = Instant::now();
     run(subject, SAVE, LOOK, || Ok(()))?;
     Ok(begun.elapsed().as_secs_f64())
+}
+
+/// The same with a file that lies in memory.
+pub(super) fn save_to_memory(subject: &Subject<'_>) -> Result<f64, String> {
+    let directory = Path::new(MEMORY_DISK).join(format!("ruddle-bench-{}", subject.server.pid()));
+    fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let result = move_to(subject, &directory).and_then(|()| save(subject));
+    let back = move_to(subject, subject.server.directory());
+    // What is left there takes memory, and nothing else.
+    let _ = fs::remove_dir_all(&directory);
+    back.and(result)
+}
+
+fn move_to(subject: &Subject<'_>, directory: &Path) -> Result<(), String> {
+    let command = format!("CONFIG SET dir {}", directory.display());
+    say(&mut connect(&subject.server)?, &command).map(drop)
 }
 
 /// Seconds from the start of another process until it has loaded the file that was saved.
@@ -221,7 +239,7 @@ fn children(process: u32) -> Result<Vec<u32>, String> {
     let mut found = Vec::new();
     for task in tasks.flatten() {
         // A thread that ended meanwhile has no children.
-        let text = fs::read_to_string(task.path().join(Path::new("children"))).unwrap_or_default();
+        let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
         found.extend(
             text.split_whitespace()
                 .filter_map(|word| word.parse::<u32>().ok()),
