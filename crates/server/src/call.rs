@@ -48,6 +48,9 @@ pub fn run(
                 Outcome::Failed(failure) => {
                     failed = true;
                     server.count_error(failure.text(), session.stats);
+                    if let Some(complaint) = session.env.take_complaint() {
+                        log::warn!("{complaint}");
+                    }
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;

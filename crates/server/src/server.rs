@@ -30,6 +30,7 @@ use crate::saving::Saving;
 use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
 use crate::settings::Published;
+use crate::settings::Settings;
 use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
 use crate::tracking::Tracking;
@@ -176,7 +177,14 @@ impl Server {
             shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);
+        server.set_paces(&server.settings.get());
         Ok(server)
+    }
+
+    /// Saving and loading go at the paces that the settings say.
+    pub fn set_paces(&self, settings: &Settings) {
+        self.saving.pace.set(settings.rdb_key_save_delay);
+        self.loading.pace.set(settings.key_load_delay);
     }
 
     /// The worker with the fewest connections; it is counted as having one more. One whose script

@@ -25,6 +25,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::saving::walk::{Control, Running};
+use crate::saving::{Stage, stage};
 use crate::server::Server;
 use crate::settings::Settings;
 
@@ -177,8 +178,13 @@ impl Appending {
 
     /// Whether one is under way or about to be.
     pub fn is_busy(&self) -> bool {
+        self.stage().is_some()
+    }
+
+    /// How far the one is that is under way or about to be.
+    pub fn stage(&self) -> Option<Stage> {
         let state = self.state.lock();
-        state.asked || state.running.is_some()
+        stage(state.asked, state.running.as_ref())
     }
 
     /// The directory's files, looked at when they are first needed.

@@ -103,7 +103,9 @@ fn fill(
             head,
             offset,
         });
-        if batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS {
+        progress.pace.key(ended);
+        let is_small = batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS;
+        if is_small && !progress.pace.is_slow() {
             return Ok(());
         }
         progress.read_bytes.store(reader.offset(), Relaxed);

@@ -26,6 +26,7 @@ use log::info;
 use rdb::file::{Item, KeyHead, Reader};
 use rdb::{Decoded, Fault, Input};
 
+use crate::saving::pace::Pace;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 
@@ -49,6 +50,8 @@ pub struct Progress {
     /// Keys of the last file that had expired.
     pub keys_expired: AtomicU64,
     keys_empty: AtomicU64,
+    /// How fast keys are read.
+    pub pace: Pace,
 }
 
 impl Progress {
@@ -174,6 +177,7 @@ pub fn file_under_lease(
     let outcome = open(server, &settings, path).and_then(|reader| {
         let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
         read(&mut reader, server, replace, &mut |reader, head| {
+            server.loading.pace.key(&mut || false);
             let packing = &env.limits.packing;
             let value = reader
                 .value(head.kind, packing)

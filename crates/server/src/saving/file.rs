@@ -94,6 +94,7 @@ pub fn write_here(
     about: &About<'_>,
 ) -> io::Result<()> {
     let mut writer = Writer::create(path, about)?;
+    writer.control = Some(control);
     writer.head()?;
     while let Some(piece) = pieces.take() {
         writer.piece(piece)?;
@@ -153,6 +154,8 @@ struct Writer<'a> {
     sum: Crc64,
     unsynced_bytes: u64,
     db: Option<DbIndex>,
+    /// Of a snapshot that is taken beside the commands.
+    control: Option<&'a Control>,
 }
 
 impl<'a> Writer<'a> {
@@ -171,6 +174,7 @@ impl<'a> Writer<'a> {
             sum: Crc64::default(),
             unsynced_bytes: 0,
             db: None,
+            control: None,
         })
     }
 
@@ -259,6 +263,9 @@ impl<'a> Writer<'a> {
         let usage = self.usage(entry.access);
         let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
         put_key(entry.key, kind, entry.deadline, usage, encoder, buffer);
+        if let Some(control) = self.control {
+            control.key_written();
+        }
         let mut cursor = Cursor::default();
         loop {
             let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);

@@ -10,6 +10,7 @@ use engine::keyspace::{Keyspace, Lease};
 use engine::snapshot::Snapshot;
 use parking_lot::Mutex;
 
+use super::pace::Pace;
 use super::pieces::Pieces;
 
 /// What others may see and say while a snapshot is taken.
@@ -21,6 +22,27 @@ pub struct Control {
     pub keys: AtomicU64,
     /// Of a thousand parts, how many are done.
     pub permille: AtomicU64,
+    /// Its turn has come.
+    pub begun: AtomicBool,
+    /// How fast keys are written.
+    pace: Arc<Pace>,
+}
+
+impl Control {
+    /// Of a snapshot that is written at this pace.
+    pub fn at_pace(pace: &Arc<Pace>) -> Control {
+        Control {
+            pace: Arc::clone(pace),
+            ..Control::default()
+        }
+    }
+
+    /// A key is written.
+    #[inline]
+    pub fn key_written(&self) {
+        self.pace
+            .key(&mut || self.cancelled.load(Ordering::Relaxed));
+    }
 }
 
 /// A snapshot that is being taken.
@@ -64,6 +86,7 @@ pub fn take<B: Send, R: Send>(
             break turn;
         }
     };
+    control.begun.store(true, Ordering::Relaxed);
     let pieces = Pieces::default();
     let mut lease = keyspace.lease();
     // Invariant: who has had the turn has walked to the end.
