@@ -12,67 +12,24 @@
 mod deeds;
 mod mirror;
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use base::rng::Rng;
 use testkit::client::Client;
-use testkit::peers::Kind;
 use testkit::process::Server;
 use testkit::reply::Reply;
 
+use crate::servers::{Directory, call, field, info, start, text};
 use mirror::Mirror;
 
 const CLIENTS: usize = 6;
 /// What `everysec` may lose.
 const LOSS_MAX: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A directory of its own, removed at the end of the test.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Directory {
-    fn new(name: &str) -> Directory {
-        let name = format!("ruddle-crash-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("a directory");
-        Directory(path)
-    }
-
-    fn start(&self, args: &[&str]) -> Server {
-        let dir = self.0.display().to_string();
-        start(&[&["--dir", &dir][..], args].concat())
-    }
-}
-
-/// Starts a server and waits until it has loaded what there is.
-fn start(args: &[&str]) -> Server {
-    let binary = Path::new(env!("CARGO_BIN_EXE_ruddle"));
-    let server = Server::start_binary(Kind::Ruddle, binary, args).expect("the server starts");
-    let mut client = server.connect().expect("a connection");
-    let deadline = Instant::now() + PATIENCE;
-    while matches!(call(&mut client, "DBSIZE"), Reply::Error(_)) {
-        assert!(Instant::now() < deadline, "still loading: {}", server.log());
-        thread::sleep(Duration::from_millis(2));
-    }
-    server
-}
-
-fn call(client: &mut Client, command: &str) -> Reply {
-    let words: Vec<&str> = command.split(' ').collect();
-    client.call(&words).expect("a reply")
-}
-
-fn text(reply: &Reply) -> String {
-    String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned()
+fn start_in(directory: &Directory, args: &[&str]) -> Server {
+    start(&[&["--dir", directory.text()], args].concat())
 }
 
 /// What one connection has done: how many deeds it has sent, and when each was acknowledged.
@@ -207,7 +164,7 @@ fn crash_again_and_again(name: &str, args: &[&str], loss_max: Duration) {
     let directory = Directory::new(name);
     let (mut mirror, mut rng) = (Mirror::start(), seeded());
     let (mut counts, mut lost) = (vec![0; CLIENTS], 0);
-    let mut server = directory.start(&args);
+    let mut server = start_in(&directory, &args);
     for time in 0..times() {
         // Long enough, now and then, that something must be there though it may lose the last.
         let long = !loss_max.is_zero() && time % 4 == 1;
@@ -218,7 +175,7 @@ fn crash_again_and_again(name: &str, args: &[&str], loss_max: Duration) {
             beside.begin(&mut server.connect().expect("a connection"));
             thread::sleep(Duration::from_millis(rng.below(30)));
         });
-        server = directory.start(&args);
+        server = start_in(&directory, &args);
         let promised =
             |at: &Instant| loss_max.is_zero() || killed.saturating_duration_since(*at) > loss_max;
         eprintln!("{name}, time {time}, {beside:?}, killed after {pause:?}");
@@ -261,19 +218,20 @@ fn a_snapshot_is_whole_whenever_the_server_is_killed() {
         let directory = Directory::new(&format!("snapshots-{time}"));
         let none = vec![0; CLIENTS];
         mirror.forget();
-        let server = directory.start(&[]);
+        let server = start_in(&directory, &[]);
         let (done, begun, _) = until_killed(server, &none, |server| {
             thread::sleep(Duration::from_millis(5 + rng.below(60)));
             let mut client = server.connect().expect("a connection");
             let begun = Instant::now();
             call(&mut client, "BGSAVE");
-            await_saved(&mut client);
+            info(&mut client, "rdb_bgsave_in_progress", "0");
+            assert_eq!(field(&mut client, "rdb_last_bgsave_status"), "ok");
             thread::sleep(Duration::from_millis(rng.below(20)));
             call(&mut client, "BGSAVE");
             thread::sleep(Duration::from_millis(rng.below(20)));
             begun
         });
-        let server = directory.start(&[]);
+        let server = start_in(&directory, &[]);
         eprintln!("snapshots, time {time}");
         let (counts, lost_now) = judge(&server, &mut mirror, &none, &done, |&at| at < begun);
         deeds += counts.iter().sum::<u64>();
@@ -282,17 +240,4 @@ fn a_snapshot_is_whole_whenever_the_server_is_killed() {
     let times = times();
     println!("snapshots: {times} times killed, {deeds} deeds, {lost} acknowledged ones lost");
     assert!(deeds > times, "something was saved");
-}
-
-fn await_saved(client: &mut Client) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let info = text(&call(client, "INFO persistence"));
-        if info.contains("rdb_bgsave_in_progress:0") {
-            assert!(info.contains("rdb_last_bgsave_status:ok"), "{info}");
-            return;
-        }
-        assert!(Instant::now() < deadline, "still saving: {info}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }

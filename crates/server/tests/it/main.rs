@@ -2,6 +2,7 @@
 
 mod allocator;
 mod blocking;
+mod bounds;
 mod caching;
 mod clients;
 mod crashes;
@@ -9,8 +10,11 @@ mod eviction;
 mod linear;
 mod migrate;
 mod pubsub;
+mod restore;
 mod scripts;
+mod servers;
 mod transactions;
+mod trouble;
 
 #[global_allocator]
 static ALLOCATOR: server::allocator::Counting = server::allocator::Counting;

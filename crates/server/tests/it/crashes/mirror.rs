@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use testkit::client::Client;
 use testkit::process::Server;
 use testkit::reply::Reply;
 
 use super::deeds::{self, Style};
-use super::{PATIENCE, call, start, text};
+use crate::servers::{await_some, call, start, text};
 
 /// Commands sent at once: their answers fit into the buffers of sockets.
 const AT_ONCE: usize = 256;
@@ -117,9 +115,8 @@ fn facts_of(client: &mut Client, key: &str) -> Vec<String> {
 
 /// Keys that live for a moment are not there much longer.
 pub(super) fn fleeting_ends(client: &mut Client) {
-    let deadline = Instant::now() + PATIENCE;
-    while call(client, "KEYS fleeting:*") != Reply::Array(Vec::new()) {
-        assert!(Instant::now() < deadline, "a key outlives its deadline");
-        thread::sleep(Duration::from_millis(1));
-    }
+    await_some(|| match call(client, "KEYS fleeting:*") {
+        Reply::Array(keys) if keys.is_empty() => Ok(()),
+        keys => Err(format!("keys outlive their deadlines: {keys:?}")),
+    });
 }
