@@ -19,6 +19,7 @@ use log::{error, info};
 use parking_lot::{Condvar, Mutex};
 
 use crate::allocator;
+use crate::directory;
 use crate::mailbox::Message;
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
@@ -311,6 +312,7 @@ pub fn serve(server: &Server) {
 /// Writes the snapshot file.
 fn save(server: &Server, control: &Control) -> Result<Saved, String> {
     let settings = server.settings.get();
+    directory::reenter(&settings);
     let path = &settings.dbfilename;
     let mut changes = 0;
     let begin = |lease: &mut Lease<'_>| {

@@ -7,6 +7,7 @@ mod caching;
 mod clients;
 mod crashes;
 mod eviction;
+mod hostile;
 mod linear;
 mod migrate;
 mod pubsub;

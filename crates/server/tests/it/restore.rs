@@ -207,7 +207,7 @@ fn a_snapshot_is_described() {
     let file = file.to_str().expect("a readable path");
     let (sound, said) = ruddle(&["check", file]);
     assert!(
-        sound && said.contains("21 keys") && said.contains("list: 1 keys"),
+        sound && said.contains("22 keys") && said.contains("string: 21 keys"),
         "{said}"
     );
     let bytes = fs::read(file).expect("a file");
