@@ -5,6 +5,7 @@
 //! wait for it, are told by a message to every worker. Nothing forks and nobody stops: see `walk`.
 
 pub mod file;
+mod outlet;
 pub mod pace;
 pub mod pieces;
 pub mod walk;
