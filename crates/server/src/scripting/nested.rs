@@ -17,6 +17,7 @@ use crate::attending::attend;
 use crate::batch::find_keys;
 use crate::call;
 use crate::connection::Waiting;
+use crate::gate;
 use crate::registry::{Handler, Row, RowId};
 use crate::session::Session;
 
@@ -150,6 +151,12 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         let row = server.registry.row(id);
         if let Some(text) = self.refusal(row, words.spans.len()) {
             return Asked::Refused(text.to_vec());
+        }
+        // As in Redis, what has begun to write goes on.
+        if !self.changed
+            && let Some(why) = gate::disk_trouble(row, server, self.session.settings)
+        {
+            return Asked::Refused(why.text().to_vec());
         }
         self.keys.clear();
         let (buffer, spans) = (&words.buffer[..], &words.spans[..]);
