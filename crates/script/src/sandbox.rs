@@ -5,10 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
+use mlua::state::{GcIncParams, GcMode};
 use mlua::{Function, Lua, LuaOptions, MultiValue, Result, StdLib, Table, Value};
 
 use crate::api;
 use crate::engine::Facts;
+use crate::host::Words;
 use crate::library::Registering;
 use crate::libs;
 use crate::thrown::{self, Given, Report, SANDBOX, Thrown};
@@ -25,6 +27,10 @@ pub(crate) struct Shared {
     pub(crate) ending: Cell<bool>,
     /// Functions registered by the library that is being loaded.
     pub(crate) registering: RefCell<Option<Registering>>,
+    /// The words of the command that a script asks for.
+    pub(crate) words: RefCell<Words>,
+    /// Why the last command was refused.
+    pub(crate) refusal: RefCell<Vec<u8>>,
     random: Cell<u64>,
 }
 
@@ -32,10 +38,10 @@ pub(crate) struct Shared {
 pub(crate) struct Sandbox {
     pub(crate) lua: Lua,
     pub(crate) shared: Rc<Shared>,
-    /// Runs a script: function, KEYS, ARGV.
-    pub(crate) enter: Function,
-    /// Runs a function of a library.
-    pub(crate) enter_function: Function,
+    /// What the environment of scripts reads from; KEYS and ARGV are set here.
+    pub(crate) globals: Table,
+    /// Sees an error where it arose.
+    pub(crate) handler: Function,
     /// Runs a library's own code.
     pub(crate) load_library: Function,
     /// What libraries see.
@@ -46,6 +52,8 @@ pub(crate) struct Sandbox {
 pub(crate) fn build(facts: &Facts) -> Result<Sandbox> {
     let parts = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
     let lua = Lua::new_with(parts, LuaOptions::new().catch_rust_panics(false))?;
+    let pause = std::env::var("LUA_PAUSE").ok().and_then(|v| v.parse().ok()).unwrap_or(200);
+    lua.gc_set_mode(GcMode::Incremental(GcIncParams::default().pause(pause)));
     let shared = Rc::new(Shared {
         random: Cell::new(FIRST_RANDOM),
         ..Shared::default()
@@ -53,21 +61,22 @@ pub(crate) fn build(facts: &Facts) -> Result<Sandbox> {
     let natives = natives(&lua, &shared)?;
     natives.raw_set("loading", api::loading_table(&lua, &shared, facts)?)?;
     let tables = lua.create_table()?;
-    tables.raw_set("redis", api::table(&lua, &shared, facts)?)?;
+    tables.raw_set("redis", api::table(&lua, facts)?)?;
     libs::add(&lua, &tables)?;
     let prelude = lua
         .load(&include_bytes!("prelude.lua")[..])
         .set_name(format!("={SANDBOX}"))
         .set_mode(ChunkMode::Text)
         .into_function()?;
-    let (globals, enter, enter_function, load_library, libraries) =
-        prelude.call::<(Table, Function, Function, Function, Table)>((natives, tables))?;
-    lua.set_globals(globals)?;
+    let handler = natives.raw_get("handler")?;
+    let (scripts, globals, load_library, libraries) =
+        prelude.call::<(Table, Table, Function, Table)>((natives, tables))?;
+    lua.set_globals(scripts)?;
     Ok(Sandbox {
         lua,
         shared,
-        enter,
-        enter_function,
+        globals,
+        handler,
         load_library,
         libraries,
     })

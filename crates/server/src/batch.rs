@@ -494,6 +494,7 @@ fn handle(
                 },
                 blocking: Blocking::Allowed,
                 mark: &mut around.mark,
+                failed: false,
                 waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);

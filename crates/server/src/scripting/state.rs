@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use engine::failure::Failure;
-use resp::Reply;
 use script::{Compiled, Ended, Engine, Facts, Flags, Function, Library};
 
 use super::libraries::Libraries;
-use super::nested::NoCommands;
+use super::nested::{NoCommands, Scratch};
 use super::store::{Learned, Script, Sha, Store};
 use super::{Kind, Scripting};
 use crate::mailbox::WorkerId;
@@ -62,8 +61,8 @@ pub struct State {
     pub(super) functions: Option<Engine>,
     functions_known: HashMap<Vec<u8>, ReadyFunction>,
     functions_version: u64,
-    /// Where replies of commands go.
-    pub(super) reply: Reply,
+    /// Buffers for commands.
+    pub(super) scratch: Scratch,
 }
 
 /// What scripts can learn about this server.
