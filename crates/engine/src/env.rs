@@ -93,6 +93,8 @@ pub struct Env {
     pub broadcast: bool,
     /// Whether effects are left out: a script has asked for that (`redis.set_repl`).
     pub unrecorded: bool,
+    /// Whether a script runs the commands.
+    pub scripted: bool,
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
@@ -119,6 +121,7 @@ impl Env {
             reader: Cell::new(None),
             broadcast: false,
             unrecorded: false,
+            scripted: false,
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
             wanted: Arc::default(),

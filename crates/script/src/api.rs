@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use base::strings::eq_ignore_case;
+use base::strings::{eq_ignore_case, until_nul};
 use mlua::{Lua, MultiValue, Result, Table, Value};
 use resp::Proto;
 use sha1::{Digest, Sha1};
@@ -106,14 +106,20 @@ fn single_field(lua: &Lua, values: &MultiValue, field: &str) -> Result<Table> {
 }
 
 /// An error's text: `ERR` before it if it is one word.
+///
+/// Compat: only the end of the whole and both ends of what follows the first word lose line ends.
 fn error_text(text: &[u8]) -> Vec<u8> {
+    let text = until_nul(text);
     let text = text.strip_prefix(b"-").unwrap_or(text);
-    let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let end = text.iter().rposition(|byte| !is_line_end(byte));
     let text = &text[..end.map_or(0, |end| end + 1)];
-    if text.contains(&b' ') {
-        return text.to_vec();
-    }
-    [b"ERR ", text].concat()
+    let (kind, rest) = match text.iter().position(|&byte| byte == b' ') {
+        Some(space) => (&text[..space], &text[space + 1..]),
+        None => (&b"ERR"[..], text),
+    };
+    let start = rest.iter().take_while(|byte| is_line_end(byte)).count();
+    [kind, b" ", &rest[start..]].concat()
 }
 
 fn sha1hex(lua: &Lua, values: MultiValue) -> Result<mlua::LuaString> {

@@ -188,10 +188,19 @@ impl Writer<'_> {
         let (mut last, mut count) = (0_i32, 0_i32);
         for pair in table.pairs::<Value, Value>() {
             let key = match pair?.0 {
-                Value::Integer(key) if key >= 1 => key,
+                Value::Integer(key) => key as f64,
+                Value::Number(key) if key.floor() == key => key,
                 _ => return Ok(None),
             };
-            last = last.max(i32::try_from(key).unwrap_or(i32::MIN));
+            if key < 1.0 {
+                return Ok(None);
+            }
+            if key > f64::from(last) {
+                // Compat: what is no 32-bit integer becomes the least one, as the processor of the
+                // reference converts it.
+                let fits = key <= f64::from(i32::MAX);
+                last = if fits { key as i32 } else { i32::MIN };
+            }
             count += 1;
         }
         let options = &self.options;
@@ -272,8 +281,9 @@ fn integer(given: &Given<'_>, number: usize, now: i32, limits: (i32, i32)) -> Re
             let (least, most) = limits;
             let value = given.integer(number)? as i32;
             if !(least..=most).contains(&value) {
+                // Compat: the reference blames the first argument whichever it is.
                 let text = format!("expected integer between {least} and {most}");
-                return Err(given.wrong(number, &text));
+                return Err(given.wrong(1, &text));
             }
             Ok(value)
         }

@@ -7,8 +7,8 @@
 use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{
-    lua_State, lua_checkstack, lua_createtable, lua_pushboolean, lua_pushlstring_, lua_pushnil,
-    lua_pushnumber, lua_rawset, lua_rawseti_, lua_setfield,
+    lua_State, lua_checkstack, lua_createtable, lua_pop, lua_pushboolean, lua_pushlstring_,
+    lua_pushnil, lua_pushnumber, lua_rawset, lua_rawseti_, lua_setfield,
 };
 
 /// The field of an error's table which says that INFO's counters have it already.
@@ -136,6 +136,14 @@ unsafe fn value(state: *mut lua_State, reader: &mut Reader<'_>) {
             }
             (b'%', Some(len)) => pairs(state, reader, len),
             (b'~', Some(len)) => members(state, reader, len),
+            // Attributes are not shown to scripts.
+            (b'|', Some(len)) => {
+                for _ in 0..2 * len {
+                    value(state, reader);
+                    lua_pop(state, 1);
+                }
+                value(state, reader);
+            }
             // Null of RESP3; there is nothing else.
             _ => lua_pushnil(state),
         }

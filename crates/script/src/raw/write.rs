@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, c_int};
 
+use base::strings::until_nul;
 use mlua::ffi::{
     LUA_TBOOLEAN, LUA_TNIL, LUA_TNUMBER, LUA_TSTRING, LUA_TTABLE, lua_State, lua_checkstack,
     lua_next, lua_pop, lua_pushnil, lua_pushvalue, lua_rawget_, lua_rawgeti_, lua_toboolean,
@@ -129,14 +130,21 @@ unsafe fn error(state: *mut lua_State, _: Proto, out: &mut Reply, _: usize) -> b
         let counted = lua_type(state, -1) == LUA_TBOOLEAN && lua_toboolean(state, -1) != 0;
         lua_pop(state, 1);
         host::with(|host, _| host.note_error(text, counted));
-        out.error(text);
+        let is_line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let mut text = until_nul(text);
+        text = &text[..text.len() - text.iter().rev().take_while(is_line_end).count()];
+        // Compat: line ends go from the end, but from the start they become spaces.
+        match text.iter().take_while(is_line_end).count() {
+            0 => out.error(text),
+            blanks => out.error(&[&vec![b' '; blanks], &text[blanks..]].concat()),
+        }
     }
     true
 }
 
 unsafe fn status(state: *mut lua_State, _: Proto, out: &mut Reply, _: usize) -> bool {
     // SAFETY: a string is on top.
-    out.simple(unsafe { bytes(state, -1) });
+    out.simple(until_nul(unsafe { bytes(state, -1) }));
     true
 }
 
