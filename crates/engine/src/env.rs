@@ -95,6 +95,8 @@ pub struct Env {
     pub unrecorded: bool,
     /// Whether a script runs the commands.
     pub scripted: bool,
+    /// The microsecond that this script was told first; 0: none yet. It sees no other.
+    pub script_micros: Cell<i64>,
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
@@ -122,6 +124,7 @@ impl Env {
             broadcast: false,
             unrecorded: false,
             scripted: false,
+            script_micros: Cell::new(0),
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
             wanted: Arc::default(),

@@ -20,7 +20,7 @@ const FIRST_RANDOM: u64 = 0x1234_abcd_330e;
 
 /// A collection of garbage begins when there is so much of what the last one left. Less than Lua's
 /// own 200: it costs nothing that could be measured, since a state is small.
-const PAUSE_PERCENT: i32 = 150;
+const PAUSE_PERCENT: i32 = 130;
 
 /// What the native functions of one state share.
 #[derive(Default)]

@@ -83,6 +83,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
     ) -> Nested<'a, 's, 'k> {
         scratch.reply.set_proto(Proto::Resp2);
         session.env.scripted = true;
+        session.env.script_micros.set(0);
         Nested {
             session,
             rules,
