@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 use crate::engine::Facts;
 use crate::host::{self, Level, Words};
 use crate::library;
+use crate::native;
 use crate::raw;
 use crate::sandbox::Shared;
 use crate::thrown::{Given, as_text, reply};
@@ -49,19 +50,19 @@ pub(crate) fn table(lua: &Lua, facts: &Facts) -> Result<Table> {
     add_common(lua, &table, facts)?;
     raw::add_calls(lua, &table)?;
     let error_reply = |lua: &Lua, values: MultiValue| single_field(lua, &values, "err");
-    table.raw_set("error_reply", lua.create_function(error_reply)?)?;
+    table.raw_set("error_reply", native::function(lua, error_reply)?)?;
     let status_reply = |lua: &Lua, values: MultiValue| single_field(lua, &values, "ok");
-    table.raw_set("status_reply", lua.create_function(status_reply)?)?;
-    table.raw_set("sha1hex", lua.create_function(sha1hex)?)?;
-    table.raw_set("setresp", lua.create_function(setresp)?)?;
-    table.raw_set("set_repl", lua.create_function(set_repl)?)?;
-    table.raw_set("acl_check_cmd", lua.create_function(acl_check_cmd)?)?;
-    let always = lua.create_function(|_, _: MultiValue| Ok(true))?;
+    table.raw_set("status_reply", native::function(lua, status_reply)?)?;
+    table.raw_set("sha1hex", native::function(lua, sha1hex)?)?;
+    table.raw_set("setresp", native::function(lua, setresp)?)?;
+    table.raw_set("set_repl", native::function(lua, set_repl)?)?;
+    table.raw_set("acl_check_cmd", native::function(lua, acl_check_cmd)?)?;
+    let always = native::function(lua, |_, _: MultiValue| Ok(true))?;
     table.raw_set("replicate_commands", always)?;
     // There is no debugger: as outside of a session of it.
-    let no_session = lua.create_function(|_, _: MultiValue| Ok(false))?;
+    let no_session = native::function(lua, |_, _: MultiValue| Ok(false))?;
     table.raw_set("breakpoint", no_session)?;
-    table.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
+    table.raw_set("debug", native::function(lua, |_, _: MultiValue| Ok(()))?)?;
     for (name, value) in REPLICATION {
         table.raw_set(name, value)?;
     }
@@ -74,12 +75,12 @@ pub(crate) fn loading_table(lua: &Lua, shared: &Rc<Shared>, facts: &Facts) -> Re
     add_common(lua, &table, facts)?;
     let shared = shared.clone();
     let register = move |lua: &Lua, values: MultiValue| library::register(lua, &shared, &values);
-    table.raw_set("register_function", lua.create_function(register)?)?;
+    table.raw_set("register_function", native::function(lua, register)?)?;
     Ok(table)
 }
 
 fn add_common(lua: &Lua, table: &Table, facts: &Facts) -> Result<()> {
-    table.raw_set("log", lua.create_function(log)?)?;
+    table.raw_set("log", native::function(lua, log)?)?;
     for (number, (name, _)) in LEVELS.iter().enumerate() {
         table.raw_set(*name, number)?;
     }

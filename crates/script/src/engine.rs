@@ -20,6 +20,8 @@ pub struct Facts {
     pub version: &'static str,
     /// `redis.REDIS_VERSION_NUM`
     pub version_number: i64,
+    /// As much as a state may take. A script that wants more fails.
+    pub bytes_max: usize,
 }
 
 /// A compiled script or a function; belongs to the engine that gave it.
@@ -198,11 +200,16 @@ impl Engine {
         match host::lend(host, shared, || self.door.run(task)) {
             Outcome::Returned if !shared.ending.get() => Ok(()),
             Outcome::Returned | Outcome::Raised => Err(self.ended()),
-            Outcome::NoMemory => Err(Ended::Failed {
-                text: b"ERR not enough memory".to_vec(),
-                counted: false,
-                place: None,
-            }),
+            Outcome::NoMemory => {
+                // What the script has left behind must not fail the next one. There is nothing to do
+                // if even that fails.
+                let _ = self.sandbox.lua.gc_collect();
+                Err(Ended::Failed {
+                    text: b"ERR not enough memory".to_vec(),
+                    counted: false,
+                    place: None,
+                })
+            }
         }
     }
 
@@ -269,3 +276,6 @@ fn unexpected(error: &Error) -> Ended {
         place: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ mod header;
 mod host;
 mod library;
 mod libs;
+mod native;
 mod raw;
 mod sandbox;
 mod thrown;

@@ -13,6 +13,7 @@ use crate::engine::Facts;
 use crate::host::Words;
 use crate::library::Registering;
 use crate::libs;
+use crate::native;
 use crate::thrown::{self, Given, Report, SANDBOX, Thrown};
 
 /// The reference's generator of random numbers starts here (POSIX `lrand48` without a seed).
@@ -77,6 +78,7 @@ pub(crate) fn build(facts: &Facts) -> Result<Sandbox> {
     let (scripts, globals, load_library, libraries) =
         prelude.call::<(Table, Table, Function, Table)>((natives, tables))?;
     lua.set_globals(scripts)?;
+    lua.set_memory_limit(facts.bytes_max)?;
     Ok(Sandbox {
         lua,
         shared,
@@ -94,27 +96,27 @@ fn natives(lua: &Lua, shared: &Rc<Shared>) -> Result<Table> {
         end_if_due(&state)?;
         thrown::caught(lua, error, flat)
     };
-    natives.raw_set("caught", lua.create_function(caught)?)?;
+    natives.raw_set("caught", native::function(lua, caught)?)?;
     let state = shared.clone();
     let check = move |_: &Lua, ()| end_if_due(&state);
-    natives.raw_set("check", lua.create_function(check)?)?;
+    natives.raw_set("check", native::function(lua, check)?)?;
     let state = shared.clone();
     let handler = move |lua: &Lua, error: Value| {
         *state.report.borrow_mut() = thrown::report(lua, &error)?;
         Ok(())
     };
-    natives.raw_set("handler", lua.create_function(handler)?)?;
-    natives.raw_set("loadstring", lua.create_function(loadstring)?)?;
+    natives.raw_set("handler", native::function(lua, handler)?)?;
+    natives.raw_set("loadstring", native::function(lua, loadstring)?)?;
     let state = shared.clone();
     let random = move |lua: &Lua, values: MultiValue| random(lua, &state.random, values);
-    natives.raw_set("random", lua.create_function(random)?)?;
+    natives.raw_set("random", native::function(lua, random)?)?;
     let state = shared.clone();
     let seed = move |lua: &Lua, values: MultiValue| {
         let seed = Given::new(lua, values).integer(1)? as i32 as u32;
         state.random.set(u64::from(seed) << 16 | 0x330e);
         Ok(())
     };
-    natives.raw_set("randomseed", lua.create_function(seed)?)?;
+    natives.raw_set("randomseed", native::function(lua, seed)?)?;
     Ok(natives)
 }
 

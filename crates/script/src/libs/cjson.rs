@@ -8,6 +8,7 @@ use base::double::append_digits;
 use mlua::{Lua, LuaString, MultiValue, Result, Table, Value};
 
 use super::json_reader;
+use crate::native;
 use crate::thrown::{Given, at_call};
 
 /// What is done with numbers that JSON does not have.
@@ -54,7 +55,9 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
     let with = |run: fn(&Lua, &Shared, Given<'_>) -> Result<MultiValue>| {
         let options = options.clone();
-        lua.create_function(move |lua, values| run(lua, &options, Given::new(lua, values)))
+        native::function(lua, move |lua, values| {
+            run(lua, &options, Given::new(lua, values))
+        })
     };
     table.raw_set("encode", with(encode)?)?;
     table.raw_set("decode", with(decode)?)?;
@@ -65,7 +68,7 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
     table.raw_set("encode_keep_buffer", with(keep_buffer)?)?;
     table.raw_set("encode_invalid_numbers", with(encode_invalid)?)?;
     table.raw_set("decode_invalid_numbers", with(decode_invalid)?)?;
-    table.raw_set("new", lua.create_function(|lua, ()| self::table(lua))?)?;
+    table.raw_set("new", native::function(lua, |lua, ()| self::table(lua))?)?;
     table.raw_set("null", Value::NULL)?;
     table.raw_set("_NAME", "cjson")?;
     table.raw_set("_VERSION", "2.1.0")?;

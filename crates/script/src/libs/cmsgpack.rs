@@ -4,6 +4,7 @@
 
 use mlua::{Lua, LuaString, MultiValue, Result, Table, Value};
 
+use crate::native;
 use crate::thrown::{Given, Thrown, at_call, bad_argument};
 
 /// Tables nested deeper are packed as nil.
@@ -13,10 +14,10 @@ const READ_DEPTH_MAX: usize = 190;
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("pack", lua.create_function(pack)?)?;
-    table.raw_set("unpack", lua.create_function(unpack)?)?;
-    table.raw_set("unpack_one", lua.create_function(unpack_one)?)?;
-    table.raw_set("unpack_limit", lua.create_function(unpack_limit)?)?;
+    table.raw_set("pack", native::function(lua, pack)?)?;
+    table.raw_set("unpack", native::function(lua, unpack)?)?;
+    table.raw_set("unpack_one", native::function(lua, unpack_one)?)?;
+    table.raw_set("unpack_limit", native::function(lua, unpack_limit)?)?;
     table.raw_set("_NAME", "cmsgpack")?;
     table.raw_set("_VERSION", "lua-cmsgpack 0.4.0")?;
     table.raw_set("_DESCRIPTION", "MessagePack implementation for Lua")?;

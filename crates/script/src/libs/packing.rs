@@ -3,6 +3,7 @@
 
 use mlua::{Lua, LuaString, MultiValue, Result, Table, Value};
 
+use crate::native;
 use crate::thrown::{Given, at_call};
 
 const INTEGER_BYTES_MAX: usize = 32;
@@ -11,9 +12,9 @@ const ALIGNMENT: usize = 8;
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("pack", lua.create_function(pack)?)?;
-    table.raw_set("unpack", lua.create_function(unpack)?)?;
-    table.raw_set("size", lua.create_function(size)?)?;
+    table.raw_set("pack", native::function(lua, pack)?)?;
+    table.raw_set("unpack", native::function(lua, unpack)?)?;
+    table.raw_set("size", native::function(lua, size)?)?;
     Ok(table)
 }
 

@@ -15,9 +15,9 @@ use std::ptr::null_mut;
 
 use base::double::{DoubleText, format_double};
 use mlua::ffi::{
-    LUA_OK, LUA_REGISTRYINDEX, LUA_TNUMBER, LUA_TSTRING, lua_State, lua_createtable, lua_error,
-    lua_gettop, lua_pcall, lua_pop, lua_pushcclosure, lua_pushlightuserdata, lua_pushnil,
-    lua_pushvalue, lua_rawgeti_, lua_rawset, lua_rawseti_, lua_settop, lua_tonumber,
+    LUA_ERRMEM, LUA_OK, LUA_REGISTRYINDEX, LUA_TNUMBER, LUA_TSTRING, lua_State, lua_createtable,
+    lua_error, lua_gettop, lua_pcall, lua_pop, lua_pushcclosure, lua_pushlightuserdata,
+    lua_pushnil, lua_pushvalue, lua_rawgeti_, lua_rawset, lua_rawseti_, lua_settop, lua_tonumber,
     lua_touserdata, lua_type, lua_upvalueindex, luaL_ref,
 };
 use mlua::{Function, Lua, Result, Table};
@@ -62,7 +62,7 @@ pub(crate) enum Outcome {
     Returned,
     /// The handler has seen an error.
     Raised,
-    /// There was no memory for its arguments or its reply.
+    /// There was no memory for it, its arguments or its reply.
     NoMemory,
 }
 
@@ -140,9 +140,14 @@ unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
             }
         };
         let handler = 2;
-        if lua_pcall(state, given, 1, handler) != LUA_OK {
-            **outcome = Outcome::Raised;
-            return 0;
+        match lua_pcall(state, given, 1, handler) {
+            LUA_OK => {}
+            // The handler is not called then; the outcome is that already.
+            LUA_ERRMEM => return 0,
+            _ => {
+                **outcome = Outcome::Raised;
+                return 0;
+            }
         }
         let (ending, proto) =
             host::with(|host, shared| (shared.ending.get(), host.proto())).unwrap_or_default();

@@ -126,7 +126,8 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         if row.flags.has(Flags::NOSCRIPT) && !self.may_all_the_same(row) {
             return Some(NOT_ALLOWED);
         }
-        if self.rules.read_only && row.flags.has(Flags::WRITE) {
+        let writes = row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE);
+        if self.rules.read_only && writes {
             return Some(READ_ONLY);
         }
         if self.rules.full && !self.changed && row.flags.has(Flags::DENYOOM) {

@@ -15,6 +15,9 @@ use super::{Kind, Scripting};
 use crate::mailbox::WorkerId;
 use crate::version::REDIS_VERSION;
 
+/// As much as each of a worker's Lua states may take.
+const LUA_BYTES_MAX: usize = 1 << 30;
+
 /// Scripts forgotten by the store are let go of here when there are more than so many of all.
 const DEAD_MAX: usize = 1024;
 
@@ -75,6 +78,7 @@ pub(super) fn facts() -> Facts {
     Facts {
         version: REDIS_VERSION,
         version_number,
+        bytes_max: LUA_BYTES_MAX,
     }
 }
 
