@@ -84,6 +84,7 @@ pub fn run(
                     server.count_error(failure.text(), session.stats);
                 }
             }
+            failed |= std::mem::take(&mut session.failed);
             waiting = session.waiting.take();
         }
         // Refused by the gate: a container alone has the wrong number of words.
