@@ -190,7 +190,10 @@ impl<R: Read> Reader<R> {
                 self.next = 0;
             }
             let filled = self.buffer.len();
-            let more = READ_BYTES.max(wanted.saturating_sub(filled));
+            let left = self.len.saturating_sub(self.base + filled as u64);
+            // A byte more, to see the end of the file.
+            let usual = READ_BYTES.min(usize::try_from(left).unwrap_or(READ_BYTES) + 1);
+            let more = usual.max(wanted.saturating_sub(filled));
             self.buffer.resize(filled + more, 0);
             let result = self.input.read(&mut self.buffer[filled..]);
             self.buffer

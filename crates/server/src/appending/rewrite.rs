@@ -15,6 +15,7 @@ use log::info;
 use parking_lot::Mutex;
 
 use super::{warn_of, words};
+use crate::directory;
 use crate::saving::Moment;
 use crate::saving::file::{About, write_here};
 use crate::saving::pieces::Pieces;
@@ -37,6 +38,7 @@ fn rewrite(
     logs: bool,
     control: &Control,
 ) -> Result<u64, String> {
+    directory::reenter(settings);
     let files = server.appending.files(settings)?;
     let temporary = {
         let files = files.lock();

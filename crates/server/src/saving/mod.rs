@@ -5,6 +5,7 @@
 //! wait for it, are told by a message to every worker. Nothing forks and nobody stops: see `walk`.
 
 pub mod file;
+mod outlet;
 pub mod pace;
 pub mod pieces;
 pub mod walk;
@@ -19,6 +20,7 @@ use log::{error, info};
 use parking_lot::{Condvar, Mutex};
 
 use crate::allocator;
+use crate::directory;
 use crate::mailbox::Message;
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
@@ -339,6 +341,7 @@ pub fn serve(server: &Server) {
 /// Writes the snapshot file.
 fn save(server: &Server, control: &Control) -> Result<Saved, String> {
     let settings = server.settings.get();
+    directory::reenter(&settings);
     let path = &settings.dbfilename;
     let mut changes = 0;
     let begin = |lease: &mut Lease<'_>| {

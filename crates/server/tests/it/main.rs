@@ -3,15 +3,20 @@
 mod allocator;
 mod appending;
 mod blocking;
+mod bounds;
 mod caching;
 mod clients;
 mod crashes;
 mod eviction;
+mod hostile;
 mod linear;
 mod migrate;
 mod pubsub;
+mod restore;
 mod scripts;
+mod servers;
 mod transactions;
+mod trouble;
 
 #[global_allocator]
 static ALLOCATOR: server::allocator::Counting = server::allocator::Counting;
