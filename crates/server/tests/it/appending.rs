@@ -250,6 +250,13 @@ fn a_base_of_commands_has_groups_and_libraries() {
             .base(".base.aof")
             .contains("RESTORE\r\n$4\r\ntold\r\n")
     );
+    // The commands ran long before every deadline, and yet what they date is of today.
+    for command in ["XPENDING s g - + 1", "XINFO CONSUMERS s g"] {
+        let reply = call(&mut client, command);
+        let times = reply.lines().join(" ");
+        let mut numbers = times.split(|c: char| !c.is_ascii_digit());
+        assert!(numbers.all(|number| number.len() < 8), "{times}");
+    }
 }
 
 #[test]
