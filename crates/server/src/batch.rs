@@ -493,6 +493,7 @@ fn handle(
                     _ => None,
                 },
                 blocking: Blocking::Allowed,
+                scripted: false,
                 mark: &mut around.mark,
                 waiting: None,
             };

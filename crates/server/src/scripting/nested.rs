@@ -70,6 +70,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         reply: &'a mut Reply,
     ) -> Nested<'a, 's, 'k> {
         reply.set_proto(Proto::Resp2);
+        session.scripted = true;
         Nested {
             session,
             rules,
@@ -89,6 +90,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
     pub(super) fn finish(&mut self) {
         let server = self.session.server;
         self.session.env.unrecorded = false;
+        self.session.scripted = false;
         if self.since.is_some() {
             let worker = self.session.client.card.worker;
             server.scripting.running.leave(worker);
@@ -112,7 +114,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         if row.flags.has(Flags::NOSCRIPT) {
             return Some(NOT_ALLOWED);
         }
-        if self.rules.read_only && row.flags.has(Flags::WRITE) {
+        if self.rules.read_only && may_write(row) {
             return Some(READ_ONLY);
         }
         if self.rules.full && !self.changed && row.flags.has(Flags::DENYOOM) {
@@ -164,7 +166,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
             Reaching::Missing(word) => return Asked::Refused(unreachable_key(words, word)),
             Reaching::Undeclared(word) => return Asked::Refused(undeclared_key(words, word)),
         }
-        if row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE) {
+        if may_write(row) {
             if !self.changed && self.since.is_some() {
                 let worker = self.session.client.card.worker;
                 server.scripting.running.set_wrote(worker);
@@ -218,6 +220,11 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
             );
         }
     }
+}
+
+/// Whether the command is a write, or counts as one in scripts.
+fn may_write(row: &Row) -> bool {
+    row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE)
 }
 
 fn unreachable_key(words: &Words, word: u32) -> Vec<u8> {
