@@ -493,7 +493,6 @@ fn handle(
                     _ => None,
                 },
                 blocking: Blocking::Allowed,
-                scripted: false,
                 mark: &mut around.mark,
                 waiting: None,
             };

@@ -99,10 +99,7 @@ pub fn run(
 /// Shows a command to those who monitor.
 fn show<'a>(row: &Row, words: impl Iterator<Item = &'a [u8]>, session: &Session<'_, '_>) {
     let Session { server, client, .. } = session;
-    let source = match session.scripted {
-        true => Source::Script,
-        false => Source::Client(&client.card),
-    };
+    let source = Source::Client(&client.card);
     monitor::show(server, client.card.worker, client.db.0, source, row, words);
 }
 

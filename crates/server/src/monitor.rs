@@ -65,8 +65,7 @@ pub fn show<'a>(
     row: &Row,
     words: impl Iterator<Item = &'a [u8]>,
 ) {
-    // Compat: `skip_monitor` is on commands that run scripts, which are shown nevertheless.
-    if row.flags.has(Flags::ADMIN) {
+    if row.flags.has(Flags::ADMIN) || row.flags.has(Flags::SKIP_MONITOR) {
         return;
     }
     let line: Arc<[u8]> = line(server.clock.now_micros(), db, source, row, words).into();

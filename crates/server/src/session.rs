@@ -56,8 +56,6 @@ pub struct Session<'s, 'k> {
     pub others: Option<Others<'s>>,
     /// Whether a command may wait for its keys.
     pub blocking: Blocking,
-    /// Whether a script sends the commands.
-    pub scripted: bool,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
     /// What the client has to wait for after the command under way.

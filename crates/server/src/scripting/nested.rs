@@ -70,7 +70,6 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         reply: &'a mut Reply,
     ) -> Nested<'a, 's, 'k> {
         reply.set_proto(Proto::Resp2);
-        session.scripted = true;
         Nested {
             session,
             rules,
@@ -90,7 +89,6 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
     pub(super) fn finish(&mut self) {
         let server = self.session.server;
         self.session.env.unrecorded = false;
-        self.session.scripted = false;
         if self.since.is_some() {
             let worker = self.session.client.card.worker;
             server.scripting.running.leave(worker);
