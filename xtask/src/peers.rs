@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<(), String> {
     let stamp = directory.join("installed");
     let wanted = PACKAGES.join("\n");
     if !fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        install(&directory)?;
+        install_python(PACKAGES, &directory)?;
     }
     for (kind, file, version) in PROGRAMS {
         let path = directory.join(file);
@@ -52,7 +52,8 @@ pub(crate) fn run() -> Result<(), String> {
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
-fn install(directory: &Path) -> Result<(), String> {
+/// Installs packages into a directory, just as they are named.
+pub(crate) fn install_python(packages: &[&str], directory: &Path) -> Result<(), String> {
     let mut pip = Command::new("python3");
     pip.env("PIP_ROOT_USER_ACTION", "ignore");
     pip.args([
@@ -64,11 +65,12 @@ fn install(directory: &Path) -> Result<(), String> {
         "--upgrade",
         "--target",
     ]);
-    shell::run(pip.arg(directory).args(PACKAGES))
-        .map_err(|why| format!("{why} (the peers need python3 with pip)"))
+    shell::run(pip.arg(directory).args(packages))
+        .map_err(|why| format!("{why} (python3 with pip is needed)"))
 }
 
-fn make_executable(path: &Path) -> Result<(), String> {
+/// Lets a file be run: pip does not keep that.
+pub(crate) fn make_executable(path: &Path) -> Result<(), String> {
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(path, mode).map_err(|error| format!("{}: {error}", path.display()))
 }
