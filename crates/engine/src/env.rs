@@ -93,6 +93,10 @@ pub struct Env {
     pub broadcast: bool,
     /// Whether effects are left out: a script has asked for that (`redis.set_repl`).
     pub unrecorded: bool,
+    /// Whether a script runs the commands.
+    pub scripted: bool,
+    /// The microsecond that this script was told first; 0: none yet. It sees no other.
+    pub script_micros: Cell<i64>,
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
@@ -120,6 +124,8 @@ impl Env {
             reader: Cell::new(None),
             broadcast: false,
             unrecorded: false,
+            scripted: false,
+            script_micros: Cell::new(0),
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
             wanted: Arc::default(),

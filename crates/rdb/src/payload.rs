@@ -87,7 +87,9 @@ pub fn explain(payload: &[u8], packing: &Packing) -> String {
         return format!("Unknown RDB encoding type {code}");
     };
     match decode(&mut Input::of_bytes(value, 1), kind, dialect, packing) {
-        Ok(Decoded::Nothing) => "it has no elements".to_owned(),
+        Ok(Decoded::Nothing) => {
+            format!("{} integrity check failed: no elements", container(kind))
+        }
         Ok(_) => "the value is fine".to_owned(),
         Err(fault) => format!("{} integrity check failed: {fault}", container(kind)),
     }

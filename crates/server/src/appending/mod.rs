@@ -6,6 +6,7 @@
 //! switched off. Everybody else asks it ([`Appending::ask`]). At the start `replay` loads the
 //! files.
 
+mod lanes;
 pub mod replay;
 mod rewrite;
 mod words;
@@ -130,7 +131,8 @@ impl Appending {
         let mut state = self.state.lock();
         state.asked = false;
         if let Some(running) = &state.running {
-            info!("The AOF rewrite under way is called off");
+            // Compat: the words that people look for, though no process is involved.
+            info!("Killing AOF child: the AOF rewrite under way is called off");
             running.control.cancelled.store(true, Ordering::Relaxed);
         }
     }

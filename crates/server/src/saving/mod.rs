@@ -66,6 +66,8 @@ struct State {
     running: Option<Running>,
     tried_at: UnixMillis,
     report: Report,
+    /// Changes that the file has in fact, while `report` counts those that it is about to have.
+    unsaved_since: Option<u64>,
     ending: bool,
 }
 
@@ -123,6 +125,7 @@ impl Saving {
                     peak_bytes: 0,
                     changes_saved: 0,
                 },
+                unsaved_since: None,
                 ending: false,
             }),
             asked: Condvar::new(),
@@ -175,6 +178,25 @@ impl Saving {
             self.ended.wait(&mut state);
         }
         state.report.ok
+    }
+
+    /// All data are gone (FLUSHALL): a snapshot under way would bring them back, and is given up.
+    /// With `save` points an empty one takes its place, and until that fails nothing is said to be
+    /// unsaved.
+    pub fn forget(&self, changes: u64, settings: &Settings) {
+        self.cancel();
+        if settings.save_points.is_empty() {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.ending {
+            return;
+        }
+        let Report { changes_saved, .. } = state.report;
+        state.unsaved_since.get_or_insert(changes_saved);
+        state.report.changes_saved = changes;
+        state.asked = true;
+        self.asked.notify_one();
     }
 
     /// How the last one went.
@@ -240,6 +262,8 @@ impl Saving {
     /// Lets [`serve`] return once the snapshot under way is over.
     pub fn end(&self) {
         self.state.lock().ending = true;
+        // Who wants the data to be saved has waited for it before.
+        self.cancel();
         self.asked.notify_all();
     }
 
@@ -268,6 +292,10 @@ impl Saving {
         state.tried_at = now;
         state.report.seconds = Some((now.0 - since.0) / 1000);
         state.report.ok = result.is_ok();
+        let unsaved_since = state.unsaved_since.take();
+        if let (Err(_), Some(changes)) = (result, unsaved_since) {
+            state.report.changes_saved = changes;
+        }
         if let Ok(saved) = result {
             state.report.saves += 1;
             state.report.saved_at = now;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::time::UnixMillis;
 use engine::keyspace::{Keyspace, Lease};
 use engine::snapshot::Snapshot;
+use log::info;
 use parking_lot::Mutex;
 
 use super::pace::Pace;
@@ -60,6 +61,8 @@ pub struct Turn(Mutex<()>);
 
 /// How often who waits for his turn looks whether he is called off.
 const LOOK: Duration = Duration::from_millis(20);
+/// The log is told so often how far a snapshot is.
+const TELL: Duration = Duration::from_secs(5);
 
 /// It was called off before its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +116,7 @@ pub fn take<B: Send, R: Send>(
 /// Walks to the end, whoever still wants it: what is of the past must be marked.
 fn walk(snapshot: &mut Snapshot, pieces: &Pieces, lease: &mut Lease<'_>, control: &Control) {
     let keyspace = lease.keyspace();
+    let mut told = Instant::now();
     loop {
         let wanted = pieces.wait_for_room() && !control.cancelled.load(Ordering::Relaxed);
         if !wanted {
@@ -122,6 +126,10 @@ fn walk(snapshot: &mut Snapshot, pieces: &Pieces, lease: &mut Lease<'_>, control
         lease.release();
         let permille = (snapshot.progress(keyspace) * 1000.0) as u64;
         control.permille.store(permille, Ordering::Relaxed);
+        if told.elapsed() >= TELL && wanted {
+            told = Instant::now();
+            info!("Snapshot: {} % of the keys passed", permille / 10);
+        }
         if !more {
             return;
         }

@@ -1,6 +1,7 @@
 //! Integration tests of the server crate, one binary. They run on the server's own allocator.
 
 mod allocator;
+mod appending;
 mod blocking;
 mod bounds;
 mod caching;
