@@ -212,6 +212,8 @@ const WAITERS: &[&str] = &[
     "crates/server/src/families/debug.rs",
     // Kills a server at any moment: there is nothing to await.
     "crates/server/tests/it/crashes.rs",
+    // Polls, with a deadline.
+    "crates/server/tests/it/servers.rs",
 ];
 
 const fn everywhere(word: &'static str, instead: &'static str, scope: Scope) -> Banned {
