@@ -108,6 +108,7 @@ pub struct Env {
     touched: RefCell<Vec<Touched>>,
     invalidations: RefCell<Vec<Invalidation>>,
     ready: RefCell<Vec<Touched>>,
+    complaint: RefCell<Option<String>>,
     scratch: Cell<Vec<u8>>,
 }
 
@@ -134,6 +135,7 @@ impl Env {
             touched: RefCell::new(Vec::new()),
             invalidations: RefCell::new(Vec::new()),
             ready: RefCell::new(Vec::new()),
+            complaint: RefCell::default(),
             scratch: Cell::default(),
         }
     }
@@ -351,6 +353,16 @@ impl Env {
     /// The keys that may have become ready, in order.
     pub(crate) fn take_ready(&self) -> Vec<Touched> {
         self.ready.take()
+    }
+
+    /// A command that fails has something to say to the operator, too.
+    pub(crate) fn complain(&self, what: String) {
+        *self.complaint.borrow_mut() = Some(what);
+    }
+
+    /// What the command that has just failed says to the operator.
+    pub fn take_complaint(&self) -> Option<String> {
+        self.complaint.take()
     }
 
     /// What has to be freed in the background.

@@ -30,6 +30,7 @@ use crate::saving::Saving;
 use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
 use crate::settings::Published;
+use crate::settings::Settings;
 use crate::shutdown::Wish;
 use crate::stats::{Totals, WorkerStats, bump};
 use crate::tracking::Tracking;
@@ -179,7 +180,14 @@ impl Server {
             shutdown: Mutex::new(None),
         };
         server.memory.start(server.started);
+        server.set_paces(&server.settings.get());
         Ok(server)
+    }
+
+    /// Saving and loading go at the paces that the settings say.
+    pub fn set_paces(&self, settings: &Settings) {
+        self.saving.pace.set(settings.rdb_key_save_delay);
+        self.loading.pace.set(settings.key_load_delay);
     }
 
     /// The worker with the fewest connections; it is counted as having one more. One whose script
@@ -241,9 +249,11 @@ impl Server {
         self.paused_until.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
+    /// Whether due keys are looked for: not while commands are paused or a log is loaded, and not if
+    /// DEBUG said so.
     pub fn expires_actively(&self) -> bool {
-        self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
+        let may = self.active_expire.load(Ordering::Relaxed) && !self.loading.keeps_all();
+        may && !self.is_pausing()
     }
 
     /// CLIENT PAUSE: holds commands back until then. A pause in force is never shortened nor

@@ -68,6 +68,12 @@ pub(super) const CRATES: &[CrateRule] = &[
         foreign: &["log", "parking_lot"],
     },
     CrateRule {
+        name: "replication",
+        path: "crates/replication",
+        own: &["base", "journal"],
+        foreign: &[],
+    },
+    CrateRule {
         name: "script",
         path: "crates/script",
         own: &["base", "resp"],
@@ -77,7 +83,15 @@ pub(super) const CRATES: &[CrateRule] = &[
         name: "server",
         path: "crates/server",
         own: &[
-            "base", "bench", "engine", "journal", "rdb", "resp", "script", "structs",
+            "base",
+            "bench",
+            "engine",
+            "journal",
+            "rdb",
+            "replication",
+            "resp",
+            "script",
+            "structs",
         ],
         foreign: &[
             "chrono",

@@ -18,6 +18,7 @@ use crate::attending::attend;
 use crate::batch::find_keys;
 use crate::call;
 use crate::connection::Waiting;
+use crate::gate;
 use crate::registry::{Handler, Row, RowId};
 use crate::session::Session;
 use crate::stats::bump;
@@ -183,6 +184,12 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
             let stats = &self.session.stats.commands[usize::from(id.0)];
             bump(&stats.rejected, 1);
             return self.refuse(text.to_vec());
+        }
+        // As in Redis, what has begun to write goes on.
+        if !self.changed
+            && let Some(why) = gate::disk_trouble(row, server, self.session.settings)
+        {
+            return self.refuse(why.text().to_vec());
         }
         self.scratch.keys.clear();
         let (buffer, spans) = (&words.buffer[..], &words.spans[..]);

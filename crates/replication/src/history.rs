@@ -1,0 +1,124 @@
+//! Which bytes two servers have in common: names of histories, and up to where they hold.
+//!
+//! A replication id names a history: one sequence of bytes, of which each server that knows the
+//! name has a prefix. A server that becomes a primary begins a history of its own, whose first part
+//! is the one it had until then: so it remembers the older name, too, with the offset up to which
+//! it is still true. Whoever asks with either name, at an offset the name is true for, can go on
+//! without a full copy.
+//!
+//! Invariant: a name never stands for two different sequences. So after a crash a server takes a
+//! new name and keeps the old one up to what its disk gave back: what it had sent and lost is
+//! nobody's prefix any more.
+
+use base::ids::RunId;
+use journal::Offset;
+
+/// The name of a server's history, and the one it had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    id: RunId,
+    previous: Option<Previous>,
+}
+
+/// A name that was true up to some offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// The name.
+    pub id: RunId,
+    /// Bytes before this offset are the same under both names.
+    pub until: Offset,
+}
+
+impl History {
+    /// A history that nobody shares.
+    #[must_use]
+    pub fn new(id: RunId) -> History {
+        History { id, previous: None }
+    }
+
+    /// One that was shared, with both names.
+    #[must_use]
+    pub fn with_previous(id: RunId, previous: Option<Previous>) -> History {
+        History { id, previous }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// The name before, if there is one.
+    #[must_use]
+    pub fn previous(&self) -> Option<Previous> {
+        self.previous
+    }
+
+    /// Goes on alone from `at`, as `id`: a replica becomes a primary, a primary starts again.
+    pub fn branch(&mut self, id: RunId, at: Offset) {
+        let previous = Previous {
+            id: self.id,
+            until: at,
+        };
+        *self = History::with_previous(id, Some(previous));
+    }
+
+    /// Takes the name that its primary has taken, at `at`: all bytes up to there stay the same.
+    pub fn follow(&mut self, id: RunId, at: Offset) {
+        if id != self.id {
+            self.branch(id, at);
+        }
+    }
+
+    /// Whether someone who has the bytes before `from` of the history named `id` has what is here.
+    /// `from` may still lie beyond the end or before what is kept.
+    #[must_use]
+    pub fn shares(&self, id: RunId, from: Offset) -> bool {
+        let older = |previous: Previous| previous.id == id && from <= previous.until;
+        id == self.id || self.previous.is_some_and(older)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::rng::Rng;
+
+    use super::*;
+
+    fn names() -> [RunId; 3] {
+        let mut rng = Rng::from_seed(1);
+        [(); 3].map(|()| RunId::generate(&mut rng))
+    }
+
+    #[test]
+    fn both_names_are_known_as_far_as_they_are_true() {
+        let [a, b, c] = names();
+        let mut history = History::new(a);
+        assert!(history.shares(a, Offset(1_000)));
+        assert!(!history.shares(b, Offset(0)));
+        history.branch(b, Offset(100));
+        assert!(history.shares(a, Offset(100)));
+        assert!(!history.shares(a, Offset(101)));
+        assert!(history.shares(b, Offset(101)));
+        history.branch(c, Offset(200));
+        assert!(
+            !history.shares(a, Offset(100)),
+            "only one name is remembered"
+        );
+        assert!(history.shares(b, Offset(200)));
+    }
+
+    #[test]
+    fn following_the_same_name_changes_nothing() {
+        let [a, b, _] = names();
+        let mut history = History::new(a);
+        history.follow(a, Offset(5));
+        assert_eq!(history, History::new(a));
+        history.follow(b, Offset(5));
+        let previous = Previous {
+            id: a,
+            until: Offset(5),
+        };
+        assert_eq!(history.previous(), Some(previous));
+    }
+}
