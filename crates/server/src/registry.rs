@@ -261,8 +261,6 @@ fn about<R>(spec: &Spec<R>) -> Spec<()> {
 fn all_flags(declared: Flags, handler: Handler, keys: &[KeySpec]) -> Flags {
     let kind = match handler {
         Handler::Data(run) if run.writes() => Flags::WRITE,
-        // What it refreshes is part of the value.
-        Handler::Data(DataRun::Refresh(_)) => Flags::READONLY.or(Flags::MAY_REPLICATE),
         Handler::Data(run) if run.reads() => Flags::READONLY,
         Handler::Data(_) | Handler::Control(_) | Handler::Container => Flags::NONE,
     };
