@@ -146,8 +146,8 @@ impl State {
         });
     }
 
-    /// Forgets compiled scripts that the store has forgotten, and functions if none are left; all of
-    /// them: the whole state.
+    /// Forgets compiled scripts that the store has forgotten, and functions if none are left; all
+    /// of them: the whole state.
     pub fn forget_flushed(&mut self, scripting: &Scripting, worker: WorkerId) {
         if scripting.store.is_empty() {
             self.known.clear();
