@@ -88,9 +88,8 @@ pub fn run(
     // One that waits is counted when it goes on.
     let waits = matches!(waiting, Some(Waiting::Blocked(_)));
     bump(&stats.calls, u64::from(!waits));
-    let end = server.ticks.raw();
-    let nanos = server.ticks.delta_as_nanos(*session.mark, end);
-    *session.mark = end;
+    let start = std::mem::replace(session.mark, server.ticks.raw());
+    let nanos = server.ticks.delta_as_nanos(start, *session.mark);
     bump(&stats.nanos, nanos);
     bump(&stats.failed, u64::from(failed));
     bump(&session.stats.commands_processed, 1);

@@ -62,6 +62,8 @@ pub enum Message {
     Unblock(Box<Unblocked>),
     /// Try a client's blocking command again: who made its key ready could not.
     Retry(Arc<Waiter>),
+    /// Scripts or functions were flushed: let go of what this worker has compiled of them.
+    LetGo,
     /// End the event loop.
     Stop,
 }

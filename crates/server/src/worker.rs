@@ -279,6 +279,7 @@ impl<'k> Worker<'k> {
                     let (env, lease) = (&self.env, &mut self.lease);
                     waking::retry(&waiter, self.server, self.id, env, lease);
                 }
+                Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
                 Message::Stop => self.stopping = true,
             }
         }
