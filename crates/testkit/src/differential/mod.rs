@@ -17,7 +17,9 @@ mod generate;
 mod grammar;
 pub mod pubsub;
 mod session;
+pub mod several;
 mod shrink;
+pub mod transactions;
 
 use std::collections::BTreeMap;
 use std::fmt;
