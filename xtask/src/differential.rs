@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use testkit::differential::several::{self, Theme};
-use testkit::differential::{Plan, Report, pubsub, run as run_plan, transactions};
+use testkit::differential::{Plan, Report, lua, pubsub, run as run_plan, transactions};
 use testkit::peers::Kind;
 
 /// What to run.
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Compare transactions, scripts and client-side caching on several connections instead.
     #[arg(long, conflicts_with_all = ["events", "pubsub"])]
     transactions: bool,
+    /// Compare what scripts compute instead.
+    #[arg(long, conflicts_with_all = ["events", "pubsub", "transactions"])]
+    lua: bool,
 }
 
 /// Themes of several connections.
@@ -55,6 +58,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         let seed = options.seed.unwrap_or_else(clock_seed);
         let servers = (options.subject, options.peer);
         return check_several(theme, servers, seed, options.commands);
+    }
+    if options.lua {
+        let seed = options.seed.unwrap_or_else(clock_seed);
+        return check_lua((options.subject, options.peer), seed, options.commands);
     }
     let plan = Plan {
         subject: options.subject,
@@ -81,6 +88,18 @@ pub(crate) fn check_several(
     );
     let done = several::run(theme, (subject, peer), seed, steps)?;
     println!("differential: {done} steps, no difference");
+    Ok(())
+}
+
+/// Compares what scripts compute, prints what happened; a difference is an error.
+fn check_lua((subject, peer): (Kind, Kind), seed: u64, scripts: usize) -> Result<(), String> {
+    let names = (subject.name(), peer.name());
+    println!(
+        "differential: scripts, {} against {}, seed {seed}",
+        names.0, names.1
+    );
+    let done = lua::run(subject, peer, seed, scripts)?;
+    println!("differential: {done} scripts, no difference");
     Ok(())
 }
 

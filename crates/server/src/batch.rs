@@ -497,6 +497,7 @@ fn handle(
                 },
                 within: Within::Nothing,
                 mark: &mut around.mark,
+                failed: false,
                 waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);

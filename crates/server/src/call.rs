@@ -44,10 +44,20 @@ pub fn run(
                 args,
             };
             match execute(call, session.lease, session.env, out) {
+                Outcome::Done if matches!(run, DataRun::WriteAll(_)) => {
+                    if row.spec.name == "flushall" {
+                        session.stats.publish(&session.env.stats);
+                        let changes = server.totals().changes;
+                        server.saving.forget(changes, session.settings);
+                    }
+                }
                 Outcome::Done => {}
                 Outcome::Failed(failure) => {
                     failed = true;
                     server.count_error(failure.text(), session.stats);
+                    if let Some(complaint) = session.env.take_complaint() {
+                        log::warn!("{complaint}");
+                    }
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -74,6 +84,7 @@ pub fn run(
                     server.count_error(failure.text(), session.stats);
                 }
             }
+            failed |= std::mem::take(&mut session.failed);
             waiting = session.waiting.take();
         }
         // Refused by the gate: a container alone has the wrong number of words.

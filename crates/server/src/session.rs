@@ -61,6 +61,8 @@ pub struct Session<'s, 'k> {
     pub within: Within,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
+    /// The command under way has written an error as its reply, or within it.
+    pub failed: bool,
     /// What the client has to wait for after the command under way.
     pub waiting: Option<Waiting>,
 }

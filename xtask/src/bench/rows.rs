@@ -20,6 +20,8 @@ pub(super) enum Group {
     Types,
     /// Scripts, transactions, publish/subscribe, waiting.
     Coordination,
+    /// Snapshots, the append-only file, loading: not rows but phases, see `persistence`.
+    Persistence,
 }
 
 /// Something for the load generator to do.
@@ -143,7 +145,7 @@ pub(super) fn rows() -> Vec<Row> {
     [strings::rows(), types::rows(), coordination::rows()].concat()
 }
 
-const fn ruddle(label: &'static str, arguments: &'static [&'static str]) -> Contender {
+pub(super) const fn ruddle(label: &'static str, arguments: &'static [&'static str]) -> Contender {
     Contender {
         label,
         kind: Kind::Ruddle,
@@ -151,12 +153,12 @@ const fn ruddle(label: &'static str, arguments: &'static [&'static str]) -> Cont
     }
 }
 
-const VALKEY: Contender = Contender {
+pub(super) const VALKEY: Contender = Contender {
     label: "valkey",
     kind: Kind::Valkey,
     arguments: &[],
 };
-const REDIS: Contender = Contender {
+pub(super) const REDIS: Contender = Contender {
     label: "redis",
     kind: Kind::Redis,
     arguments: &[],

@@ -133,6 +133,9 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
     if applies.contains(&Apply::Journal) {
         server.appending.apply(config.settings(), before.settings());
     }
+    if applies.contains(&Apply::Paces) {
+        server.set_paces(config.settings());
+    }
     out.ok();
     Ok(())
 }
@@ -161,7 +164,7 @@ fn carry_out(
         // The workers evict before the next command that needs memory.
         Apply::MaxMemory => Ok(()),
         // Once all settings are in force.
-        Apply::Journal => Ok(()),
+        Apply::Journal | Apply::Paces => Ok(()),
         Apply::LogLevel => {
             logging::set_level(settings.loglevel);
             Ok(())

@@ -2,7 +2,7 @@
 //! disk.
 
 use std::fs::{File, OpenOptions, remove_file, rename};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -12,9 +12,10 @@ use engine::access;
 use engine::entry::{Text, Value};
 use engine::keyspace::Lease;
 use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
-use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library, put_sum};
-use rdb::{Crc64, Cursor, Encoder, Progress, Target};
+use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library};
+use rdb::{Cursor, Encoder, Progress, Target};
 
+use super::outlet::{Manner, Outlet};
 use super::pieces::Pieces;
 use super::walk::Control;
 use crate::config::settings::EvictionPolicy;
@@ -24,9 +25,6 @@ use crate::version::REDIS_VERSION;
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// With `rdb-save-incremental-fsync`, at most so many bytes are on their way to the disk: the last
-/// sync will be short.
-const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
 /// Entries of a database, those of them that expire, and those with elements that do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,6 +92,7 @@ pub fn write_here(
     about: &About<'_>,
 ) -> io::Result<()> {
     let mut writer = Writer::create(path, about)?;
+    writer.control = Some(control);
     writer.head()?;
     while let Some(piece) = pieces.take() {
         writer.piece(piece)?;
@@ -146,13 +145,14 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 struct Writer<'a> {
-    file: File,
+    /// `None` once it has failed.
+    outlet: Option<Outlet>,
     about: &'a About<'a>,
     encoder: Encoder,
     buffer: Vec<u8>,
-    sum: Crc64,
-    unsynced_bytes: u64,
     db: Option<DbIndex>,
+    /// Of a snapshot that is taken beside the commands.
+    control: Option<&'a Control>,
 }
 
 impl<'a> Writer<'a> {
@@ -163,14 +163,17 @@ impl<'a> Writer<'a> {
             reader: about.settings.snapshot_reader,
             compress: about.settings.rdbcompression,
         };
+        let manner = Manner {
+            summed: about.settings.rdbchecksum,
+            steadily: about.settings.rdb_save_incremental_fsync,
+        };
         Ok(Writer {
-            file,
+            outlet: Some(Outlet::open(file, manner)?),
             about,
             encoder: Encoder::new(target),
             buffer: Vec::with_capacity(BUFFER_BYTES * 2),
-            sum: Crc64::default(),
-            unsynced_bytes: 0,
             db: None,
+            control: None,
         })
     }
 
@@ -259,6 +262,9 @@ impl<'a> Writer<'a> {
         let usage = self.usage(entry.access);
         let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
         put_key(entry.key, kind, entry.deadline, usage, encoder, buffer);
+        if let Some(control) = self.control {
+            control.key_written();
+        }
         let mut cursor = Cursor::default();
         loop {
             let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
@@ -288,29 +294,22 @@ impl<'a> Writer<'a> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.about.settings.rdbchecksum {
-            self.sum.update(&self.buffer);
+        let outlet = self.outlet.take().ok_or_else(failed_before)?;
+        if !outlet.write(&mut self.buffer) {
+            return outlet.finish();
         }
-        self.file.write_all(&self.buffer)?;
-        self.unsynced_bytes += self.buffer.len() as u64;
-        self.buffer.clear();
-        let steadily = self.about.settings.rdb_save_incremental_fsync;
-        if steadily && self.unsynced_bytes >= UNSYNCED_BYTES_MAX {
-            self.unsynced_bytes = 0;
-            self.file.sync_data()?;
-        }
+        self.outlet = Some(outlet);
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<()> {
         put_end(&mut self.buffer);
         self.flush()?;
-        let sum = match self.about.settings.rdbchecksum {
-            true => self.sum.sum(),
-            false => 0,
-        };
-        put_sum(sum, &mut self.buffer);
-        self.file.write_all(&self.buffer)?;
-        self.file.sync_all()
+        self.outlet.take().ok_or_else(failed_before)?.finish()
     }
+}
+
+#[cold]
+fn failed_before() -> io::Error {
+    io::Error::other("writing has failed before")
 }

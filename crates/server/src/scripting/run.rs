@@ -203,7 +203,7 @@ fn start(
     let State {
         scripts,
         functions,
-        reply,
+        scratch,
         ..
     } = state;
     let engine = match subject.kind {
@@ -233,13 +233,14 @@ fn start(
                 args,
             },
         };
-        let mut nested = Nested::new(session, rules, held, reply);
+        let mut nested = Nested::new(session, rules, held, scratch);
         let db = nested.session.client.db;
         let result = call(engine, subject, args, key_number, &mut nested, out);
         nested.finish();
         nested.session.client.db = db;
-        let restart = nested.restart;
+        let (restart, failed) = (nested.restart, nested.failed);
         if !restart {
+            session.failed = failed;
             break result;
         }
         // It has written nothing, but keys may have expired under it.
@@ -264,12 +265,9 @@ fn call(
     nested: &mut Nested<'_, '_, '_>,
     out: &mut Reply,
 ) -> Result<(), Ended> {
-    let words = |from: usize, count: usize| (from..from + count).map(|at| args.word(at));
-    let rest = FIRST_KEY + key_number;
-    let input = Input {
-        keys: words(FIRST_KEY, key_number),
-        args: words(rest, args.count() - rest),
-    };
+    let (buffer, words) = args.parts();
+    let (keys, args) = words[FIRST_KEY..].split_at(key_number);
+    let input = Input { buffer, keys, args };
     match subject.kind {
         Kind::Script => engine.run(subject.code, input, nested, out),
         Kind::Function => engine.run_function(subject.code, input, nested, out),

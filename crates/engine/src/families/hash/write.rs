@@ -157,7 +157,7 @@ pub(super) fn hincrbyfloat(
         return Err(INFINITE_INCREMENT);
     }
     let due = DropDue::of(tx, key);
-    let text = tx.update(key, |hash: &mut Hash| {
+    let (text, timed) = tx.update(key, |hash: &mut Hash| {
         due.look(hash, field);
         let number = match hash.borrow().get(field, now) {
             Some(Text::Int(number)) => LongDouble::from(number),
@@ -173,21 +173,20 @@ pub(super) fn hincrbyfloat(
         }
         let text = sum.format_human();
         hash.set(field, &text, Until::Kept, packing);
-        Ok::<_, Failure>(text)
+        let kept = hash.borrow().get_timed(field, now);
+        let timed = kept.is_some_and(|(_, deadline)| deadline.is_some());
+        Ok::<_, Failure>((text, timed))
     })??;
     tx.event(Classes::HASH, "hincrbyfloat", key);
     out.bulk(&text);
     // Another machine might compute other digits.
     tx.instead(|| {
-        words(&[
-            b"HSETEX",
-            key.bytes,
-            b"KEEPTTL",
-            b"FIELDS",
-            b"1",
-            field.bytes,
-            &text,
-        ])
+        let head: &[&[u8]] = match timed {
+            true => &[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1"],
+            // Which older versions know, too.
+            false => &[b"HSET", key.bytes],
+        };
+        words(&[head, &[field.bytes, &text]].concat())
     });
     Ok(Effect::instead(1))
 }
