@@ -66,6 +66,10 @@ pub fn run(
                 }
                 Outcome::Waiting(wait) => {
                     if let (Some(args), Within::Nothing) = (again, session.within) {
+                        // Before anybody can see that it waits, and shows a command of his own.
+                        if let Some(words) = shown.take() {
+                            show(row, words, session);
+                        }
                         out.truncate(start);
                         let proto = out.proto();
                         waiting = Some(waking::begin(run, &args, *wait, proto, session));
