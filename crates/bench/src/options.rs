@@ -233,7 +233,8 @@ impl Options {
             vec![Workload::raw(&self.command)?]
         };
         if workloads.iter().any(Workload::is_paired) {
-            let fits = self.connections % 2 == 0 && self.threads == 1 && self.rate.is_none();
+            let fits =
+                self.connections.is_multiple_of(2) && self.threads == 1 && self.rate.is_none();
             if !fits || self.pipeline != 1 {
                 return Err(PAIRED.into());
             }

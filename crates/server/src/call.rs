@@ -46,18 +46,13 @@ pub fn run(
             match execute(call, session.lease, session.env, out) {
                 Outcome::Done if matches!(run, DataRun::WriteAll(_)) => {
                     if row.spec.name == "flushall" {
-                        session.stats.publish(&session.env.stats);
-                        let changes = server.totals().changes;
-                        server.saving.forget(changes, session.settings);
+                        forget_changes(session);
                     }
                 }
                 Outcome::Done => {}
                 Outcome::Failed(failure) => {
                     failed = true;
-                    server.count_error(failure.text(), session.stats);
-                    if let Some(complaint) = session.env.take_complaint() {
-                        log::warn!("{complaint}");
-                    }
+                    complain(&failure, session);
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -71,8 +66,7 @@ pub fn run(
                             show(row, words, session);
                         }
                         out.truncate(start);
-                        let proto = out.proto();
-                        waiting = Some(waking::begin(run, &args, *wait, proto, session));
+                        waiting = Some(waking::begin(run, &args, *wait, out.proto(), session));
                     }
                 }
             }
@@ -97,18 +91,42 @@ pub fn run(
     if let Some(words) = shown {
         show(row, words, session);
     }
-    let stats = &session.stats.commands[usize::from(id.0)];
     // One that waits is counted when it goes on.
     let waits = matches!(waiting, Some(Waiting::Blocked(_)));
+    count(id, waits, failed, session);
+    waiting
+}
+
+/// Counts a command and its time.
+#[inline]
+fn count(id: RowId, waits: bool, failed: bool, session: &mut Session<'_, '_>) {
+    let stats = &session.stats.commands[usize::from(id.0)];
     bump(&stats.calls, u64::from(!waits));
-    let end = server.ticks.raw();
-    let nanos = server.ticks.delta_as_nanos(*session.mark, end);
+    let ticks = &session.server.ticks;
+    let end = ticks.raw();
+    bump(&stats.nanos, ticks.delta_as_nanos(*session.mark, end));
     *session.mark = end;
-    bump(&stats.nanos, nanos);
     bump(&stats.failed, u64::from(failed));
     bump(&session.stats.commands_processed, 1);
     session.client.commands += u64::from(!waits);
-    waiting
+}
+
+/// Counts an error, and logs what the handler has to say besides.
+#[cold]
+fn complain(failure: &Failure, session: &Session<'_, '_>) {
+    let server = session.server;
+    server.count_error(failure.text(), session.stats);
+    if let Some(complaint) = session.env.take_complaint() {
+        log::warn!("{complaint}");
+    }
+}
+
+/// After FLUSHALL there is nothing to save.
+#[cold]
+fn forget_changes(session: &Session<'_, '_>) {
+    session.stats.publish(&session.env.stats);
+    let changes = session.server.totals().changes;
+    session.server.saving.forget(changes, session.settings);
 }
 
 /// Shows a command to those who monitor.

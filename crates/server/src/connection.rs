@@ -127,7 +127,7 @@ pub enum Waiting {
 }
 
 impl Waiting {
-    /// Where news that are no reply are written: behind a long one that is under way, else to `out`.
+    /// Where news that are no reply are written: behind a long one under way, else to `out`.
     pub fn news_to<'c>(&'c mut self, out: &'c mut Reply) -> &'c mut Reply {
         match self {
             Waiting::Walk { held, .. } => held,

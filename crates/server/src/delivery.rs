@@ -1,10 +1,10 @@
 //! Gives published messages to the connections that listen, and news of changed keys to those that
 //! cache them (`tracking`).
 //!
-//! A worker does so when it reads its mail, and after each command that has made such mail itself: a
-//! client that listens to its own messages finds them between its replies, as in Redis. Both kinds
-//! keep their order: who is told by a message that something has changed has been told before to
-//! forget it. A connection in the middle of a long reply gets them behind it.
+//! A worker does so when it reads its mail, and after each command that has made such mail itself:
+//! a client that listens to its own messages finds them between its replies, as in Redis. Both
+//! kinds keep their order: who is told by a message that something has changed has been told before
+//! to forget it. A connection in the middle of a long reply gets them behind it.
 
 use base::ids::ClientId;
 use slab::Slab;

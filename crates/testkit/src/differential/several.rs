@@ -151,8 +151,8 @@ pub fn run(
         let episode: Vec<Step> = steps.collect();
         if let Some(mut found) = rerun(theme, &mut sides, &episode)? {
             let mut rest = episode;
-            // Steps that are not needed for it go, many at once as long as that works, from the end,
-            // where most are not.
+            // Steps that are not needed for it go, many at once as long as that works, from the
+            // end, where most are not.
             let mut piece = found.0.div_ceil(2);
             while piece > 0 {
                 let mut at = found.0;

@@ -1,6 +1,6 @@
-//! Transactions, scripts and client-side caching on several connections, command by command, so that
-//! what one sends between MULTI and EXEC has the others' commands in between. Compared are replies,
-//! invalidations, and messages to who has subscribed.
+//! Transactions, scripts and client-side caching on several connections, command by command, so
+//! that what one sends between MULTI and EXEC has the others' commands in between. Compared are
+//! replies, invalidations, and messages to who has subscribed.
 //!
 //! Three connections speak RESP3, and one of those listens to a channel; one speaks RESP2 and has
 //! its invalidations sent to the fifth, which only listens.
@@ -248,8 +248,9 @@ fn is_invalidation(message: &Reply) -> bool {
 }
 
 /// BCAST names the keys of a round in any order. Redis 8.2 empties a database in the background and
-/// answers FLUSHALL later than it tells who caches keys, but not in a transaction: so that news goes
-/// last. And it says null to the listener in the protocol of the client that has its news sent there.
+/// answers FLUSHALL later than it tells who caches keys, but not in a transaction, and tells it
+/// for each in a transaction: so that news goes last, and once. And it says null to the listener in
+/// the protocol of the client that has its news sent there.
 fn canonical(mut answers: Vec<Reply>) -> Vec<Reply> {
     for reply in &mut answers {
         if is_message(reply)
@@ -267,5 +268,6 @@ fn canonical(mut answers: Vec<Reply>) -> Vec<Reply> {
         is_message(reply) && last == Some(&Reply::Null)
     };
     answers.sort_by_key(of_flush);
+    answers.dedup_by(|a, b| of_flush(a) && of_flush(b));
     answers
 }
