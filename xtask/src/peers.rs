@@ -104,17 +104,42 @@ fn redis_7(program: &Path) -> Result<(), String> {
     }
 }
 
+/// Gets the packages into this directory, with the lists that the machine has or, where it has none,
+/// with lists of our own: neither needs root.
+fn download(directory: &Path) -> Result<(), String> {
+    let own = directory.join("apt");
+    let own = std::path::absolute(&own).map_err(|error| format!("{}: {error}", own.display()))?;
+    let apt = |words: &[&str], options: &[String]| {
+        let mut apt = Command::new("apt-get");
+        apt.arg("--quiet").args(options).args(words);
+        // Into the directory where it runs.
+        apt.current_dir(directory)
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let words = [&["download"], DEBIAN_PACKAGES].concat();
+    if apt(&words, &[]) {
+        return Ok(());
+    }
+    for part in ["lists/partial", "cache/archives/partial"] {
+        let path = own.join(part);
+        fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let options = [("State::lists", "lists"), ("Cache", "cache")]
+        .map(|(name, part)| format!("--option=Dir::{name}={}", own.join(part).display()));
+    match apt(&["update"], &options) && apt(&words, &options) {
+        true => Ok(()),
+        false => {
+            Err("Redis 7.0 comes with Debian 12: `apt-get download redis-tools` failed".into())
+        }
+    }
+}
+
 fn unpack_redis_7(directory: &Path, program: &Path) -> Result<(), String> {
     let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     let root = directory.join("debian");
     fs::create_dir_all(&root).map_err(|error| told(&root, error))?;
-    let mut apt = Command::new("apt-get");
-    apt.args(["--quiet", "download"]).args(DEBIAN_PACKAGES);
-    // Into the directory where it runs.
-    let fetched = apt.current_dir(directory).status();
-    if !fetched.is_ok_and(|status| status.success()) {
-        return Err("Redis 7.0 comes with Debian 12: `apt-get download redis-tools` failed".into());
-    }
+    download(directory)?;
     for entry in fs::read_dir(directory)
         .map_err(|error| told(directory, error))?
         .flatten()

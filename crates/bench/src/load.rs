@@ -203,19 +203,6 @@ impl<'a> Load<'a> {
         waiting || (self.unsent > 0 && self.pace.is_some())
     }
 
-    /// Whether connections work in pairs, and of each pair one has stopped.
-    fn pairs_are_done(&self) -> bool {
-        let pairs = self.share.connections.len() / 2;
-        let stopped = |pair| self.idle.iter().any(|index| index / 2 == pair);
-        self.share.paired && self.idle.len() >= pairs && (0..pairs).all(stopped)
-    }
-
-    /// Messages that listeners have yet to get, once all requests are answered.
-    fn messages_missing(&self) -> u64 {
-        let sent = self.traffic.tally.replies * self.share.listeners.len() as u64;
-        sent.saturating_sub(self.traffic.messages)
-    }
-
     /// Whether nothing more is to be sent, though there is no end to the requests.
     #[inline]
     fn is_over(&self, now: Instant) -> bool {
@@ -236,6 +223,19 @@ impl<'a> Load<'a> {
         let registry = self.poll.registry();
         rustix::event::poll(&mut [PollFd::new(registry, PollFlags::IN)], Some(&timeout))?;
         self.poll.poll(events, Some(Duration::ZERO))
+    }
+
+    /// Whether connections work in pairs, and of each pair one has stopped.
+    fn pairs_are_done(&self) -> bool {
+        let pairs = self.share.connections.len() / 2;
+        let stopped = |pair| self.idle.iter().any(|index| index / 2 == pair);
+        self.share.paired && self.idle.len() >= pairs && (0..pairs).all(stopped)
+    }
+
+    /// Messages that listeners have yet to get, once all requests are answered.
+    fn messages_missing(&self) -> u64 {
+        let sent = self.traffic.tally.replies * self.share.listeners.len() as u64;
+        sent.saturating_sub(self.traffic.messages)
     }
 
     /// Open loop: sends what is due, returns how long to wait at most.

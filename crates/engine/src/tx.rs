@@ -238,6 +238,12 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         WriteTx { lease, env, db }
     }
 
+    /// How what happens now is dated: the time of this command, or today's while a log is replayed,
+    /// which happens long before every deadline.
+    pub fn today(&self) -> UnixMillis {
+        self.env.access_now()
+    }
+
     /// The time of this command.
     pub fn now(&self) -> UnixMillis {
         self.env.now

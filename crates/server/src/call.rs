@@ -44,15 +44,11 @@ pub fn run(
                 args,
             };
             match execute(call, session.lease, session.env, out) {
-                Outcome::Done if matches!(run, DataRun::WriteAll(_)) => {
-                    if row.spec.name == "flushall" {
-                        forget_changes(session);
-                    }
-                }
-                Outcome::Done => {}
+                Outcome::Done => note_end(run, row, session),
                 Outcome::Failed(failure) => {
                     failed = true;
-                    complain(&failure, session);
+                    server.count_error(failure.text(), session.stats);
+                    pass_on_complaint(session);
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -111,22 +107,21 @@ fn count(id: RowId, waits: bool, failed: bool, session: &mut Session<'_, '_>) {
     session.client.commands += u64::from(!waits);
 }
 
-/// Counts an error, and logs what the handler has to say besides.
-#[cold]
-fn complain(failure: &Failure, session: &Session<'_, '_>) {
-    let server = session.server;
-    server.count_error(failure.text(), session.stats);
-    if let Some(complaint) = session.env.take_complaint() {
-        log::warn!("{complaint}");
+/// What the server does besides when a data command was run.
+#[inline]
+fn note_end(run: DataRun, row: &Row, session: &Session<'_, '_>) {
+    if matches!(run, DataRun::WriteAll(_)) && row.spec.name == "flushall" {
+        session.stats.publish(&session.env.stats);
+        let changes = session.server.totals().changes;
+        session.server.saving.forget(changes, session.settings);
     }
 }
 
-/// After FLUSHALL there is nothing to save.
-#[cold]
-fn forget_changes(session: &Session<'_, '_>) {
-    session.stats.publish(&session.env.stats);
-    let changes = session.server.totals().changes;
-    session.server.saving.forget(changes, session.settings);
+/// What a command that failed has to say to the operator.
+fn pass_on_complaint(session: &Session<'_, '_>) {
+    if let Some(complaint) = session.env.take_complaint() {
+        log::warn!("{complaint}");
+    }
 }
 
 /// Shows a command to those who monitor.

@@ -18,10 +18,10 @@ pub(super) enum Group {
     Strings,
     /// All other types.
     Types,
-    /// Scripts, transactions, publish/subscribe, waiting.
-    Coordination,
     /// Snapshots, the append-only file, loading: not rows but phases, see `persistence`.
     Persistence,
+    /// Scripts, transactions, publish/subscribe, waiting.
+    Coordination,
 }
 
 /// Something for the load generator to do.
