@@ -132,6 +132,19 @@ impl Mailbox {
         self.0.filled.load(Acquire)
     }
 
+    /// Takes out what `Delivery` gives to clients, oldest first: published messages, and news of
+    /// changed keys. For the worker itself, between two rounds' `drain`, as below.
+    pub fn drain_news(&self) -> Vec<Message> {
+        let mut queue = self.0.queue.lock();
+        let is_news =
+            |message: &Message| matches!(message, Message::Publish(_) | Message::Forget(_));
+        let (news, others): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_news);
+        self.0.left.store(!others.is_empty(), Relaxed);
+        self.0.filled.store(!others.is_empty(), Relaxed);
+        *queue = others;
+        news
+    }
+
     /// Takes the published messages out, oldest first. For the worker itself, between two rounds'
     /// `drain`: what is left has come without waking it, perhaps.
     pub fn drain_publications(&self) -> Vec<Arc<Publication>> {

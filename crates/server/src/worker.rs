@@ -261,8 +261,8 @@ impl<'k> Worker<'k> {
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
-                Message::Forget(notes) => self.tell_cachers(notes),
-                Message::Broken(client, place) => self.tell_broken(client, place),
+                Message::Forget(notes) => self.delivery().tell_cachers(notes),
+                Message::Broken(client, place) => self.delivery().tell_broken(client, place),
                 Message::Relieve => {
                     self.scales.heed(&self.server.burden);
                     self.relieve();
@@ -309,6 +309,8 @@ impl<'k> Worker<'k> {
 
     fn delivery(&mut self) -> Delivery<'_> {
         Delivery {
+            server: self.server,
+            own: self.id,
             desk: &mut self.desk,
             connections: &mut self.connections,
             ready: &mut self.ready,
