@@ -62,6 +62,8 @@ pub enum Message {
     Unblock(Box<Unblocked>),
     /// Try a client's blocking command again: who made its key ready could not.
     Retry(Arc<Waiter>),
+    /// Look what there is to send to this worker's replicas.
+    Feed,
     /// End the event loop.
     Stop,
 }

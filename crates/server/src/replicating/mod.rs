@@ -8,6 +8,7 @@
 //! all stripes (or while nobody writes), and whoever turns the journal on after it was off begins
 //! it anew ([`Replicating::begin_anew`]).
 
+pub mod primary;
 pub mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,18 +19,23 @@ use journal::Journal;
 use parking_lot::Mutex;
 use replication::history::History;
 
+use self::primary::Primary;
+
 /// See the module's head.
 pub struct Replicating {
     history: Mutex<History>,
     replica: AtomicBool,
+    /// Its replicas.
+    pub primary: Primary,
 }
 
 impl Replicating {
     /// A primary without replicas, whose history has this name.
-    pub fn new(id: RunId) -> Replicating {
+    pub fn new(id: RunId, workers: usize) -> Replicating {
         Replicating {
             history: Mutex::new(History::new(id)),
             replica: AtomicBool::new(false),
+            primary: Primary::new(workers),
         }
     }
 
