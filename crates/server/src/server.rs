@@ -31,7 +31,7 @@ use crate::saving::Saving;
 use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
 use crate::settings::Published;
-use crate::shutdown::Wish;
+use crate::shutdown::{ShutdownWait, Wish};
 use crate::stats::{Totals, WorkerStats, bump};
 use crate::tracking::Tracking;
 
@@ -122,6 +122,8 @@ pub struct Server {
     pub appending: Appending,
     /// What SHUTDOWN was told.
     pub shutdown: Mutex<Option<Wish>>,
+    /// Whether the end waits for replicas.
+    pub shutdown_wait: ShutdownWait,
 }
 
 impl Server {
@@ -175,6 +177,7 @@ impl Server {
             snapshot_turn: Turn::default(),
             appending,
             shutdown: Mutex::new(None),
+            shutdown_wait: ShutdownWait::default(),
         };
         server.memory.start(server.started);
         Ok(server)
@@ -229,8 +232,15 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.replicating.primary.counters.reset();
         self.scripting.store.reset_stats();
         self.memory.reset_peak(self.now());
+    }
+
+    /// Whether it is a primary with too few replicas to be written to.
+    #[inline]
+    pub fn lacks_replicas(&self) -> bool {
+        self.replicating.primary.is_lacking() && !self.replicating.is_replica()
     }
 
     /// Whether CLIENT PAUSE holds anything back.

@@ -122,6 +122,14 @@ pub struct Counters {
     pub refused: AtomicU64,
 }
 
+impl Counters {
+    /// CONFIG RESETSTAT.
+    pub fn reset(&self) {
+        let all = [&self.full, &self.partial, &self.refused];
+        all.iter().for_each(|counter| counter.store(0, Relaxed));
+    }
+}
+
 /// See the module's head.
 pub struct Primary {
     replicas: Mutex<Vec<Arc<Standing>>>,
@@ -219,6 +227,13 @@ impl Primary {
             feed.is_online() && offset >= upto
         };
         replicas.iter().filter(has).count()
+    }
+
+    /// How many of them are online.
+    pub fn online(&self) -> usize {
+        let replicas = self.replicas.lock();
+        let online = replicas.iter().filter(|it| it.feed.lock().is_online());
+        online.count()
     }
 
     /// The replicas are to say how far they are. The stream asks them at the end of the round.
