@@ -252,7 +252,8 @@ impl Primary {
 
     /// Puts a command into the stream that is only for replicas.
     fn append(&self, server: &Server, command: &[u8], now: UnixMillis) {
-        if self.count() > 0 && !server.replicating.is_replica() {
+        let sealed = server.shutdown_wait.is_sealed();
+        if self.count() > 0 && !server.replicating.is_replica() && !sealed {
             server.appending.journal.append_aside(command, now);
         }
     }
