@@ -86,8 +86,17 @@ impl Played {
         bytes
     }
 
-    /// The next command of the stream.
+    /// The next command of the stream; pings may come at any time.
     fn command(&mut self) -> String {
+        loop {
+            let command = self.any_command();
+            if command != "PING" {
+                return command;
+            }
+        }
+    }
+
+    fn any_command(&mut self) -> String {
         let head = self.line();
         let count: usize = head[1..].parse().expect("a number of words");
         let mut words = Vec::new();
