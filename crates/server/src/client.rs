@@ -13,6 +13,7 @@ use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::registry::RowId;
+use crate::replicating::primary::{Attached, Introduction};
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::tracking::Caching;
@@ -72,6 +73,10 @@ pub struct Client {
     pub monitors: bool,
     /// What it listens to.
     pub subscriptions: Subscriptions,
+    /// What it has said of itself as a replica.
+    pub introduction: Option<Box<Introduction>>,
+    /// It is a replica.
+    pub attached: Option<Box<Attached>>,
     /// The journal's offset after its last write.
     pub wrote: Offset,
     /// What becomes of the connection.
@@ -91,6 +96,8 @@ impl Client {
             last_command: None,
             commands: 0,
             query: QueryUse::default(),
+            introduction: None,
+            attached: None,
             wrote: Offset::default(),
             transaction: None,
             watched: None,

@@ -69,6 +69,9 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), failure);
     }
+    if server.lacks_replicas() && effective_flags(row, client, registry).has(Flags::WRITE) {
+        return Verdict::Refuse(Some(id), LACKING);
+    }
     if server.loading.is_active() && !row.flags.has(Flags::LOADING) {
         return Verdict::Refuse(Some(id), LOADING);
     }
@@ -119,6 +122,9 @@ fn reaches_keys(flags: Flags) -> bool {
         .iter()
         .any(|&flag| flags.has(flag))
 }
+
+/// `min-replicas-to-write`.
+pub const LACKING: Failure = Failure::fixed("NOREPLICAS Not enough good replicas to write.");
 
 const LOADING: Failure = Failure::fixed("LOADING Redis is loading the dataset in memory");
 

@@ -64,6 +64,8 @@ pub enum Message {
     Retry(Arc<Waiter>),
     /// Scripts or functions were flushed: let go of what this worker has compiled of them.
     LetGo,
+    /// Look what there is to send to this worker's replicas.
+    Feed,
     /// End the event loop.
     Stop,
 }

@@ -18,6 +18,7 @@ use crate::listener::Listener;
 use crate::loading;
 use crate::logging;
 use crate::mailbox::{Message, WorkerId};
+use crate::replicating;
 use crate::saving;
 use crate::server::Server;
 use crate::shutdown;
@@ -118,6 +119,9 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
         thread::Builder::new()
             .name("saver".to_owned())
             .spawn_scoped(scope, || saving::serve(&server))?;
+        thread::Builder::new()
+            .name("copier".to_owned())
+            .spawn_scoped(scope, || replicating::primary::sync::serve(&server))?;
         let mut ended = || signals.pending().next().is_some();
         let loaded = match logs {
             true => appending::replay::at_start(&server, &mut ended),
@@ -131,6 +135,7 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
             wait_for_the_end(&server, &mut signals);
         }
         server.saving.end();
+        server.replicating.primary.end();
         server.appending.end();
         server.broadcast(|| Message::Stop);
         match loaded {

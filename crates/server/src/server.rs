@@ -26,12 +26,13 @@ use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
+use crate::replicating::Replicating;
 use crate::saving::Saving;
 use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
 use crate::settings::Published;
 use crate::settings::Settings;
-use crate::shutdown::Wish;
+use crate::shutdown::{ShutdownWait, Wish};
 use crate::stats::{Totals, WorkerStats, bump};
 use crate::tracking::Tracking;
 
@@ -97,8 +98,8 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// Names this run of the process (`run_id`).
     pub run_id: RunId,
-    /// Names the history of the data set (`master_replid`).
-    pub replication_id: RunId,
+    /// Who copies this server, or whom it copies.
+    pub replicating: Replicating,
     /// The listening sockets.
     pub doors: Doors,
     /// Who listens to which channel.
@@ -125,6 +126,8 @@ pub struct Server {
     pub appending: Appending,
     /// What SHUTDOWN was told.
     pub shutdown: Mutex<Option<Wish>>,
+    /// Whether the end waits for replicas.
+    pub shutdown_wait: ShutdownWait,
 }
 
 impl Server {
@@ -165,7 +168,7 @@ impl Server {
             memory: Marks::default(),
             active_expire: AtomicBool::new(true),
             run_id: RunId::generate(&mut rng),
-            replication_id: RunId::generate(&mut rng),
+            replicating: Replicating::new(RunId::generate(&mut rng), workers),
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
             burden: Burden::new(workers),
@@ -178,6 +181,7 @@ impl Server {
             snapshot_turn: Turn::default(),
             appending,
             shutdown: Mutex::new(None),
+            shutdown_wait: ShutdownWait::default(),
         };
         server.memory.start(server.started);
         server.set_paces(&server.settings.get());
@@ -239,8 +243,15 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.replicating.primary.counters.reset();
         self.scripting.store.reset_stats();
         self.memory.reset_peak(self.now());
+    }
+
+    /// Whether it is a primary with too few replicas to be written to.
+    #[inline]
+    pub fn lacks_replicas(&self) -> bool {
+        self.replicating.primary.is_lacking() && !self.replicating.is_replica()
     }
 
     /// Whether CLIENT PAUSE holds anything back.

@@ -16,6 +16,8 @@ use engine::env::Env;
 use engine::keyspace::Lease;
 use engine::track::forget_some;
 use engine::tx::{Step, WalkTx};
+use journal::Offset;
+use journal::journal::Pieces;
 use mio::{Events, Poll, Registry, Token};
 use resp::Reply;
 use slab::Slab;
@@ -42,6 +44,7 @@ use crate::stats::{WorkerStats, bump};
 use crate::transaction;
 use crate::waking::{self, Deadlines, Unblocked};
 
+mod feeding;
 mod news;
 mod weighing;
 
@@ -134,6 +137,11 @@ pub struct Worker<'k> {
     deadlines: Deadlines,
     next_tick: u64,
     next_inspection: u64,
+    /// Connections of replicas.
+    replicas: Vec<usize>,
+    /// The journal's end when replicas were last fed.
+    fed: Offset,
+    pieces: Pieces,
     stopping: bool,
 }
 
@@ -166,6 +174,9 @@ impl<'k> Worker<'k> {
             deadlines: Deadlines::default(),
             next_tick: 0,
             next_inspection: 0,
+            replicas: Vec::new(),
+            fed: Offset::default(),
+            pieces: Pieces::default(),
             stopping: false,
         }
     }
@@ -204,6 +215,7 @@ impl<'k> Worker<'k> {
             self.serve(&mut batch);
             self.go_on_walking();
             self.tick();
+            self.feed_replicas();
             self.stats.publish(&self.env.stats);
             self.server.free_later(self.env.take_garbage());
             let end = self.server.ticks.raw();
@@ -280,6 +292,8 @@ impl<'k> Worker<'k> {
                     waking::retry(&waiter, self.server, self.id, env, lease);
                 }
                 Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
+                // The end of the round does it.
+                Message::Feed => {}
                 Message::Stop => self.stopping = true,
             }
         }
@@ -535,6 +549,12 @@ impl<'k> Worker<'k> {
             connection.queued = true;
             self.ready.push(id);
         }
+        if connection.client.attached.is_some() {
+            self.attend_replica(id);
+        }
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         let written = connection.out.is_empty();
         let waits = !matches!(connection.waiting, Waiting::No);
         match connection.client.fate {
@@ -545,6 +565,8 @@ impl<'k> Worker<'k> {
             Fate::CloseAfterReply => {}
             Fate::Open => {
                 if let Waiting::Disk(_) = connection.waiting {
+                    let blocked = &connection.client.card.blocked;
+                    blocked.store(true, Ordering::Relaxed);
                     if !self.holding.contains(&id) {
                         self.holding.push(id);
                     }
@@ -588,7 +610,7 @@ impl<'k> Worker<'k> {
             };
             let journal = &self.server.appending.journal;
             connection.held.release(journal);
-            let waits = connection.await_disk(journal, self.env.now);
+            let waits = connection.await_disk(self.server, self.env.now);
             if waits || !connection.held.is_empty() {
                 self.holding.push(id);
             }
@@ -615,6 +637,7 @@ impl<'k> Worker<'k> {
             connection
                 .client
                 .stop_observing(self.server, &mut self.desk);
+            self.detach(id, &mut connection);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }
@@ -699,6 +722,12 @@ impl<'k> Worker<'k> {
         }
         if now >= self.next_inspection {
             self.next_inspection = now + INSPECTION.as_nanos() as u64;
+            self.comfort_replicas();
+            if self.id == WorkerId(0) {
+                let (server, now) = (self.server, self.env.now);
+                let primary = &server.replicating.primary;
+                primary.tick(server, &self.settings, &mut self.lease, now);
+            }
             self.inspect();
         }
     }

@@ -18,11 +18,12 @@ use journal::Offset;
 use journal::files::Files;
 use journal::manifest::Entry;
 use journal::read::{Item, Reader};
+use journal::writer::ASIDE_WORD;
 use log::{info, warn};
+use replication::history::History;
 use resp::Span;
 
 use super::lanes::{Gone, Lanes, Runner};
-use super::rewrite::end_of;
 use super::single_file;
 use crate::batch::find_keys;
 use crate::families::function;
@@ -35,6 +36,9 @@ use crate::settings::Settings;
 const LOOK_COMMANDS: u64 = 10_000;
 /// The threads that run commands are gone.
 const GONE: &str = "a thread that loads has panicked";
+
+/// What is in the log for the sake of replicas alone.
+const STREAM_ONLY: &[&str] = &["ping", "publish", "replconf", "spublish"];
 
 /// Loads everything there is.
 ///
@@ -55,9 +59,14 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
     let mut lease = server.keyspace.lease();
     let parts = parts(&files.lock());
     server.loading.begin_replay();
-    load(server, &settings, &parts, &mut lease, ended)?;
-    let end = end_of(&files.lock()).unwrap_or(Offset(0));
-    server.appending.journal.begin_at(end);
+    let seen = load(server, &settings, &parts, &mut lease, ended)?;
+    let last = files.lock().manifest().increments.last().cloned();
+    let start = last.and_then(|last| last.start);
+    let end = start.map(|start| Offset(start.0 + seen.log_bytes));
+    match (seen.history, end) {
+        (Some(history), Some(end)) => server.replicating.resume(server, history, end),
+        _ => server.appending.journal.begin_at(end.unwrap_or_default()),
+    }
     Ok(())
 }
 
@@ -70,7 +79,7 @@ pub fn under_lease(server: &Server, lease: &mut Lease<'_>) -> Result<(), String>
     let files = server.appending.files(&settings)?;
     let parts = parts(&files.lock());
     match load(server, &settings, &parts, lease, &mut || false) {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(Failure::Refused(why)) => Err(why),
         Err(Failure::Ended) => Err("the process is ending".to_owned()),
     }
@@ -88,7 +97,7 @@ fn load(
     parts: &[PathBuf],
     lease: &mut Lease<'_>,
     ended: &mut dyn FnMut() -> bool,
-) -> Result<(), Failure> {
+) -> Result<Seen, Failure> {
     let total = parts
         .iter()
         .map(|path| len_of(path))
@@ -110,6 +119,7 @@ fn load(
             db: DbIndex::default(),
             keys: Vec::new(),
             commands: 0,
+            seen: Seen::default(),
         };
         load_parts(replay, parts, ended)
     })
@@ -119,7 +129,7 @@ fn load_parts(
     mut replay: Replay<'_, '_>,
     parts: &[PathBuf],
     ended: &mut dyn FnMut() -> bool,
-) -> Result<(), Failure> {
+) -> Result<Seen, Failure> {
     let server = replay.server;
     for (at, path) in parts.iter().enumerate() {
         let begun = server.now();
@@ -138,7 +148,16 @@ fn load_parts(
         );
     }
     replay.runner.lease.release();
-    Ok(())
+    Ok(replay.seen)
+}
+
+/// What the files say of the log that they are.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Which history it is.
+    history: Option<History>,
+    /// Its bytes in the last file.
+    log_bytes: u64,
 }
 
 fn len_of(path: &Path) -> Result<u64, Failure> {
@@ -166,6 +185,7 @@ struct Replay<'r, 'k> {
     db: DbIndex,
     keys: Vec<KeyWord>,
     commands: u64,
+    seen: Seen,
 }
 
 impl Replay<'_, '_> {
@@ -217,14 +237,30 @@ impl Replay<'_, '_> {
     ) -> Result<(), Stop> {
         let mut words = Vec::new();
         let mut block: Option<Vec<Queued>> = None;
+        let mut aside = false;
+        // Of them, those that are of the log; the last ones may be a torn transaction.
+        let mut log_bytes = 0;
+        self.seen.log_bytes = 0;
         loop {
+            if reader.valid() == reader.at() {
+                self.seen.log_bytes = log_bytes;
+            }
             let at = reader.at();
             let Some(item) = reader.next(&mut words).map_err(Stop::Fault)? else {
                 return Ok(());
             };
-            let Item::Command(bytes) = item else {
-                continue;
+            let bytes = match item {
+                Item::Command(bytes) => bytes,
+                Item::Remark(text) => {
+                    aside |= text == ASIDE_WORD;
+                    self.seen.history = History::parse(text).or(self.seen.history);
+                    continue;
+                }
+                Item::Stamp(_) => continue,
             };
+            if !std::mem::take(&mut aside) {
+                log_bytes += bytes.len() as u64;
+            }
             self.server.loading.pace.key(ended);
             let name = words.first().map_or(&b""[..], |name| name.of(bytes));
             if name.eq_ignore_ascii_case(b"multi") {
@@ -275,7 +311,10 @@ impl Replay<'_, '_> {
             let mut args = Args::new(bytes, words, &[]);
             args.skip(1);
             let done = function::replay(&row.name, &self.server.scripting, &mut args);
-            let done = done.ok_or_else(|| format!("{} cannot be replayed", shown()))?;
+            let done = match done {
+                None if STREAM_ONLY.contains(&&*row.name) => return Ok(()),
+                done => done.ok_or_else(|| format!("{} cannot be replayed", shown()))?,
+            };
             if let Err(failure) = done {
                 self.runner.complain(name, &failure);
             }

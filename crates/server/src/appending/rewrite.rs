@@ -4,12 +4,11 @@
 //! was done before is in the snapshot, what is done after goes into another file. While the base is
 //! written, the old set stays whole on disk; the manifest names the new one when it is.
 
-use std::fs::{File, remove_file};
+use std::fs::remove_file;
 use std::path::Path;
 use std::sync::Arc;
 
 use engine::keyspace::Lease;
-use journal::Offset;
 use journal::files::{BaseFormat, Files, OpenIncrement, Rest};
 use log::info;
 use parking_lot::Mutex;
@@ -74,7 +73,9 @@ fn write(
     let begin = |lease: &mut Lease<'_>| {
         let moment = Moment::of(server, lease, control);
         if logs {
-            journal.turn_on();
+            if journal.turn_on() {
+                server.replicating.begin_anew(journal);
+            }
             journal.cut();
         }
         moment
@@ -113,6 +114,7 @@ fn write_file(
         used_bytes: crate::allocator::used_bytes(),
         libraries: &moment.libraries,
         is_base: true,
+        stream: None,
     };
     match settings.aof.rdb_base {
         true => write_here(path, pieces, control, &about)?,
@@ -176,12 +178,4 @@ pub(super) fn open_at_start(
     let total = files.total_bytes().unwrap_or(0);
     server.appending.journal.note_base(total);
     Ok(open)
-}
-
-/// The end of the log that a manifest's files make, if they say so.
-pub(super) fn end_of(files: &Files) -> Option<Offset> {
-    let last = files.manifest().increments.last()?;
-    let path = files.place().path(&last.name);
-    let len = File::open(path).ok()?.metadata().ok()?.len();
-    Some(Offset(last.start?.0 + len))
 }

@@ -6,15 +6,17 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use base::ids::DbIndex;
+use base::ids::{DbIndex, RunId};
 use base::time::UnixMillis;
 use engine::access;
 use engine::entry::{Text, Value};
 use engine::keyspace::Lease;
 use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
+use journal::Offset;
 use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library};
 use rdb::{Cursor, Encoder, Progress, Target};
 
+pub use super::outlet::Destination;
 use super::outlet::{Manner, Outlet};
 use super::pieces::Pieces;
 use super::walk::Control;
@@ -51,6 +53,19 @@ pub struct About<'a> {
     pub libraries: &'a Libraries,
     /// It is the base of an append-only file.
     pub is_base: bool,
+    /// Where in which history it is, if anybody has to know.
+    pub stream: Option<StreamPlace>,
+}
+
+/// The moment of a snapshot, as the journal has it.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamPlace {
+    /// The history's name.
+    pub id: RunId,
+    /// Bytes of it before.
+    pub offset: Offset,
+    /// The database that is selected there.
+    pub db: DbIndex,
 }
 
 impl About<'_> {
@@ -91,11 +106,27 @@ pub fn write_here(
     control: &Control,
     about: &About<'_>,
 ) -> io::Result<()> {
-    let mut writer = Writer::create(path, about)?;
+    write_to(Box::new(create(path)?), true, pieces, control, about)
+}
+
+/// Writes a snapshot anywhere; without the keys if not `with_keys`.
+///
+/// # Errors
+/// As the operating system says.
+pub fn write_to(
+    destination: Box<dyn Destination>,
+    with_keys: bool,
+    pieces: &Pieces,
+    control: &Control,
+    about: &About<'_>,
+) -> io::Result<()> {
+    let mut writer = Writer::new(destination, about)?;
     writer.control = Some(control);
     writer.head()?;
     while let Some(piece) = pieces.take() {
-        writer.piece(piece)?;
+        if with_keys {
+            writer.piece(piece)?;
+        }
     }
     if control.cancelled.load(Ordering::Relaxed) {
         return Err(io::Error::other("called off"));
@@ -109,7 +140,7 @@ pub fn write_here(
 /// As [`write`].
 pub(super) fn write_held(path: &Path, lease: &mut Lease<'_>, about: &About<'_>) -> io::Result<()> {
     replace(path, "temp-reload", |temporary| {
-        let mut writer = Writer::create(temporary, about)?;
+        let mut writer = Writer::new(Box::new(create(temporary)?), about)?;
         writer.head()?;
         for db in (0..lease.keyspace().databases()).map(DbIndex) {
             writer.database(db, lease)?;
@@ -144,6 +175,11 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).open(path)
+}
+
 struct Writer<'a> {
     /// `None` once it has failed.
     outlet: Option<Outlet>,
@@ -156,9 +192,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn create(path: &Path, about: &'a About<'a>) -> io::Result<Writer<'a>> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).open(path)?;
+    fn new(destination: Box<dyn Destination>, about: &'a About<'a>) -> io::Result<Writer<'a>> {
         let target = Target {
             reader: about.settings.snapshot_reader,
             compress: about.settings.rdbcompression,
@@ -168,7 +202,7 @@ impl<'a> Writer<'a> {
             steadily: about.settings.rdb_save_incremental_fsync,
         };
         Ok(Writer {
-            outlet: Some(Outlet::open(file, manner)?),
+            outlet: Some(Outlet::open(destination, manner)?),
             about,
             encoder: Encoder::new(target),
             buffer: Vec::with_capacity(BUFFER_BYTES * 2),
@@ -187,7 +221,14 @@ impl<'a> Writer<'a> {
             ("used-mem", used.to_string()),
             ("aof-base", u8::from(self.about.is_base).to_string()),
         ];
-        for (name, value) in facts {
+        let stream = self.about.stream.map(|StreamPlace { id, offset, db }| {
+            [
+                ("repl-stream-db", db.to_string()),
+                ("repl-id", id.to_string()),
+                ("repl-offset", offset.0.to_string()),
+            ]
+        });
+        for (name, value) in facts.into_iter().chain(stream.into_iter().flatten()) {
             let (name, value) = (name.as_bytes(), value.as_bytes());
             put_fact(name, value, &mut self.encoder, &mut self.buffer);
         }

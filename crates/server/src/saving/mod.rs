@@ -25,7 +25,7 @@ use crate::mailbox::Message;
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::Settings;
-use file::{About, Counts};
+use file::{About, Counts, StreamPlace};
 use pace::Pace;
 use pieces::Pieces;
 pub use walk::Running;
@@ -362,6 +362,7 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
             used_bytes: allocator::used_bytes(),
             libraries: &moment.libraries,
             is_base: false,
+            stream: moment.stream,
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
@@ -396,6 +397,7 @@ pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
         used_bytes: allocator::used_bytes(),
         libraries: &server.scripting.libraries.read().clone(),
         is_base: false,
+        stream: None,
     };
     let written = file::write_held(path, lease, &about);
     written.map_err(|why| format!("{}: {why}", path.display()))?;
@@ -410,6 +412,8 @@ pub struct Moment {
     pub counts: Vec<Counts>,
     /// The libraries of functions.
     pub libraries: Libraries,
+    /// Where in which history it is, if anybody has to know.
+    pub stream: Option<StreamPlace>,
 }
 
 impl Moment {
@@ -421,6 +425,7 @@ impl Moment {
         Moment {
             counts,
             libraries: server.scripting.libraries.read().clone(),
+            stream: server.replicating.place(&server.appending.journal),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: between the two threads are at most [`WAITING`] buffers, which go round.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -26,6 +26,35 @@ pub(super) struct Manner {
     pub(super) steadily: bool,
 }
 
+/// Where the bytes of a snapshot go.
+pub trait Destination: Send + 'static {
+    /// Takes some.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes sure that what was put lasts, as far as that is its business: all of it or, on the
+    /// way, the bytes alone.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn sync(&mut self, all: bool) -> io::Result<()>;
+}
+
+impl Destination for File {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self, all: bool) -> io::Result<()> {
+        match all {
+            true => self.sync_all(),
+            false => self.sync_data(),
+        }
+    }
+}
+
 enum Order {
     /// These bytes are the next.
     Write(Vec<u8>),
@@ -42,7 +71,7 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// Writes to `file`.
-    pub(super) fn open(file: File, manner: Manner) -> io::Result<Outlet> {
+    pub(super) fn open(file: Box<dyn Destination>, manner: Manner) -> io::Result<Outlet> {
         let (orders, taken) = sync_channel(WAITING);
         let (give_back, written) = sync_channel(WAITING + 2);
         let builder = thread::Builder::new().name("outlet".to_owned());
@@ -76,7 +105,7 @@ impl Outlet {
 }
 
 fn write(
-    mut file: File,
+    mut file: Box<dyn Destination>,
     manner: Manner,
     orders: &Receiver<Order>,
     give_back: &SyncSender<Vec<u8>>,
@@ -91,20 +120,20 @@ fn write(
         if manner.summed {
             sum.update(&bytes);
         }
-        file.write_all(&bytes)?;
+        file.put(&bytes)?;
         unsynced_bytes += bytes.len();
         bytes.clear();
         // There is always room, unless nobody is there any more.
         let _ = give_back.try_send(bytes);
         if manner.steadily && unsynced_bytes >= UNSYNCED_BYTES_MAX {
             unsynced_bytes = 0;
-            file.sync_data()?;
+            file.sync(false)?;
         }
     }
     let mut end = Vec::new();
     put_sum(if manner.summed { sum.sum() } else { 0 }, &mut end);
-    file.write_all(&end)?;
-    file.sync_all()
+    file.put(&end)?;
+    file.sync(true)
 }
 
 #[cfg(test)]
@@ -119,7 +148,8 @@ mod tests {
     #[test]
     fn bytes_arrive_in_order_with_their_sum() {
         let path = std::env::temp_dir().join(format!("ruddle-outlet-{}", std::process::id()));
-        let outlet = Outlet::open(File::create(&path).expect("a file"), MANNER).expect("a thread");
+        let outlet =
+            Outlet::open(Box::new(File::create(&path).expect("a file")), MANNER).expect("a thread");
         let mut expected = Vec::new();
         for n in 0..100_u8 {
             let mut bytes = vec![n; 100_000];
@@ -137,7 +167,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_at_the_end_at_the_latest() {
         let file = File::options().write(true).open("/dev/full");
-        let outlet = Outlet::open(file.expect("a device"), MANNER).expect("a thread");
+        let outlet = Outlet::open(Box::new(file.expect("a device")), MANNER).expect("a thread");
         while outlet.write(&mut vec![1; 100]) {}
         let error = outlet.finish().expect_err("it is full");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);

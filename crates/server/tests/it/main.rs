@@ -11,6 +11,7 @@ mod eviction;
 mod hostile;
 mod linear;
 mod migrate;
+mod primary;
 mod pubsub;
 mod restore;
 mod scripts;
