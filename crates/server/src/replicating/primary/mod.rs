@@ -141,6 +141,8 @@ pub struct Primary {
     lacking: AtomicBool,
     /// Somebody waits for acknowledgements.
     asks: AtomicBool,
+    /// Acknowledgements so far.
+    heard: AtomicU64,
     /// When the stream was last pinged, and the last replica went.
     pinged_at: AtomicI64,
     alone_since: AtomicI64,
@@ -160,6 +162,7 @@ impl Primary {
             good: AtomicU64::new(0),
             lacking: AtomicBool::new(false),
             asks: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
             pinged_at: AtomicI64::new(0),
             alone_since: AtomicI64::new(0),
             counters: Counters::default(),
@@ -229,6 +232,17 @@ impl Primary {
         replicas.iter().filter(has).count()
     }
 
+    /// The offset up to which so many replicas have the stream on disk.
+    pub fn durable_on(&self, count: usize) -> Offset {
+        let replicas = self.replicas.lock();
+        let feeds = replicas.iter().map(|standing| standing.feed.lock());
+        let online = feeds.filter(|feed| feed.is_online());
+        let mut offsets: Vec<Offset> = online.map(|feed| feed.durable()).collect();
+        offsets.sort_unstable_by_key(|&offset| std::cmp::Reverse(offset));
+        let enough = count.checked_sub(1).and_then(|at| offsets.get(at));
+        enough.copied().unwrap_or_default()
+    }
+
     /// How many of them are online.
     pub fn online(&self) -> usize {
         let replicas = self.replicas.lock();
@@ -274,8 +288,14 @@ impl Primary {
 
     /// A replica has said how far it is.
     pub fn heard(&self, server: &Server, now: UnixMillis) {
+        self.heard.fetch_add(1, SeqCst);
         self.count_good(&server.settings.get(), now);
         server.appending.tell_awaiting(&server.mailboxes);
+    }
+
+    /// How often a replica has said how far it is.
+    pub fn heard_count(&self) -> u64 {
+        self.heard.load(SeqCst)
     }
 
     fn count_good(&self, settings: &Settings, now: UnixMillis) {
