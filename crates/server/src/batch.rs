@@ -33,7 +33,7 @@ use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
 use crate::scripting;
 use crate::server::Server;
-use crate::session::{Blocking, Session};
+use crate::session::{Session, Within};
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
@@ -504,7 +504,7 @@ fn handle(
                     }
                     _ => None,
                 },
-                blocking: Blocking::Allowed,
+                within: Within::Nothing,
                 mark: &mut around.mark,
                 waiting: None,
             };

@@ -11,7 +11,7 @@ use super::nested::{Nested, Rules};
 use super::state::{Ready, State};
 use super::store::{Learned, Sha};
 use super::{Kind, Scripting};
-use crate::session::{Blocking, Session};
+use crate::session::{Session, Within};
 
 /// First word after the number of keys.
 const FIRST_KEY: usize = 3;
@@ -70,9 +70,9 @@ pub fn run(
 ) -> Result<(), Failure> {
     // Nothing that a script may call comes back here, so it is not missed meanwhile.
     let mut state = std::mem::take(session.scripts);
-    let blocking = std::mem::replace(&mut session.blocking, Blocking::Denied);
+    let within = std::mem::replace(&mut session.within, Within::Script);
     let result = with_state(&mut state, session, args, out, asked, read_only);
-    session.blocking = blocking;
+    session.within = within;
     *session.scripts = state;
     result
 }
