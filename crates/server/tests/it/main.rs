@@ -9,6 +9,7 @@ mod eviction;
 mod linear;
 mod migrate;
 mod pubsub;
+mod quorum;
 mod scripts;
 mod transactions;
 

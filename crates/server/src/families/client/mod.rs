@@ -191,6 +191,10 @@ fn quorum(
     if patience_millis < 0 {
         return Err(BAD_TIMEOUT);
     }
+    if replicas > 0 {
+        let (server, now) = (session.server, session.env.now);
+        server.replicating.primary.count_writes(server, now);
+    }
     session.client.quorum = Some(Demand {
         replicas,
         patience_millis,

@@ -141,6 +141,8 @@ pub struct Primary {
     lacking: AtomicBool,
     /// Somebody waits for acknowledgements.
     asks: AtomicBool,
+    /// Writes wait for replicas: offsets count from now on, whether there are any or not.
+    counting: AtomicBool,
     /// Acknowledgements so far.
     heard: AtomicU64,
     /// When the stream was last pinged, and the last replica went.
@@ -162,6 +164,7 @@ impl Primary {
             good: AtomicU64::new(0),
             lacking: AtomicBool::new(false),
             asks: AtomicBool::new(false),
+            counting: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             pinged_at: AtomicI64::new(0),
             alone_since: AtomicI64::new(0),
@@ -357,7 +360,8 @@ impl Primary {
         let ttl = settings.primary.backlog_ttl_seconds;
         let alone = now.0 - self.alone_since.load(SeqCst);
         let due = journal.is_kept() && ttl > 0 && alone > ttl.saturating_mul(1000);
-        if !due || self.count() > 0 || server.replicating.is_replica() {
+        let needed = self.count() > 0 || self.counting.load(SeqCst);
+        if !due || needed || server.replicating.is_replica() {
             return;
         }
         lease.cover_all();
@@ -381,6 +385,13 @@ impl Primary {
         if journal.keep(server.settings.get().primary.backlog_bytes) {
             server.replicating.begin_anew(journal);
         }
+    }
+
+    /// Some writes wait for replicas: from now on each has an offset that they can have. No lease is
+    /// needed: who shares this history begins with a copy, and that is later.
+    pub fn count_writes(&self, server: &Server, now: UnixMillis) {
+        self.counting.store(true, SeqCst);
+        self.begin(server, now);
     }
 
     /// Lets [`sync::serve`] return.
