@@ -1,4 +1,4 @@
-//! `min-replicas-to-ack` and CLIENT QUORUM: a reply that waits for replicas' disks, and what it says
+//! `min-replicas-to-ack`, CLIENT QUORUM: a reply that waits for replicas' disks, and what it says
 //! when they do not answer. The replicas are real Redis servers.
 
 use std::path::Path;
