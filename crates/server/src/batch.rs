@@ -393,7 +393,11 @@ impl Batch {
             }
             Found::Command(found) => {
                 let Connection {
-                    input, client, out, ..
+                    input,
+                    client,
+                    out,
+                    held,
+                    ..
                 } = &mut *connection;
                 let buffer = match command.inline {
                     None => &input.unread()[..bytes],
@@ -416,7 +420,15 @@ impl Batch {
                 } else {
                     within_memory(verdict, client, out, around)
                 };
+                let demand = client.demand(around.settings);
+                let before = demand.map(|_| (client.wrote, out.len_bytes()));
                 let waiting = handle(verdict, args, client, out, others, around);
+                if let (Some(demand), Some((wrote, start))) = (demand, before)
+                    && client.wrote != wrote
+                {
+                    let place = (start, out.len_bytes());
+                    held.wait_for_replicas(place, client.wrote, demand, around.env.now);
+                }
                 match waiting {
                     None => {}
                     Some(Waiting::Pause) => return connection.postpone(),

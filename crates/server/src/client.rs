@@ -12,6 +12,7 @@ use resp::{Proto, Reply};
 use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
+use crate::quorum::Demand;
 use crate::registry::RowId;
 use crate::replicating::primary::{Attached, Introduction};
 use crate::server::Server;
@@ -79,6 +80,8 @@ pub struct Client {
     pub attached: Option<Box<Attached>>,
     /// The journal's offset after its last write.
     pub wrote: Offset,
+    /// What its writes need, if it has said so (CLIENT QUORUM).
+    pub quorum: Option<Demand>,
     /// What becomes of the connection.
     pub fate: Fate,
 }
@@ -99,6 +102,7 @@ impl Client {
             introduction: None,
             attached: None,
             wrote: Offset::default(),
+            quorum: None,
             transaction: None,
             watched: None,
             caching: None,
@@ -118,6 +122,13 @@ impl Client {
     #[inline]
     pub fn reader(&self) -> Option<Reader> {
         self.caching.as_deref().and_then(Caching::reader)
+    }
+
+    /// What the replies to its writes wait for, besides the disk here.
+    #[inline]
+    pub fn demand(&self, settings: &Settings) -> Option<Demand> {
+        let demand = self.quorum.unwrap_or(settings.primary.quorum);
+        (demand.replicas > 0).then_some(demand)
     }
 
     /// Bytes of arguments that wait for EXEC.
@@ -156,6 +167,7 @@ impl Client {
             self.reply_mode = ReplyMode::On;
         }
         self.no_touch = false;
+        self.quorum = None;
         self.card.no_touch.store(false, Relaxed);
         self.card.no_evict.store(false, Relaxed);
         self.card.names.lock().name.clear();

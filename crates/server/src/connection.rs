@@ -354,18 +354,21 @@ impl Connection {
         true
     }
 
-    /// Lets the replies that are new wait for the disk, if they have to; whether there were none
-    /// that waited before.
+    /// Lets the replies that are new wait for the disk, if they have to; whether its worker has to
+    /// look after what is held back, and does not yet.
     #[inline]
     pub fn hold_back(&mut self, journal: &Journal) -> bool {
-        let Some(seen) = journal.to_wait_for() else {
-            return false;
-        };
-        let held_before = !self.held.is_empty();
-        let unsent = self.out.len_bytes();
-        self.held.hold(unsent, seen, self.client.wrote);
-        self.held.release(journal);
-        !held_before && !self.held.is_empty()
+        if let Some(seen) = journal.to_wait_for() {
+            let unsent = self.out.len_bytes();
+            self.held.hold(unsent, seen, self.client.wrote);
+            self.held.release(journal);
+        }
+        !self.held.is_empty() && self.list()
+    }
+
+    /// Enters it among those that its worker looks after; whether it was not there.
+    pub fn list(&mut self) -> bool {
+        !std::mem::replace(&mut self.held.listed, true)
     }
 
     /// Answers WAIT or WAITAOF if it has waited long enough; whether it goes on waiting.

@@ -7,6 +7,8 @@
 //! While the disk refuses, reads go on: then replies wait only for what their own client has
 //! written.
 //!
+//! Replies that wait for replicas (`quorum`) stand in the same output and have their places here.
+//!
 //! Positions count the bytes of a connection's output from its beginning.
 
 use std::collections::VecDeque;
@@ -15,6 +17,7 @@ use base::time::UnixMillis;
 use journal::{Journal, Offset};
 use resp::Reply;
 
+use crate::quorum::{Demand, Vote, Votes};
 use crate::server::Server;
 
 /// What WAIT and WAITAOF wait for.
@@ -77,21 +80,35 @@ pub struct Held {
     sent: u64,
     /// Up to here the output may be sent while there are marks.
     free: u64,
+    /// Replies that wait for replicas.
+    votes: Votes,
+    /// Its worker looks whether something can go.
+    pub listed: bool,
 }
 
 impl Held {
     /// Whether something waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+        self.marks.is_empty() && self.votes.is_empty()
+    }
+
+    /// Whether something waits for replicas.
+    #[inline]
+    pub fn is_voted_on(&self) -> bool {
+        !self.votes.is_empty()
     }
 
     /// How many bytes may be sent now.
     #[inline]
     pub fn room(&self) -> usize {
-        match self.marks.is_empty() {
+        let disk = match self.marks.is_empty() {
             true => usize::MAX,
             false => (self.free - self.sent) as usize,
+        };
+        match self.votes.barrier() {
+            None => disk,
+            Some(barrier) => disk.min((barrier - self.sent) as usize),
         }
     }
 
@@ -118,6 +135,48 @@ impl Held {
         match self.marks.back_mut() {
             Some(last) if last.seen == seen && last.wrote == wrote => *last = mark,
             _ => self.marks.push_back(mark),
+        }
+    }
+
+    /// The output from `start` to `end` unsent bytes is the reply to a write that ends at `upto` in
+    /// the journal, and waits for replicas.
+    pub fn wait_for_replicas(
+        &mut self,
+        (start, end): (usize, usize),
+        upto: Offset,
+        demand: Demand,
+        now: UnixMillis,
+    ) {
+        let patience = demand.patience_millis;
+        self.votes.push(Vote {
+            start: self.sent + start as u64,
+            end: self.sent + end as u64,
+            upto,
+            replicas: demand.replicas,
+            until: (patience > 0).then(|| now.saturating_add(patience)),
+        });
+    }
+
+    /// Lets go what enough replicas have on disk, and says of what too few have that it is in
+    /// doubt, once its time is up.
+    pub fn heed_replicas(&mut self, out: &mut Reply, server: &Server, now: UnixMillis) {
+        if self.votes.is_empty() {
+            return;
+        }
+        let primary = &server.replicating.primary;
+        let shifts = self
+            .votes
+            .decide(out, self.sent, now, |count| primary.durable_on(count));
+        for shift in shifts.iter().rev() {
+            let move_on = |position: &mut u64| {
+                if *position >= shift.from {
+                    *position = position.wrapping_add_signed(shift.by);
+                }
+            };
+            self.marks
+                .iter_mut()
+                .for_each(|mark| move_on(&mut mark.position));
+            move_on(&mut self.free);
         }
     }
 

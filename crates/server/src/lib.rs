@@ -42,6 +42,7 @@ pub mod memory;
 pub mod migrating;
 pub mod monitor;
 pub mod pubsub;
+pub mod quorum;
 pub mod rates;
 pub mod registry;
 pub mod replicating;

@@ -155,6 +155,10 @@ fn begin_to_log<'s>(
 ) -> Result<(), loading::Failure> {
     let refused = loading::Failure::Refused;
     appending::begin(server).map_err(refused)?;
+    if server.settings.get().primary.quorum.replicas > 0 {
+        let primary = &server.replicating.primary;
+        primary.count_writes(server, server.now());
+    }
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send + 's>| {
         let builder = thread::Builder::new().name(name.to_owned());
         let spawned = builder.spawn_scoped(scope, run);

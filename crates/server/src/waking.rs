@@ -20,6 +20,7 @@ use engine::keyspace::Lease;
 use engine::serve::{self, Ends};
 use engine::spec::DataRun;
 use engine::waiters::{Address, Wait, Waiter};
+use journal::Offset;
 use journal::journal::Framing;
 use resp::{Proto, Reply};
 
@@ -30,6 +31,7 @@ use crate::connection::{Connection, Waiting};
 use crate::mailbox::{Message, WorkerId};
 use crate::server::Server;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
 
 /// What a connection knows of its waiting.
@@ -47,6 +49,8 @@ pub struct Unblocked {
     waiter: Arc<Waiter>,
     reply: Reply,
     failed: bool,
+    /// The journal's end after what the command has changed, if it has.
+    wrote: Option<Offset>,
 }
 
 impl Unblocked {
@@ -58,6 +62,7 @@ impl Unblocked {
             waiter: Arc::clone(waiter),
             reply,
             failed: false,
+            wrote: None,
         }
     }
 
@@ -122,9 +127,8 @@ impl Post<'_> {
 impl Ends for Post<'_> {
     fn ended(&mut self, waiter: &Arc<Waiter>, reply: Reply, failure: Option<&Failure>) {
         // Under the lease that it was served under, which may be another for the next one.
-        if let Some(env) = self.env.filter(|env| env.has_effects()) {
-            aftermath::append(self.server, env, Framing::Together);
-        }
+        let env = self.env.filter(|env| env.has_effects());
+        let wrote = env.map(|env| aftermath::append(self.server, env, Framing::Together));
         if let Some(failure) = failure {
             let stats = &self.server.stats[usize::from(self.own.0)];
             self.server.count_error(failure.text(), stats);
@@ -133,6 +137,7 @@ impl Ends for Post<'_> {
             waiter: Arc::clone(waiter),
             reply,
             failed: failure.is_some(),
+            wrote,
         };
         self.send(waiter, Message::Unblock(Box::new(unblocked)));
     }
@@ -244,12 +249,26 @@ impl Connection {
     }
 
     /// Goes on with the reply to what it waited for; counts the command.
-    pub fn unblock(&mut self, mut unblocked: Unblocked, stats: &WorkerStats) {
+    pub fn unblock(
+        &mut self,
+        mut unblocked: Unblocked,
+        stats: &WorkerStats,
+        settings: &Settings,
+        now: UnixMillis,
+    ) {
         let Waiting::Blocked(blocked) = &self.waiting else {
             return;
         };
+        let start = self.out.len_bytes();
         if !blocked.muted {
             self.out.append(&mut unblocked.reply);
+        }
+        if let Some(upto) = unblocked.wrote {
+            self.client.wrote = upto;
+            if let Some(demand) = self.client.demand(settings) {
+                let place = (start, self.out.len_bytes());
+                self.held.wait_for_replicas(place, upto, demand, now);
+            }
         }
         self.waiting = Waiting::No;
         self.dirty = true;

@@ -125,6 +125,8 @@ pub struct Worker<'k> {
     walking: Vec<usize>,
     /// Connections with replies that wait for the disk.
     holding: Vec<usize>,
+    /// How that stood at the beginning of the round.
+    seen_outside: (Offset, bool, u64),
     spare: Vec<Vec<u8>>,
     env: Env,
     lease: Lease<'k>,
@@ -162,6 +164,7 @@ impl<'k> Worker<'k> {
             ready: Vec::new(),
             walking: Vec::new(),
             holding: Vec::new(),
+            seen_outside: (Offset::default(), false, 0),
             spare: Vec::new(),
             env,
             lease: server.keyspace.lease(),
@@ -245,6 +248,7 @@ impl<'k> Worker<'k> {
 
     /// Reads the clock and, if they changed, the settings: once per round.
     fn refresh(&mut self) {
+        self.seen_outside = self.outside();
         self.env.now = self.server.now();
         self.env.expire = !self.server.is_pausing();
         let version = self.server.settings.version();
@@ -340,7 +344,7 @@ impl<'k> Worker<'k> {
         };
         if connection.expects(&unblocked) {
             self.deadlines.remove(id, connection);
-            connection.unblock(unblocked, self.stats);
+            connection.unblock(unblocked, self.stats, &self.settings, self.env.now);
             self.enqueue(id);
         }
     }
@@ -526,6 +530,9 @@ impl<'k> Worker<'k> {
             connection.client.publish(&connection.out, self.env.now);
             if connection.hold_back(&self.server.appending.journal) {
                 self.holding.push(id);
+                if connection.held.is_voted_on() {
+                    self.server.replicating.primary.ask();
+                }
             }
             match connection.flush() {
                 Ok(0) => {}
@@ -567,7 +574,7 @@ impl<'k> Worker<'k> {
                 if let Waiting::Disk(_) = connection.waiting {
                     let blocked = &connection.client.card.blocked;
                     blocked.store(true, Ordering::Relaxed);
-                    if !self.holding.contains(&id) {
+                    if connection.list() {
                         self.holding.push(id);
                     }
                 } else if let Waiting::Walk { .. } = connection.waiting {
@@ -592,30 +599,42 @@ impl<'k> Worker<'k> {
             return;
         }
         let appending = &self.server.appending;
-        let journal = &appending.journal;
-        let state = || (journal.durable(), journal.is_failing());
-        let before = state();
         appending.await_disk(self.id);
         // What happened before we asked is not told.
-        if state() != before {
+        if self.outside() != self.seen_outside {
             self.seat.mailbox.leave(Message::Durable);
         }
     }
 
-    /// Sends what had to wait for the disk and need not any more.
+    /// What replies wait for.
+    fn outside(&self) -> (Offset, bool, u64) {
+        let journal = &self.server.appending.journal;
+        let heard = self.server.replicating.primary.heard_count();
+        (journal.durable(), journal.is_failing(), heard)
+    }
+
+    /// Sends what had to wait for the disk or for replicas and need not any more.
     fn release_held(&mut self) {
+        let mut asks = false;
         for id in std::mem::take(&mut self.holding) {
             let Some(connection) = self.connections.get_mut(id) else {
                 continue;
             };
             let journal = &self.server.appending.journal;
-            connection.held.release(journal);
-            let waits = connection.await_disk(self.server, self.env.now);
-            if waits || !connection.held.is_empty() {
+            let (held, now) = (&mut connection.held, self.env.now);
+            held.release(journal);
+            held.heed_replicas(&mut connection.out, self.server, now);
+            asks |= held.is_voted_on();
+            let waits = connection.await_disk(self.server, now);
+            connection.held.listed = waits || !connection.held.is_empty();
+            if connection.held.listed {
                 self.holding.push(id);
             }
             connection.dirty = true;
             self.enqueue(id);
+        }
+        if asks {
+            self.server.replicating.primary.ask();
         }
     }
 

@@ -32,6 +32,7 @@ const NOT_IN_PEER: &[&str] = &[
     "blmovem",
     "client|capa",
     "client|import-source",
+    "client|quorum",
     "delex",
     "delifeq",
     "digest",

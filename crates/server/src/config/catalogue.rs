@@ -1026,12 +1026,24 @@ pub const PARAMS: &[Param] = &[
         "Keys compared to find one to evict.",
     ),
     p(
+        "min-replicas-ack-timeout",
+        int_to(0, I64, |s, v| s.primary.quorum.patience_millis = v),
+        "5000",
+        "Milliseconds until the reply to a write says that it is in doubt; 0: it waits on.",
+    ),
+    p(
         "min-replicas-max-lag",
         int_to(0, I32, |s, v| s.primary.lag_seconds_max = v),
         "10",
         "Seconds after which a replica counts as lagging.",
     )
     .alias(&["min-slaves-max-lag"]),
+    p(
+        "min-replicas-to-ack",
+        int_to(0, I32, |s, v| s.primary.quorum.replicas = v as usize),
+        "0",
+        "Replicas that must have a write on disk before its reply leaves.",
+    ),
     p(
         "min-replicas-to-write",
         int_to(0, I32, |s, v| s.primary.replicas_min = v as u64),

@@ -12,6 +12,7 @@ use engine::env::Packing;
 use engine::event::Classes;
 use journal::Policy;
 
+use crate::quorum::Demand;
 use crate::shutdown::Wish;
 
 /// Declares an enum whose variants have a name in the configuration.
@@ -209,6 +210,8 @@ pub struct PrimarySettings {
     pub lag_seconds_max: i64,
     /// `shutdown-timeout`.
     pub shutdown_seconds: u64,
+    /// `min-replicas-to-ack` and `min-replicas-ack-timeout`.
+    pub quorum: Demand,
 }
 
 /// Which deletions hand the value to the background thread.

@@ -134,6 +134,12 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
         .replicating
         .primary
         .apply(config.settings(), session.env.now);
+    if config.settings().primary.quorum.replicas > 0 {
+        server
+            .replicating
+            .primary
+            .count_writes(server, session.env.now);
+    }
     if applies.contains(&Apply::Journal) {
         server.appending.apply(config.settings(), before.settings());
     }

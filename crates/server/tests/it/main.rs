@@ -13,6 +13,7 @@ mod linear;
 mod migrate;
 mod primary;
 mod pubsub;
+mod quorum;
 mod restore;
 mod scripts;
 mod servers;

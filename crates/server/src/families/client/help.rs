@@ -56,6 +56,8 @@ const LINES: &[&str] = &[
     "    Let this connection's commands not count as uses of their keys, or let them.",
     "PAUSE <milliseconds> [WRITE|ALL]",
     "    Hold back all commands, or those that write, for so long.",
+    "QUORUM (<numreplicas> [TIMEOUT <milliseconds>]|DEFAULT)",
+    "    Set how many replicas must have this connection's writes on disk before it is told.",
     "REPLY (ON|OFF|SKIP)",
     "    Answer this connection's commands, or none, or not the next one.",
     "SETINFO (LIB-NAME|LIB-VER) <value>",

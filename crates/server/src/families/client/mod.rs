@@ -11,6 +11,7 @@ use resp::Reply;
 
 use crate::client::ReplyMode;
 use crate::clients::Card;
+use crate::quorum::Demand;
 use crate::server::PauseKind;
 use crate::session::Session;
 use crate::waking::{self, Ending};
@@ -162,6 +163,42 @@ fn no_evict(
 ) -> Result<(), Failure> {
     let on = args.option(ON_OFF).ok_or(Failure::SYNTAX)?;
     session.client.card.no_evict.store(on, Relaxed);
+    out.ok();
+    Ok(())
+}
+
+/// Replicas that this connection's writes need, instead of what the settings say.
+fn quorum(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    const BAD_NUMBER: Failure =
+        Failure::fixed("ERR number of replicas is not an integer or out of range");
+    const BAD_TIMEOUT: Failure = Failure::fixed("ERR timeout is not an integer or out of range");
+    if args.left() == 1 && args.accept("DEFAULT") {
+        session.client.quorum = None;
+        out.ok();
+        return Ok(());
+    }
+    let replicas = args.int_or(BAD_NUMBER);
+    let patience_millis = match args.accept("TIMEOUT") {
+        true => args.int_or(BAD_TIMEOUT),
+        false => session.settings.primary.quorum.patience_millis,
+    };
+    args.end()?;
+    let replicas = usize::try_from(replicas).map_err(|_| BAD_NUMBER)?;
+    if patience_millis < 0 {
+        return Err(BAD_TIMEOUT);
+    }
+    if replicas > 0 {
+        let (server, now) = (session.server, session.env.now);
+        server.replicating.primary.count_writes(server, now);
+    }
+    session.client.quorum = Some(Demand {
+        replicas,
+        patience_millis,
+    });
     out.ok();
     Ok(())
 }

@@ -138,6 +138,25 @@ const SUBCOMMANDS: &[Spec<ControlRun>] = &[
     },
     Spec {
         flags: NORMAL,
+        since: "8.2.0",
+        summary: "Sets how many replicas must have this connection's writes on disk.",
+        complexity: "O(1)",
+        args: &[
+            Arg::one_of(
+                "demand",
+                &[
+                    Arg::new("numreplicas", ArgKind::Integer),
+                    Arg::word("default", "DEFAULT"),
+                ],
+            ),
+            Arg::new("milliseconds", ArgKind::Integer)
+                .token("TIMEOUT")
+                .optional(),
+        ],
+        ..Spec::new("quorum", -3, Group::Connection, Run::Do(super::quorum))
+    },
+    Spec {
+        flags: NORMAL,
         since: "7.2.0",
         summary: "Sets whether reading a key counts as using it, for eviction.",
         args: ENABLED_ARGS,

@@ -147,6 +147,10 @@ pub struct Primary {
     lacking: AtomicBool,
     /// Somebody waits for acknowledgements.
     asks: AtomicBool,
+    /// Writes wait for replicas: offsets count from now on, whether there are any or not.
+    counting: AtomicBool,
+    /// Acknowledgements so far.
+    heard: AtomicU64,
     /// When the stream was last pinged, and the last replica went.
     pinged_at: AtomicI64,
     alone_since: AtomicI64,
@@ -166,6 +170,8 @@ impl Primary {
             good: AtomicU64::new(0),
             lacking: AtomicBool::new(false),
             asks: AtomicBool::new(false),
+            counting: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
             pinged_at: AtomicI64::new(0),
             alone_since: AtomicI64::new(0),
             counters: Counters::default(),
@@ -235,6 +241,17 @@ impl Primary {
         replicas.iter().filter(has).count()
     }
 
+    /// The offset up to which so many replicas have the stream on disk.
+    pub fn durable_on(&self, count: usize) -> Offset {
+        let replicas = self.replicas.lock();
+        let feeds = replicas.iter().map(|standing| standing.feed.lock());
+        let online = feeds.filter(|feed| feed.is_online());
+        let mut offsets: Vec<Offset> = online.map(|feed| feed.durable()).collect();
+        offsets.sort_unstable_by_key(|&offset| std::cmp::Reverse(offset));
+        let enough = count.checked_sub(1).and_then(|at| offsets.get(at));
+        enough.copied().unwrap_or_default()
+    }
+
     /// How many of them are online.
     pub fn online(&self) -> usize {
         let replicas = self.replicas.lock();
@@ -281,8 +298,14 @@ impl Primary {
 
     /// A replica has said how far it is.
     pub fn heard(&self, server: &Server, now: UnixMillis) {
+        self.heard.fetch_add(1, SeqCst);
         self.count_good(&server.settings.get(), now);
         server.appending.tell_awaiting(&server.mailboxes);
+    }
+
+    /// How often a replica has said how far it is.
+    pub fn heard_count(&self) -> u64 {
+        self.heard.load(SeqCst)
     }
 
     fn count_good(&self, settings: &Settings, now: UnixMillis) {
@@ -344,7 +367,8 @@ impl Primary {
         let ttl = settings.primary.backlog_ttl_seconds;
         let alone = now.0 - self.alone_since.load(SeqCst);
         let due = journal.is_kept() && ttl > 0 && alone > ttl.saturating_mul(1000);
-        if !due || self.count() > 0 || server.replicating.is_replica() {
+        let needed = self.count() > 0 || self.counting.load(SeqCst);
+        if !due || needed || server.replicating.is_replica() {
             return;
         }
         lease.cover_all();
@@ -368,6 +392,13 @@ impl Primary {
         if journal.keep(server.settings.get().primary.backlog_bytes) {
             server.replicating.begin_anew(journal);
         }
+    }
+
+    /// Some writes wait for replicas: from now on each has an offset that they can have. No lease is
+    /// needed: who shares this history begins with a copy, and that is later.
+    pub fn count_writes(&self, server: &Server, now: UnixMillis) {
+        self.counting.store(true, SeqCst);
+        self.begin(server, now);
     }
 
     /// Lets [`sync::serve`] return.
