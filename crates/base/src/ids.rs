@@ -50,10 +50,18 @@ impl RunId {
         Self(random.map(|byte| b"0123456789abcdef"[usize::from(byte & 15)]))
     }
 
+    /// The one that `text` is.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let digits: [u8; Self::LENGTH] = text.try_into().ok()?;
+        let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+        digits.iter().all(is_digit).then_some(Self(digits))
+    }
+
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only `generate` makes the bytes, and it makes ASCII; the default is never taken.
+        // Only `generate` and `parse` make the bytes, ASCII ones; the default is never taken.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -88,6 +96,9 @@ mod tests {
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         );
         assert_eq!(format!("{first:?}"), format!("RunId({first})"));
+        assert_eq!(RunId::parse(first.as_str().as_bytes()), Some(first));
+        assert_eq!(RunId::parse(&[b'g'; RunId::LENGTH]), None);
+        assert_eq!(RunId::parse(b"0a"), None);
     }
 
     #[test]
