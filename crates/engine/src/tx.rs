@@ -113,6 +113,12 @@ impl<'t, 'k> ReadTx<'t, 'k> {
         self.env.now
     }
 
+    /// The time that a clock shows, also while commands run before every deadline (a log, the
+    /// stream of a primary).
+    pub fn clock(&self) -> UnixMillis {
+        self.env.access_now()
+    }
+
     /// Settings, counters, randomness.
     pub fn env(&self) -> &'t Env {
         self.env
@@ -241,6 +247,12 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     /// The time of this command.
     pub fn now(&self) -> UnixMillis {
         self.env.now
+    }
+
+    /// The time that a clock shows, also while commands run before every deadline (a log, the
+    /// stream of a primary).
+    pub fn clock(&self) -> UnixMillis {
+        self.env.access_now()
     }
 
     /// Settings, counters, randomness.
