@@ -1,5 +1,10 @@
 //! What the server sees of the journal: appending, offsets, how it stands with the disk.
 //!
+//! Two may want effects: the append-only file and replication. The switch that the commands look at
+//! is on if one of them does; what is asked about the file looks at the file alone. While the
+//! switch is off data change without a byte in the log: whoever turns it on is told that, because
+//! the log's history ends there.
+//!
 //! Invariants: `durable` <= `end`. Nobody waits in `append` but for its mutex, which is held for a
 //! copy of a few bytes. The switch is turned under a lease on all stripes, so that an effect is
 //! recorded if and only if it is appended.
@@ -14,8 +19,8 @@ use base::time::UnixMillis;
 use parking_lot::{Condvar, Mutex};
 
 use crate::Offset;
-pub use crate::log::Framing;
-use crate::log::Log;
+pub use crate::log::{Framing, Pieces};
+use crate::log::{CursorId, Log};
 
 /// Commands that write wait when so many bytes are not yet on disk, until half of them are.
 pub const UNSYNCED_BYTES_MAX: u64 = 128 << 20;
@@ -70,7 +75,12 @@ impl Status {
 
 /// What the journal, its writer and its users share.
 pub(crate) struct Shared {
-    pub(crate) switch: Arc<AtomicBool>,
+    /// Effects are wanted.
+    switch: Arc<AtomicBool>,
+    /// The file wants them.
+    filed: AtomicBool,
+    /// Replication wants them.
+    kept: AtomicBool,
     pub(crate) log: Mutex<Log>,
     end: AtomicU64,
     durable: AtomicU64,
@@ -78,6 +88,10 @@ pub(crate) struct Shared {
     pub(crate) stamps: AtomicBool,
     pub(crate) behind: AtomicBool,
     pub(crate) failing: AtomicBool,
+    /// What the file says besides effects; see [`Journal::set_remark`].
+    pub(crate) remark: Mutex<Vec<u8>>,
+    /// How often that has changed.
+    pub(crate) remarks: AtomicU64,
     /// Somebody waits for everything to be on disk.
     pub(crate) urgent: AtomicBool,
     /// The file is to be closed once everything is in it.
@@ -103,6 +117,8 @@ impl Journal {
     pub fn new(policy: Policy) -> Journal {
         Journal(Arc::new(Shared {
             switch: Arc::default(),
+            filed: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
             log: Mutex::default(),
             end: AtomicU64::new(0),
             durable: AtomicU64::new(0),
@@ -110,6 +126,8 @@ impl Journal {
             stamps: AtomicBool::new(false),
             behind: AtomicBool::new(false),
             failing: AtomicBool::new(false),
+            remark: Mutex::default(),
+            remarks: AtomicU64::new(0),
             urgent: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             ending: AtomicBool::new(false),
@@ -127,27 +145,80 @@ impl Journal {
         Arc::clone(&self.0.switch)
     }
 
-    /// Whether effects are wanted.
+    /// Whether there is a file.
     #[inline]
     pub fn is_on(&self) -> bool {
-        self.0.switch.load(Ordering::Relaxed)
+        self.0.filed.load(Ordering::Relaxed)
     }
 
-    /// Effects are wanted from now on. Needs a lease on all stripes, or no other user.
-    pub fn turn_on(&self) {
-        self.0.switch.store(true, Ordering::Relaxed);
+    /// Whether replication wants effects.
+    #[inline]
+    pub fn is_kept(&self) -> bool {
+        self.0.kept.load(Ordering::Relaxed)
     }
 
-    /// Effects are no longer wanted. As `turn_on`.
+    /// The file wants effects from now on. Whether nobody has before: then data may have changed
+    /// without them. Needs a lease on all stripes, or no other user.
+    pub fn turn_on(&self) -> bool {
+        let end = {
+            let mut log = self.0.log.lock();
+            let end = log.end();
+            if !self.is_on() {
+                log.set_file(Some(end));
+            }
+            end
+        };
+        if !self.0.filed.swap(true, Ordering::SeqCst) {
+            self.0.durable.store(end.0, Ordering::Release);
+        }
+        !self.0.switch.swap(true, Ordering::SeqCst)
+    }
+
+    /// The file does not want effects any more. As `turn_on`.
     pub fn turn_off(&self) {
-        self.0.switch.store(false, Ordering::Relaxed);
+        self.0.filed.store(false, Ordering::SeqCst);
+        self.0.switch.store(self.is_kept(), Ordering::SeqCst);
     }
 
-    /// Goes on at this offset. For the start, before anything is appended.
+    /// Replication wants effects from now on, and so many bytes of them kept. As `turn_on`.
+    pub fn keep(&self, backlog_bytes: u64) -> bool {
+        self.0.log.lock().set_backlog(Some(backlog_bytes));
+        self.0.kept.store(true, Ordering::SeqCst);
+        !self.0.switch.swap(true, Ordering::SeqCst)
+    }
+
+    /// So many bytes are kept from now on, if any are.
+    pub fn set_backlog(&self, bytes: u64) {
+        let mut log = self.0.log.lock();
+        if log.backlog().is_some() {
+            log.set_backlog(Some(bytes));
+        }
+    }
+
+    /// Replication does not want effects any more. As `turn_on`.
+    pub fn stop_keeping(&self) {
+        self.0.log.lock().set_backlog(None);
+        self.0.kept.store(false, Ordering::SeqCst);
+        self.0.switch.store(self.is_on(), Ordering::SeqCst);
+    }
+
+    /// Forgets everything and goes on at this offset; who reads the log is cut off. Needs a lease
+    /// on all stripes, or no other user; there is no file, or nothing is in it yet.
     pub fn begin_at(&self, start: Offset) {
-        *self.0.log.lock() = Log::at(start);
+        let mut log = self.0.log.lock();
+        log.begin_at(start);
         self.0.end.store(start.0, Ordering::Release);
         self.0.durable.store(start.0, Ordering::Release);
+    }
+
+    /// A line (without its end) that each file is to begin with, after a `#`, so that programs
+    /// which do not know it pass over it. It is in the file before any byte appended later.
+    pub fn set_remark(&self, line: &[u8]) {
+        let mut remark = self.0.remark.lock();
+        *remark = [b"#", line, b"\r\n"].concat();
+        self.0.remarks.fetch_add(1, Ordering::SeqCst);
+        drop(remark);
+        self.nudge();
     }
 
     /// Appends effects, in order; the offset after them. To be called under the lease under which
@@ -164,10 +235,71 @@ impl Journal {
         let end = log.end();
         self.0.end.store(end.0, Ordering::Release);
         drop(log);
-        if end.0 - self.0.durable.load(Ordering::Relaxed) > UNSYNCED_BYTES_MAX {
+        self.look_behind(end);
+        end
+    }
+
+    /// Appends bytes as they are: those of the log of which this one is a copy, at the same
+    /// offsets. They are whole commands, after which that database is selected; one that follows a
+    /// MULTI comes with its EXEC. As `append`.
+    pub fn append_stream(&self, bytes: &[u8], db_after: DbIndex, now: UnixMillis) -> Offset {
+        let mut log = self.0.log.lock();
+        log.append_stream(bytes, Some(db_after), now);
+        let end = log.end();
+        self.0.end.store(end.0, Ordering::Release);
+        drop(log);
+        self.look_behind(end);
+        end
+    }
+
+    /// Appends a command that is of no database and changes nothing (PING), for replicas.
+    pub fn append_aside(&self, command: &[u8], now: UnixMillis) -> Offset {
+        let mut log = self.0.log.lock();
+        let db = log.db();
+        log.append_stream(command, db, now);
+        let end = log.end();
+        self.0.end.store(end.0, Ordering::Release);
+        end
+    }
+
+    #[inline]
+    fn look_behind(&self, end: Offset) {
+        let durable = self.0.durable.load(Ordering::Relaxed);
+        if end.0.saturating_sub(durable) > UNSYNCED_BYTES_MAX && self.is_on() {
             self.fall_behind();
         }
-        end
+    }
+
+    /// The database that is selected at the end of the log, and that end. With `repeat` the next
+    /// effect says its database again; never on a copy. Needs a lease on all stripes.
+    pub fn selected(&self, repeat: bool) -> (DbIndex, Offset) {
+        let mut log = self.0.log.lock();
+        let db = match repeat {
+            true => log.repeat_db(),
+            false => log.db(),
+        };
+        (db.unwrap_or_default(), log.end())
+    }
+
+    /// Where the first byte in memory is.
+    pub fn start(&self) -> Offset {
+        self.0.log.lock().start()
+    }
+
+    /// Bytes in memory.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.log.lock().bytes()
+    }
+
+    /// A reader of the bytes from `from` on; none if they are not all in memory.
+    pub fn cursor(&self, from: Offset) -> Option<Cursor> {
+        let id = self.0.log.lock().add_cursor(from)?;
+        let shared = Arc::clone(&self.0);
+        Some(Cursor {
+            shared,
+            id,
+            at: from,
+        })
     }
 
     #[cold]
@@ -241,6 +373,9 @@ impl Journal {
 
     /// Bytes that are kept in memory until they are on disk.
     pub fn held_bytes(&self) -> u64 {
+        if !self.is_on() {
+            return 0;
+        }
         self.end().0.saturating_sub(self.durable().0)
     }
 
@@ -303,7 +438,7 @@ impl Journal {
         let deadline = Instant::now() + patience;
         let mut guard = self.0.news_lock.lock();
         loop {
-            if self.durable() >= end && !self.0.urgent.load(Ordering::SeqCst) {
+            if !self.is_on() || self.durable() >= end && !self.0.urgent.load(Ordering::SeqCst) {
                 return Ok(());
             }
             self.0.urgent.store(true, Ordering::SeqCst);
@@ -320,9 +455,49 @@ impl Journal {
     }
 }
 
+/// A place in the log from where on its bytes are kept, for one who reads them.
+pub struct Cursor {
+    shared: Arc<Shared>,
+    id: CursorId,
+    at: Offset,
+}
+
+impl Cursor {
+    /// Where it is.
+    pub fn at(&self) -> Offset {
+        self.at
+    }
+
+    /// Some bytes from there on: none only at the end. `false`: the log has begun anew, and what
+    /// this one has read is no part of it.
+    pub fn read(&self, into: &mut Pieces) -> bool {
+        let mut log = self.shared.log.lock();
+        let known = log.move_cursor(self.id, self.at);
+        if known {
+            log.read_at(self.at, into);
+        }
+        known
+    }
+
+    /// Goes on by so many bytes that were read.
+    pub fn advance(&mut self, bytes: usize) {
+        self.at.0 += bytes as u64;
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.shared.log.lock().remove_cursor(self.id);
+    }
+}
+
 impl Shared {
     pub(crate) fn end(&self) -> Offset {
         Offset(self.end.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn filed(&self) -> bool {
+        self.filed.load(Ordering::SeqCst)
     }
 
     pub(crate) fn durable(&self) -> Offset {

@@ -1,12 +1,17 @@
-//! The log's bytes in memory: those that some consumer has not yet dealt with.
+//! The log's bytes in memory: those that some consumer still needs.
 //!
 //! ```text
 //!   forgotten | chunk | chunk | ... | tail |
 //!             ^start                       ^end
 //! ```
-//! Effects go to the tail. Whoever reads seals it: a chunk is never changed and can be read without
-//! the lock. Chunks end where effects end, at a cut (from there on the bytes belong into another
-//! file), and where a second ends, so that each chunk can say when it was written.
+//! Effects go to the tail. The file's writer seals it: a chunk is never changed while somebody
+//! reads it, and can be read without the lock. Chunks end where effects end, at a cut (from there
+//! on the bytes belong into another file), and where a second ends, so that each chunk can say when
+//! it was written. Replicas read from any byte; what they need of the tail is copied.
+//!
+//! A byte is forgotten when the file does not need it, no cursor is before it, and it lies before
+//! the backlog. What the file does not need any more is joined to longer chunks: a long backlog of
+//! short rounds would else cost more in handles than in bytes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +23,10 @@ use crate::Offset;
 
 /// A tail this long is sealed.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// The same while a backlog is kept: by so much it may be longer than it was asked to be.
+const BACKLOG_CHUNK_BYTES: usize = 64 * 1024;
+/// One reader is given no more than about so many bytes at once.
+const READ_BYTES: usize = 512 * 1024;
 
 /// Whether effects that are appended together are one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +53,36 @@ impl Chunk {
     }
 }
 
+/// Some of the log, for a replica.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    sealed: Vec<Arc<Chunk>>,
+    /// Bytes of the first of them that are not asked for.
+    skipped: usize,
+    tail: Vec<u8>,
+}
+
+impl Pieces {
+    /// The bytes, in order.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let from = |at: usize| if at == 0 { self.skipped } else { 0 };
+        let sealed = self.sealed.iter().enumerate();
+        let sealed = sealed.map(move |(at, chunk)| &chunk.bytes[from(at)..]);
+        sealed.chain([&self.tail[..]])
+    }
+
+    /// Lets the bytes go.
+    pub fn clear(&mut self) {
+        self.sealed.clear();
+        self.skipped = 0;
+        self.tail.clear();
+    }
+}
+
+/// Who reads the log, from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CursorId(u64);
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
@@ -53,19 +92,39 @@ pub(crate) struct Log {
     chunks: VecDeque<Arc<Chunk>>,
     tail: Vec<u8>,
     second: i64,
-    /// Where the bytes of the next file begin.
-    cut: Option<Offset>,
+    /// Where the bytes of the next file begin, and the database in force there.
+    cut: Option<(Offset, DbIndex)>,
     /// A buffer that was used before.
     spare: Vec<u8>,
+    /// The file needs the bytes from here on.
+    file: Option<Offset>,
+    /// So many bytes are kept for replicas that come back.
+    backlog: Option<u64>,
+    cursors: Vec<(CursorId, Offset)>,
+    last_cursor: u64,
+    /// So many chunks at the front are joined as far as they go.
+    joined: usize,
 }
 
 impl Log {
-    /// An empty log that begins at `start`.
+    /// An empty log that begins at `start`, with a file.
+    #[cfg(test)]
     pub(crate) fn at(start: Offset) -> Log {
-        Log {
+        let mut log = Log::default();
+        log.set_file(Some(start));
+        log.begin_at(start);
+        log
+    }
+
+    /// Forgets everything and goes on at `start`. Nobody reads it any more.
+    pub(crate) fn begin_at(&mut self, start: Offset) {
+        *self = Log {
             end: start,
+            backlog: self.backlog,
+            file: self.file.map(|_| start),
+            last_cursor: self.last_cursor,
             ..Log::default()
-        }
+        };
     }
 
     pub(crate) fn end(&self) -> Offset {
@@ -80,10 +139,7 @@ impl Log {
         framing: Framing,
         now: UnixMillis,
     ) {
-        if self.tail.len() >= CHUNK_BYTES || self.second != now.as_secs() {
-            self.seal();
-            self.second = now.as_secs();
-        }
+        self.make_tail(now);
         let framed = framing == Framing::Together && effects.len() > 1;
         let before = self.tail.len();
         if framed {
@@ -103,27 +159,62 @@ impl Log {
         self.end.0 += (self.tail.len() - before) as u64;
     }
 
-    /// The next bytes begin another file, which says itself of which database its effects are.
+    /// Appends bytes as they are: another log's, at the same offsets.
+    pub(crate) fn append_stream(&mut self, bytes: &[u8], db_after: Option<DbIndex>, now: UnixMillis) {
+        self.make_tail(now);
+        self.tail.extend_from_slice(bytes);
+        self.end.0 += bytes.len() as u64;
+        self.db = db_after;
+    }
+
+    #[inline]
+    fn make_tail(&mut self, now: UnixMillis) {
+        let full = match self.backlog {
+            Some(_) => BACKLOG_CHUNK_BYTES,
+            None => CHUNK_BYTES,
+        };
+        if self.tail.len() >= full || self.second != now.as_secs() {
+            self.seal();
+            self.second = now.as_secs();
+        }
+    }
+
+    /// The next bytes begin another file.
     pub(crate) fn cut(&mut self) -> Offset {
         self.seal();
-        self.db = None;
-        self.cut = Some(self.end);
+        self.cut = Some((self.end, self.db.unwrap_or_default()));
         self.end
     }
 
     /// Where the next file begins, if that has been said and not been done.
     pub(crate) fn pending_cut(&self) -> Option<Offset> {
-        self.cut
+        self.cut.map(|(at, _)| at)
+    }
+
+    /// The database in force at the pending cut.
+    pub(crate) fn db_at_cut(&self) -> DbIndex {
+        self.cut.map(|(_, db)| db).unwrap_or_default()
     }
 
     pub(crate) fn forget_cut(&mut self) {
         self.cut = None;
     }
 
+    /// The database in force at the end. The next effect says its database again.
+    pub(crate) fn repeat_db(&mut self) -> Option<DbIndex> {
+        self.db.take()
+    }
+
+    /// The database in force at the end.
+    pub(crate) fn db(&self) -> Option<DbIndex> {
+        self.db
+    }
+
     fn seal(&mut self) {
         if self.tail.is_empty() {
             return;
         }
+        self.trim();
         let bytes = std::mem::replace(&mut self.tail, std::mem::take(&mut self.spare));
         self.chunks.push_back(Arc::new(Chunk {
             start: Offset(self.end.0 - bytes.len() as u64),
@@ -136,19 +227,54 @@ impl Log {
     pub(crate) fn read(&mut self, from: Offset, into: &mut Vec<Arc<Chunk>>) {
         self.seal();
         let first = self.chunks.partition_point(|chunk| chunk.start < from);
-        let limit = self.cut.unwrap_or(self.end);
+        let limit = self.pending_cut().unwrap_or(self.end);
         let wanted = |chunk: &&Arc<Chunk>| chunk.end() <= limit;
         into.extend(self.chunks.range(first..).take_while(wanted).cloned());
     }
 
-    /// Forgets the bytes before `until`.
-    pub(crate) fn release(&mut self, until: Offset) {
-        while self
-            .chunks
-            .front()
-            .is_some_and(|chunk| chunk.end() <= until)
+    /// The file needs the bytes from here on; `None`: there is none.
+    pub(crate) fn set_file(&mut self, from: Option<Offset>) {
+        if from.is_some() && self.file.is_none() {
+            // What is before belongs to no file, what follows does: no chunk has both.
+            self.seal();
+        }
+        self.file = from;
+        self.trim();
+    }
+
+    /// So many bytes are kept for replicas that come back; `None`: none.
+    pub(crate) fn set_backlog(&mut self, bytes: Option<u64>) {
+        self.backlog = bytes;
+        self.trim();
+    }
+
+    pub(crate) fn backlog(&self) -> Option<u64> {
+        self.backlog
+    }
+
+    /// Where the first byte in memory is.
+    pub(crate) fn start(&self) -> Offset {
+        let tail = Offset(self.end.0 - self.tail.len() as u64);
+        self.chunks.front().map_or(tail, |chunk| chunk.start)
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.end.0 - self.start().0
+    }
+
+    /// Forgets what nobody needs.
+    fn trim(&mut self) {
+        let Log { file, backlog, .. } = self;
+        let backlog = backlog.map_or(self.end.0, |bytes| self.end.0.saturating_sub(bytes));
+        let cursors = self.cursors.iter().map(|&(_, at)| at.0);
+        let file = file.map(|at| at.0);
+        let until = cursors.chain(file).chain([backlog]).min().unwrap_or(0);
+        while let Some(first) = self.chunks.front()
+            && first.end().0 <= until
         {
             // A reader may still hold it; then its buffer is not used again.
+            self.joined = self.joined.saturating_sub(1);
             if let Some(chunk) = self.chunks.pop_front().and_then(Arc::into_inner)
                 && self.spare.capacity() < chunk.bytes.capacity()
                 && chunk.bytes.capacity() <= 2 * CHUNK_BYTES
@@ -157,14 +283,72 @@ impl Log {
                 self.spare.clear();
             }
         }
+        if self.backlog.is_some() {
+            self.join();
+        }
     }
 
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        self.chunks.clear();
-        self.tail.clear();
-        self.db = None;
-        self.cut = None;
+    /// Joins short chunks that the file does not need.
+    fn join(&mut self) {
+        let until = self.file.unwrap_or(self.end);
+        while self.joined < self.chunks.len() && self.chunks[self.joined].end() <= until {
+            let at = self.joined;
+            if at > 0 {
+                let bytes = self.chunks[at].bytes.len();
+                let short = |chunk: &Chunk| chunk.bytes.len() + bytes <= BACKLOG_CHUNK_BYTES;
+                let next = Arc::clone(&self.chunks[at]);
+                if short(&self.chunks[at - 1])
+                    && let Some(last) = Arc::get_mut(&mut self.chunks[at - 1])
+                {
+                    last.bytes.extend_from_slice(&next.bytes);
+                    self.chunks.remove(at);
+                    continue;
+                }
+            }
+            self.joined += 1;
+        }
+    }
+
+    /// A new reader from `from` on; none if that is not in memory.
+    pub(crate) fn add_cursor(&mut self, from: Offset) -> Option<CursorId> {
+        if from < self.start() || from > self.end {
+            return None;
+        }
+        self.last_cursor += 1;
+        let id = CursorId(self.last_cursor);
+        self.cursors.push((id, from));
+        Some(id)
+    }
+
+    /// A reader has come so far; whether it is known.
+    pub(crate) fn move_cursor(&mut self, id: CursorId, to: Offset) -> bool {
+        let found = self.cursors.iter_mut().find(|(known, _)| *known == id);
+        found.map(|(_, at)| *at = to).is_some()
+    }
+
+    pub(crate) fn remove_cursor(&mut self, id: CursorId) {
+        self.cursors.retain(|(known, _)| *known != id);
+        self.trim();
+    }
+
+    /// Some bytes from `from` on, which is in memory.
+    pub(crate) fn read_at(&self, from: Offset, into: &mut Pieces) {
+        into.clear();
+        let first = self.chunks.partition_point(|chunk| chunk.end() <= from);
+        let mut left = READ_BYTES;
+        for chunk in self.chunks.range(first..) {
+            if into.sealed.is_empty() {
+                into.skipped = (from.0 - chunk.start.0) as usize;
+            }
+            into.sealed.push(Arc::clone(chunk));
+            left = left.saturating_sub(chunk.bytes.len());
+            if left == 0 {
+                return;
+            }
+        }
+        let tail = Offset(self.end.0 - self.tail.len() as u64);
+        let skipped = from.0.saturating_sub(tail.0) as usize;
+        into.tail.extend_from_slice(&self.tail[skipped..]);
     }
 }
 
@@ -205,21 +389,80 @@ mod tests {
 
     #[test]
     fn a_cut_ends_what_is_read_and_the_database() {
-        let mut log = Log::default();
+        let mut log = Log::at(Offset(0));
         append(&mut log, &[(0, b"A ")], Framing::Together);
         let cut = log.cut();
         append(&mut log, &[(0, b"B ")], Framing::Together);
         assert_eq!(all(&mut log, Offset(0)), "*2 $6 SELECT $1 0 A ");
         assert_eq!(log.pending_cut(), Some(cut));
         log.forget_cut();
-        assert_eq!(all(&mut log, cut), "*2 $6 SELECT $1 0 B ");
-        log.release(cut);
-        assert_eq!(all(&mut log, cut), "*2 $6 SELECT $1 0 B ");
+        assert_eq!(all(&mut log, cut), "B ");
+        log.set_file(Some(cut));
+        assert_eq!(log.start(), cut);
+        assert_eq!(all(&mut log, cut), "B ");
+    }
+
+    fn text(log: &Log, from: Offset) -> String {
+        let mut pieces = Pieces::default();
+        log.read_at(from, &mut pieces);
+        let bytes: Vec<u8> = pieces.slices().flatten().copied().collect();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn the_file_the_backlog_and_cursors_keep_bytes() {
+        let mut log = Log::at(Offset(0));
+        let line = |log: &mut Log, nth: i64| {
+            let now = NOW.saturating_add(nth * 1000);
+            log.append_stream(b"0123456789", None, now);
+        };
+        (0..10).for_each(|nth| line(&mut log, nth));
+        assert_eq!(log.start(), Offset(0), "the file needs them");
+        log.set_file(Some(Offset(60)));
+        assert_eq!(log.start(), Offset(60), "nobody else does");
+        log.set_backlog(Some(35));
+        let cursor = log.add_cursor(Offset(73)).expect("in memory");
+        assert_eq!(log.add_cursor(Offset(59)), None);
+        assert_eq!(log.add_cursor(Offset(101)), None);
+        log.set_file(None);
+        assert_eq!(log.start(), Offset(60), "short chunks are joined: {log:?}");
+        assert_eq!(text(&log, Offset(73)), "3456789".to_owned() + &"0123456789".repeat(2));
+        assert_eq!(text(&log, Offset(97)), "789");
+        assert_eq!(text(&log, Offset(100)), "");
+        assert!(log.move_cursor(cursor, Offset(100)));
+        for nth in 10..20_000 {
+            line(&mut log, nth);
+            let (kept, chunks) = (log.bytes(), log.chunks.len());
+            assert!((35..=3 * BACKLOG_CHUNK_BYTES as u64).contains(&kept), "{kept}");
+            assert!(chunks <= 3 + log.bytes() as usize / (BACKLOG_CHUNK_BYTES / 2), "{chunks}");
+            log.move_cursor(cursor, log.end());
+        }
+        assert!(log.move_cursor(cursor, Offset(150_003)));
+        log.remove_cursor(cursor);
+        assert!(!log.move_cursor(cursor, log.end()));
+        log.set_backlog(None);
+        line(&mut log, 30_000);
+        line(&mut log, 30_001);
+        assert!(log.bytes() <= 30, "{}", log.bytes());
+    }
+
+    #[test]
+    fn a_copied_stream_says_its_databases_itself() {
+        let mut log = Log::at(Offset(7));
+        log.append_stream(b"SELECT 3 ", Some(DbIndex(3)), NOW);
+        let cut = log.cut();
+        assert_eq!((cut, log.db_at_cut()), (Offset(16), DbIndex(3)));
+        log.forget_cut();
+        append(&mut log, &[(3, b"A ")], Framing::Together);
+        assert_eq!(text(&log, Offset(7)), "SELECT 3 A ");
+        assert_eq!(log.repeat_db(), Some(DbIndex(3)));
+        append(&mut log, &[(3, b"A ")], Framing::Together);
+        assert!(text(&log, Offset(18)).starts_with("*2"));
     }
 
     #[test]
     fn chunks_end_with_the_second() {
-        let mut log = Log::default();
+        let mut log = Log::at(Offset(0));
         append(&mut log, &[(0, b"A ")], Framing::Together);
         let effect = [(DbIndex(0), &b"B "[..])].into_iter();
         log.append(effect, Framing::Together, NOW.saturating_add(1000));

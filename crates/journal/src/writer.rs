@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use base::ids::DbIndex;
 use log::{error, info};
 use parking_lot::Mutex;
 
@@ -40,6 +41,8 @@ const RETRY_NANOS: u64 = 1_000_000_000;
 const LOOK_NANOS: u64 = 1_000_000_000;
 /// Rest after a write, unless a reply waits for it.
 const LINGER: Duration = Duration::from_millis(1);
+/// Says that the command which follows in a file is not of the log.
+pub const ASIDE: &[u8] = b"#RUDDLE:ASIDE\r\n";
 /// More than this is not written by a worker but left to the thread.
 const WRITE_THROUGH_BYTES_MAX: u64 = 1 << 20;
 /// The longest sleep.
@@ -100,6 +103,12 @@ pub struct Writer {
     now: u64,
     /// The second of the last time stamp in the file.
     second: i64,
+    /// The database that the log is in where the file begins.
+    first_db: DbIndex,
+    /// Where the log is there.
+    first: Offset,
+    /// Which of the remarks is in the file.
+    remark: u64,
     chunks: Vec<Arc<Chunk>>,
     tell: Box<dyn Fn(Told) + Send>,
 }
@@ -129,6 +138,9 @@ impl Writer {
             gone: None,
             now: 0,
             second: 0,
+            first_db: DbIndex::default(),
+            first: journal.durable(),
+            remark: 0,
             chunks: Vec::new(),
             tell,
         }
@@ -157,7 +169,12 @@ impl Writer {
 
     /// Whether everything appended is on disk.
     pub fn is_idle(&self) -> bool {
-        self.shared.durable() >= self.shared.end()
+        self.open.is_none() && self.gone.is_none() || self.shared.durable() >= self.shared.end()
+    }
+
+    /// Whether the file lacks the last remark.
+    fn lacks_remark(&self) -> bool {
+        self.shared.remarks.load(SeqCst) != self.remark
     }
 
     fn has_work(&self) -> bool {
@@ -165,7 +182,7 @@ impl Writer {
         let news = [&shared.urgent, &shared.closing, &shared.ending];
         let possible = !self.torn && self.open.is_some();
         news.iter().any(|flag| flag.load(SeqCst))
-            || possible && shared.end() > self.written
+            || possible && (shared.end() > self.written || self.lacks_remark())
             || shared.log.lock().pending_cut().is_some() && !self.torn
     }
 
@@ -227,9 +244,10 @@ impl Writer {
                 log.pending_cut()
             };
             let nothing = chunks.is_empty();
-            let result = chunks
-                .drain(..)
-                .try_for_each(|chunk| self.put(&chunk, &mut left));
+            let result = self.put_remark().and_then(|()| {
+                let mut chunks = chunks.drain(..);
+                chunks.try_for_each(|chunk| self.put(&chunk, &mut left))
+            });
             self.chunks = chunks;
             result?;
             if nothing {
@@ -245,6 +263,27 @@ impl Writer {
         }
     }
 
+    /// Puts the remark into the file if it is new. To be called after the chunks were read, so that
+    /// it comes before what is younger than it.
+    fn put_remark(&mut self) -> Result<(), Trouble> {
+        let Some(open) = self.open.as_mut() else {
+            return Ok(());
+        };
+        let (remark, number) = {
+            let remark = self.shared.remark.lock();
+            let number = self.shared.remarks.load(SeqCst);
+            if number == self.remark {
+                return Ok(());
+            }
+            (remark.clone(), number)
+        };
+        let written = write_all(&mut *open.file, &remark);
+        written.map_err(Trouble::of("write", &open.path))?;
+        open.len += remark.len() as u64;
+        self.remark = number;
+        Ok(())
+    }
+
     fn put(&mut self, chunk: &Chunk, left: &mut u64) -> Result<(), Trouble> {
         if *left == 0 {
             return Ok(());
@@ -256,6 +295,12 @@ impl Writer {
         let mut stamp = Vec::new();
         if self.shared.stamps.load(SeqCst) && chunk.second != self.second {
             stamp = format!("#TS:{}\r\n", chunk.second).into_bytes();
+        }
+        if self.written == self.first && self.first_db != DbIndex::default() {
+            // Each file is read from database 0 on; these bytes are not of the log.
+            stamp.extend_from_slice(ASIDE);
+            let db = self.first_db.to_string();
+            resp::encode_command(&[b"SELECT", db.as_bytes()], &mut stamp);
         }
         let written = write_all(&mut *open.file, &stamp)
             .and_then(|()| write_all(&mut *open.file, &chunk.bytes));
@@ -286,7 +331,8 @@ impl Writer {
         };
         self.unsettled = files.is_unsettled();
         drop(files);
-        let result = made.map(|open| self.go_on_in(open, cut));
+        let db = self.shared.log.lock().db_at_cut();
+        let result = made.map(|open| self.go_on_in(open, cut, db));
         self.shared.log.lock().forget_cut();
         if let Err(trouble) = &result {
             error!("The append-only file cannot go on in a new file: {trouble}");
@@ -303,7 +349,7 @@ impl Writer {
         self.shared.tell();
     }
 
-    fn go_on_in(&mut self, open: OpenIncrement, start: Offset) {
+    fn go_on_in(&mut self, open: OpenIncrement, start: Offset, db: DbIndex) {
         let mut status = self.shared.status.lock();
         status.other_bytes += self.open.as_ref().map_or(0, |old| old.len);
         status.open_bytes = 0;
@@ -314,6 +360,9 @@ impl Writer {
         self.durable = start;
         self.durable_len = 0;
         self.second = 0;
+        self.first = start;
+        self.first_db = db;
+        self.remark = 0;
     }
 
     /// Syncs if that is due, and says how far the log is durable.
@@ -369,7 +418,9 @@ impl Writer {
             return;
         }
         let durable = shared.durable();
-        shared.log.lock().release(durable);
+        if self.open.is_some() && self.shared.filed() {
+            shared.log.lock().set_file(Some(durable));
+        }
         shared.status.lock().open_bytes = self.open.as_ref().map_or(0, |open| open.len);
         if self.retry_at.take().is_some() {
             info!("AOF write error looks solved. The server can write again.");
@@ -422,6 +473,7 @@ impl Writer {
             open.len = self.durable_len;
             self.written = self.durable;
             self.second = 0;
+            self.remark = 0;
         }
         self.torn = false;
         Ok(())
@@ -444,7 +496,11 @@ impl Writer {
         self.retry_at = None;
         self.torn = false;
         self.written = self.shared.end();
-        self.shared.log.lock().clear();
+        {
+            let mut log = self.shared.log.lock();
+            log.forget_cut();
+            log.set_file(None);
+        }
         self.shared.publish_durable(self.written);
         self.shared.failing.store(false, SeqCst);
         self.shared.behind.store(false, SeqCst);
@@ -466,7 +522,8 @@ pub fn run(writer: &Mutex<Writer>) {
         let mut this = writer.lock();
         let next = this.step(now);
         if shared.ending.load(SeqCst) {
-            if this.is_idle() || this.retry_at.is_some() || this.open.is_none() {
+            if this.is_idle() && !this.lacks_remark() || this.retry_at.is_some() || this.open.is_none()
+            {
                 return this.give_cut_up("the server is ending".to_owned());
             }
             shared.urgent.store(true, SeqCst);

@@ -255,13 +255,14 @@ fn load(disk: &SimDisk, context: &str) -> u64 {
     let mut torn = false;
     for entry in manifest.parts() {
         let (commands, fault) = commands(disk, entry);
-        let (mut selected, mut any) = (false, false);
+        let (mut selected, mut any) = (0, false);
         for words in &commands {
             match words[0].as_slice() {
                 b"BASE" => next = number(&words[1]),
-                b"SELECT" => selected = true,
+                b"SELECT" => selected = number(&words[1]),
                 b"ADD" => {
-                    assert!(selected, "{context}: a file says its database first");
+                    let db = number(&words[3]);
+                    assert_eq!(selected, db, "{context}: a file says its databases");
                     assert_eq!(number(&words[1]), next, "{context}: effects in order");
                     (next, any) = (next + 1, true);
                 }
@@ -306,16 +307,18 @@ impl Life {
 
     fn append(&mut self, rng: &mut Rng) {
         let many = 1 + rng.below(3);
+        let db = DbIndex(rng.below(3) as u32);
         let commands: Vec<Vec<u8>> = (0..many)
             .map(|nth| {
                 let mut bytes = Vec::new();
                 let number = (self.next + nth).to_string();
                 let filler = vec![b'x'; rng.below(20) as usize];
-                resp::encode_command(&[b"ADD", number.as_bytes(), &filler], &mut bytes);
+                let db = db.to_string();
+                let words = [b"ADD", number.as_bytes(), &filler, db.as_bytes()];
+                resp::encode_command(&words, &mut bytes);
                 bytes
             })
             .collect();
-        let db = DbIndex(rng.below(3) as u32);
         let effects = commands.iter().map(|command| (db, command.as_slice()));
         let now = UnixMillis(self.now as i64 / 1_000_000);
         let end = self.journal.append(effects, Framing::Together, now);
