@@ -19,8 +19,8 @@ use base::time::UnixMillis;
 use parking_lot::{Condvar, Mutex};
 
 use crate::Offset;
-pub use crate::log::{Framing, Pieces};
 use crate::log::{CursorId, Log};
+pub use crate::log::{Framing, Pieces};
 
 /// Commands that write wait when so many bytes are not yet on disk, until half of them are.
 pub const UNSYNCED_BYTES_MAX: u64 = 128 << 20;

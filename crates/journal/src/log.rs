@@ -160,7 +160,12 @@ impl Log {
     }
 
     /// Appends bytes as they are: another log's, at the same offsets.
-    pub(crate) fn append_stream(&mut self, bytes: &[u8], db_after: Option<DbIndex>, now: UnixMillis) {
+    pub(crate) fn append_stream(
+        &mut self,
+        bytes: &[u8],
+        db_after: Option<DbIndex>,
+        now: UnixMillis,
+    ) {
         self.make_tail(now);
         self.tail.extend_from_slice(bytes);
         self.end.0 += bytes.len() as u64;
@@ -426,15 +431,24 @@ mod tests {
         assert_eq!(log.add_cursor(Offset(101)), None);
         log.set_file(None);
         assert_eq!(log.start(), Offset(60), "short chunks are joined: {log:?}");
-        assert_eq!(text(&log, Offset(73)), "3456789".to_owned() + &"0123456789".repeat(2));
+        assert_eq!(
+            text(&log, Offset(73)),
+            "3456789".to_owned() + &"0123456789".repeat(2)
+        );
         assert_eq!(text(&log, Offset(97)), "789");
         assert_eq!(text(&log, Offset(100)), "");
         assert!(log.move_cursor(cursor, Offset(100)));
         for nth in 10..20_000 {
             line(&mut log, nth);
             let (kept, chunks) = (log.bytes(), log.chunks.len());
-            assert!((35..=3 * BACKLOG_CHUNK_BYTES as u64).contains(&kept), "{kept}");
-            assert!(chunks <= 3 + log.bytes() as usize / (BACKLOG_CHUNK_BYTES / 2), "{chunks}");
+            assert!(
+                (35..=3 * BACKLOG_CHUNK_BYTES as u64).contains(&kept),
+                "{kept}"
+            );
+            assert!(
+                chunks <= 3 + log.bytes() as usize / (BACKLOG_CHUNK_BYTES / 2),
+                "{chunks}"
+            );
             log.move_cursor(cursor, log.end());
         }
         assert!(log.move_cursor(cursor, Offset(150_003)));

@@ -522,7 +522,9 @@ pub fn run(writer: &Mutex<Writer>) {
         let mut this = writer.lock();
         let next = this.step(now);
         if shared.ending.load(SeqCst) {
-            if this.is_idle() && !this.lacks_remark() || this.retry_at.is_some() || this.open.is_none()
+            if this.is_idle() && !this.lacks_remark()
+                || this.retry_at.is_some()
+                || this.open.is_none()
             {
                 return this.give_cut_up("the server is ending".to_owned());
             }

@@ -13,6 +13,9 @@
 use base::ids::RunId;
 use journal::Offset;
 
+/// What a line begins with that names a history.
+const LINE_BEGIN: &str = "RUDDLE:HISTORY ";
+
 /// The name of a server's history, and the one it had before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
@@ -70,6 +73,30 @@ impl History {
         }
     }
 
+    /// Both names as a line of text, for files.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match self.previous {
+            None => format!("{LINE_BEGIN}{}", self.id),
+            Some(Previous { id, until }) => format!("{LINE_BEGIN}{} {id} {}", self.id, until.0),
+        }
+    }
+
+    /// What [`History::line`] has written.
+    #[must_use]
+    pub fn parse(line: &[u8]) -> Option<History> {
+        let line = std::str::from_utf8(line).ok()?.strip_prefix(LINE_BEGIN)?;
+        let mut words = line.split(' ');
+        let id = RunId::parse(words.next()?.as_bytes())?;
+        let Some(older) = words.next() else {
+            return Some(History::new(id));
+        };
+        let older = RunId::parse(older.as_bytes())?;
+        let until = Offset(words.next()?.parse().ok()?);
+        let previous = Previous { id: older, until };
+        Some(History::with_previous(id, Some(previous)))
+    }
+
     /// Whether someone who has the bytes before `from` of the history named `id` has what is here.
     /// `from` may still lie beyond the end or before what is kept.
     #[must_use]
@@ -106,6 +133,17 @@ mod tests {
             "only one name is remembered"
         );
         assert!(history.shares(b, Offset(200)));
+    }
+
+    #[test]
+    fn a_history_survives_as_text() {
+        let [a, b, _] = names();
+        let mut history = History::new(a);
+        assert_eq!(History::parse(history.line().as_bytes()), Some(history));
+        history.branch(b, Offset(77));
+        assert_eq!(History::parse(history.line().as_bytes()), Some(history));
+        assert_eq!(History::parse(b"TS:12"), None);
+        assert_eq!(History::parse(&history.line().as_bytes()[..70]), None);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub mod monitor;
 pub mod pubsub;
 pub mod rates;
 pub mod registry;
+pub mod replicating;
 pub mod run;
 pub mod saving;
 pub mod scripting;

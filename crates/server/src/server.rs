@@ -26,6 +26,7 @@ use crate::monitor::Monitors;
 use crate::pubsub::Exchange;
 use crate::rates::Rates;
 use crate::registry::Registry;
+use crate::replicating::Replicating;
 use crate::saving::Saving;
 use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
@@ -93,8 +94,8 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// Names this run of the process (`run_id`).
     pub run_id: RunId,
-    /// Names the history of the data set (`master_replid`).
-    pub replication_id: RunId,
+    /// Who copies this server, or whom it copies.
+    pub replicating: Replicating,
     /// The listening sockets.
     pub doors: Doors,
     /// Who listens to which channel.
@@ -161,7 +162,7 @@ impl Server {
             memory: Marks::default(),
             active_expire: AtomicBool::new(true),
             run_id: RunId::generate(&mut rng),
-            replication_id: RunId::generate(&mut rng),
+            replicating: Replicating::new(RunId::generate(&mut rng)),
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
             burden: Burden::new(workers),

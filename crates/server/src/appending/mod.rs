@@ -285,6 +285,8 @@ pub fn begin(server: &Server) -> Result<(), String> {
     let journal = &appending.journal;
     if settings.aof.on {
         journal.turn_on();
+        let replicating = &server.replicating;
+        replicating.set_history(replicating.history(), journal);
     }
     let writer = Writer::new(journal, files, open, messenger(server));
     // Set once: this is called once.

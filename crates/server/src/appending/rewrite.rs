@@ -75,7 +75,9 @@ fn write(
         let keys = counts.iter().map(|db| db.keys).sum();
         control.keys.store(keys, Ordering::Relaxed);
         if logs {
-            journal.turn_on();
+            if journal.turn_on() {
+                server.replicating.begin_anew(journal);
+            }
             journal.cut();
         }
         counts

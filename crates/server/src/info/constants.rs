@@ -14,12 +14,6 @@ pub(super) const NO_EVENTS: &[(&str, &str)] = &[
     ("unexpected_error_replies", "0"),
 ];
 
-/// A primary without replicas and without a backlog.
-pub(super) const NO_REPLICAS: &[(&str, &str)] = &[
-    ("connected_slaves", "0"),
-    ("master_failover_state", "no-failover"),
-];
-
 /// No replication, no append-only file, no cluster: no memory for them.
 pub(super) const NO_BUFFERS: &[(&str, &str)] = &[
     ("mem_not_counted_for_evict", "0"),

@@ -5,15 +5,14 @@ use std::path::Path;
 use base::time::Clock;
 use nix::sys::utsname::uname;
 
-use super::{Fields, View, constants};
+use super::{Fields, View};
+use crate::replicating;
 use crate::server::Server;
 use crate::version::{REDIS_VERSION, VERSION};
 
 const DAY_SECS: i64 = 24 * 60 * 60;
 /// Seconds since 1970, in as many bits as Redis keeps per key.
 const LRU_CLOCK_MASK: i64 = (1 << 24) - 1;
-/// The second replication id of a server that has had only one history.
-const NO_REPLICATION_ID: &str = "0000000000000000000000000000000000000000";
 
 pub(super) fn server(view: &mut View<'_, '_>, fields: &mut Fields) {
     let server = view.server;
@@ -83,13 +82,9 @@ fn listeners(server: &Server, bind: &str, fields: &mut Fields) {
 }
 
 pub(super) fn replication(view: &mut View<'_, '_>, fields: &mut Fields) {
-    fields.put("role", "master");
-    fields.put_all(constants::NO_REPLICAS);
-    fields.put("master_replid", view.server.replication_id);
-    fields.put("master_replid2", NO_REPLICATION_ID);
-    fields.put("master_repl_offset", 0);
-    fields.put("second_repl_offset", -1);
-    fields.put("repl_backlog_active", 0);
+    for (name, value) in replicating::report::fields(view.server) {
+        fields.put(&name, value);
+    }
 }
 
 pub(super) fn cluster(_: &mut View<'_, '_>, fields: &mut Fields) {

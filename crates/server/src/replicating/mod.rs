@@ -1,0 +1,68 @@
+//! Replication: this server as a primary (`primary`), as a replica (`replica`), and what both share:
+//! the name of the history that the data are of, and which of the two it is.
+//!
+//! The bytes that travel are the journal's, at the journal's offsets. Protocol decisions without
+//! I/O are the crate `replication`'s.
+//!
+//! Invariant: a name stands for one sequence of bytes. So the history changes only under a lease on
+//! all stripes (or while nobody writes), and whoever turns the journal on after it was off begins
+//! it anew ([`Replicating::begin_anew`]).
+
+pub mod report;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::ids::RunId;
+use base::rng::{Rng, seed_from_os};
+use journal::Journal;
+use parking_lot::Mutex;
+use replication::history::History;
+
+/// See the module's head.
+pub struct Replicating {
+    history: Mutex<History>,
+    replica: AtomicBool,
+}
+
+impl Replicating {
+    /// A primary without replicas, whose history has this name.
+    pub fn new(id: RunId) -> Replicating {
+        Replicating {
+            history: Mutex::new(History::new(id)),
+            replica: AtomicBool::new(false),
+        }
+    }
+
+    /// Which history the data are of.
+    pub fn history(&self) -> History {
+        *self.history.lock()
+    }
+
+    /// Another history, or another name of it. Under a lease on all stripes.
+    pub fn set_history(&self, history: History, journal: &Journal) {
+        *self.history.lock() = history;
+        journal.set_remark(history.line().as_bytes());
+    }
+
+    /// Begins a history that nobody shares: the data may have changed without a byte in the
+    /// journal. Under a lease on all stripes.
+    pub fn begin_anew(&self, journal: &Journal) {
+        self.set_history(History::new(new_name()), journal);
+    }
+
+    /// Whether this server is a replica.
+    #[inline]
+    pub fn is_replica(&self) -> bool {
+        self.replica.load(Ordering::Relaxed)
+    }
+
+    /// It becomes a replica, or a primary. Under a lease on all stripes.
+    pub fn set_replica(&self, replica: bool) {
+        self.replica.store(replica, Ordering::SeqCst);
+    }
+}
+
+/// A name that no other history has.
+pub fn new_name() -> RunId {
+    RunId::generate(&mut Rng::from_seed(seed_from_os()))
+}
