@@ -717,7 +717,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 }
 
 /// Notes that these databases are no longer what they were, for those who wait for keys of them.
-fn note_awaited(stripe: &Stripe, env: &Env, dbs: &[DbIndex]) {
+pub(crate) fn note_awaited(stripe: &Stripe, env: &Env, dbs: &[DbIndex]) {
     for touched in stripe.waiters().all_touched(dbs) {
         env.note_ready(touched);
     }

@@ -13,6 +13,7 @@ use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::registry::RowId;
+use crate::replicating::replica::apply::Upstream;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::tracking::Caching;
@@ -70,6 +71,8 @@ pub struct Client {
     pub caching: Option<Box<Caching>>,
     /// MONITOR: it is shown all commands.
     pub monitors: bool,
+    /// It is the primary that this server follows.
+    pub upstream: Option<Box<Upstream>>,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// The journal's offset after its last write.
@@ -96,9 +99,18 @@ impl Client {
             watched: None,
             caching: None,
             monitors: false,
+            upstream: None,
             subscriptions: Subscriptions::default(),
             fate: Fate::Open,
         }
+    }
+
+    /// From now on it is the primary that this server follows.
+    pub fn become_upstream(&mut self, upstream: Upstream, db: DbIndex) {
+        self.upstream = Some(Box::new(upstream));
+        self.db = db;
+        self.authenticated = true;
+        self.reply_mode = ReplyMode::Off;
     }
 
     /// Whether it need not log in (any more). A password taken away lets everybody in.

@@ -22,6 +22,7 @@ use crate::registry::{Registry, RowId};
 pub fn flags(card: &Card) -> String {
     let set = [
         ('O', card.monitors.load(Relaxed)),
+        ('M', card.primary.load(Relaxed)),
         ('P', card.is_subscriber()),
         ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),

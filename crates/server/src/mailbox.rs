@@ -16,6 +16,7 @@ use crate::clients::Card;
 use crate::connection::Accepted;
 use crate::migrating::Migrated;
 use crate::pubsub::Publication;
+use crate::replicating::replica::arrival::Arrival;
 use crate::tracking::Note;
 use crate::waking::Unblocked;
 use engine::sync::{AtomicBool, Mutex};
@@ -62,6 +63,8 @@ pub enum Message {
     Unblock(Box<Unblocked>),
     /// Try a client's blocking command again: who made its key ready could not.
     Retry(Arc<Waiter>),
+    /// Go on with a link to a primary.
+    Follow(Box<Arrival>),
     /// End the event loop.
     Stop,
 }

@@ -35,6 +35,8 @@ use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::migrating::{self, Migrated};
 use crate::pubsub::{Desk, Publication};
+use crate::replicating::replica::apply::{self, Upstream};
+use crate::replicating::replica::arrival::Arrival;
 use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
@@ -58,14 +60,14 @@ const TIMEOUTS_MAX: usize = 1000;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
-/// Gives a new connection its place.
+/// Gives a new connection its place, and tells it.
 pub(crate) fn take_over(
     accepted: Accepted,
     connections: &mut Slab<Connection>,
     poll: &Poll,
     server: &Server,
     settings: &Settings,
-) {
+) -> Option<usize> {
     let Accepted { mut stream, card } = accepted;
     let entry = connections.vacant_entry();
     let id = entry.key();
@@ -73,11 +75,12 @@ pub(crate) fn take_over(
     let killed = card.killed.load(Ordering::Relaxed);
     if killed || stream.register(poll.registry(), token).is_err() {
         server.forget(&card);
-        return;
+        return None;
     }
     card.place.store(id as u32, Ordering::Relaxed);
     let client = Client::new(card, settings.requirepass.is_none());
     entry.insert(Connection::new(stream, client));
+    Some(id)
 }
 
 /// A worker's poll and mailbox, made before its thread so that all mailboxes are known to all.
@@ -134,6 +137,8 @@ pub struct Worker<'k> {
     deadlines: Deadlines,
     next_tick: u64,
     next_inspection: u64,
+    /// The connection to the primary, if it is this worker's.
+    upstream: Option<usize>,
     stopping: bool,
 }
 
@@ -166,6 +171,7 @@ impl<'k> Worker<'k> {
             deadlines: Deadlines::default(),
             next_tick: 0,
             next_inspection: 0,
+            upstream: None,
             stopping: false,
         }
     }
@@ -234,7 +240,7 @@ impl<'k> Worker<'k> {
     /// Reads the clock and, if they changed, the settings: once per round.
     fn refresh(&mut self) {
         self.env.now = self.server.now();
-        self.env.expire = !self.server.is_pausing();
+        self.env.expire = !self.server.is_pausing() && !self.server.replicating.is_replica();
         let version = self.server.settings.version();
         if version != self.settings_version {
             self.settings_version = version;
@@ -257,7 +263,8 @@ impl<'k> Worker<'k> {
         self.delivery().deliver_resolved();
         for message in self.seat.mailbox.drain() {
             match message {
-                Message::Accept(accepted) => self.take_over(accepted),
+                Message::Accept(accepted) => drop(self.take_over(accepted)),
+                Message::Follow(arrival) => self.follow(*arrival),
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
@@ -284,9 +291,53 @@ impl<'k> Worker<'k> {
         }
     }
 
-    fn take_over(&mut self, accepted: Accepted) {
+    fn take_over(&mut self, accepted: Accepted) -> Option<usize> {
         let (poll, settings) = (&self.seat.poll, &self.settings);
-        take_over(accepted, &mut self.connections, poll, self.server, settings);
+        take_over(accepted, &mut self.connections, poll, self.server, settings)
+    }
+
+    /// Goes on with the link to a primary.
+    fn follow(&mut self, arrival: Arrival) {
+        let (server, now) = (self.server, self.env.now);
+        let Arrival {
+            accepted,
+            rest,
+            number,
+            beginning,
+        } = arrival;
+        let (env, lease) = (&self.env, &mut self.lease);
+        let db = Arrival::install(beginning, number, &accepted, server, lease, env);
+        aftermath::settle(server, self.id, env, lease, None);
+        lease.release();
+        let Some(db) = db else {
+            return server.forget(&accepted.card);
+        };
+        let Some(id) = self.take_over(accepted) else {
+            return server.replicating.replica.lost(number, now);
+        };
+        let connection = &mut self.connections[id];
+        connection
+            .client
+            .become_upstream(Upstream::new(number, now), db);
+        connection.input.put(&rest);
+        connection.readable = true;
+        self.upstream = Some(id);
+        apply::beat(connection, server, &self.settings, now);
+        self.enqueue(id);
+    }
+
+    /// Acknowledges what has come from the primary, if the link is this worker's.
+    fn beat(&mut self) {
+        let Some(id) = self.upstream else {
+            return;
+        };
+        match self.connections.get_mut(id) {
+            Some(connection) if connection.client.upstream.is_some() => {
+                apply::beat(connection, self.server, &self.settings, self.env.now);
+                self.enqueue(id);
+            }
+            _ => self.upstream = None,
+        }
     }
 
     /// Closes a client at the end of this round; its place must not be taken by another before the
@@ -507,7 +558,8 @@ impl<'k> Worker<'k> {
             connection.dirty = false;
             // Before the replies, for who has one can ask another worker how this client stands.
             connection.client.publish(&connection.out, self.env.now);
-            if connection.hold_back(&self.server.appending.journal) {
+            let streams = connection.client.upstream.is_some();
+            if !streams && connection.hold_back(&self.server.appending.journal) {
                 self.holding.push(id);
             }
             match connection.flush() {
@@ -612,6 +664,10 @@ impl<'k> Worker<'k> {
             connection
                 .client
                 .stop_observing(self.server, &mut self.desk);
+            if let Some(upstream) = &connection.client.upstream {
+                let replica = &self.server.replicating.replica;
+                replica.lost(upstream.number(), self.env.now);
+            }
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }
@@ -695,6 +751,7 @@ impl<'k> Worker<'k> {
         }
         if now >= self.next_inspection {
             self.next_inspection = now + INSPECTION.as_nanos() as u64;
+            self.beat();
             self.inspect();
         }
     }

@@ -31,6 +31,8 @@ use crate::settings::Settings;
 /// How often it is looked whether the file has grown enough to be rewritten, and whether
 /// `appendonly` is as it should be.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked whether a rewrite that was called off is over.
+const SUSPEND_LOOK: Duration = Duration::from_millis(5);
 /// After a failure, a rewrite that nobody has asked for waits so long; doubled with each failure up
 /// to the maximum.
 const RETRY_MILLIS: i64 = 5_000;
@@ -57,6 +59,8 @@ struct State {
     tried_at: UnixMillis,
     report: Report,
     ending: bool,
+    /// Nothing is logged until a full copy of a primary is there.
+    suspended: bool,
 }
 
 /// See the module's head.
@@ -93,6 +97,7 @@ impl Appending {
                     peak_bytes: 0,
                 },
                 ending: false,
+                suspended: false,
             }),
             asked: Condvar::new(),
             awaiting: (0..workers).map(|_| AtomicBool::new(false)).collect(),
@@ -307,9 +312,9 @@ pub fn serve(server: &Server) {
             if state.ending {
                 return;
             }
-            state.asked
+            state.asked && !state.suspended
         };
-        if server.loading.is_active() {
+        if server.loading.is_active() || appending.state.lock().suspended {
             continue;
         }
         let settings = server.settings.get();
@@ -329,6 +334,25 @@ pub fn serve(server: &Server) {
     }
 }
 
+/// Ends the file until [`resume`]: the data are about to be replaced by others.
+pub fn suspend(server: &Server) {
+    let appending = &server.appending;
+    appending.state.lock().suspended = true;
+    appending.call_off();
+    while appending.is_busy() {
+        std::thread::sleep(SUSPEND_LOOK);
+    }
+    if appending.journal.is_on() {
+        stop(server);
+    }
+}
+
+/// The file begins anew, with the data as they are, if `appendonly` is on.
+pub fn resume(server: &Server) {
+    server.appending.state.lock().suspended = false;
+    server.appending.asked.notify_one();
+}
+
 /// Ends the file: everything is in it, and no more will be.
 fn stop(server: &Server) {
     let mut lease = server.keyspace.lease();
@@ -340,14 +364,19 @@ fn stop(server: &Server) {
 }
 
 impl Appending {
-    fn begin_rewrite(&self, control: &Arc<Control>, now: UnixMillis) {
+    /// Whether it may begin.
+    fn begin_rewrite(&self, control: &Arc<Control>, now: UnixMillis) -> bool {
         let mut state = self.state.lock();
+        if state.suspended {
+            return false;
+        }
         state.asked = false;
         state.running = Some(Running {
             since: now,
             control: Arc::clone(control),
         });
         state.report.rewrites += 1;
+        true
     }
 
     fn end_rewrite(&self, result: &Result<u64, String>, now: UnixMillis) {

@@ -17,6 +17,7 @@ mod memory;
 mod migrate;
 mod persistence;
 mod pubsub;
+mod replica;
 mod script;
 mod server;
 mod transaction;
@@ -34,6 +35,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     migrate::COMMANDS,
     persistence::COMMANDS,
     pubsub::COMMANDS,
+    replica::COMMANDS,
     script::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,

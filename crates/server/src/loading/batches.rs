@@ -10,9 +10,8 @@ use parking_lot::Mutex;
 use rdb::file::{KeyHead, Reader};
 use rdb::{Dialect, Input, decode};
 
-use super::{Failure, Overdue, broken, environment, read, store};
-use crate::server::Server;
-use crate::settings::Settings;
+use super::{Failure, Job, broken, environment, read, store};
+use crate::scripting::libraries::Libraries;
 
 /// A batch is handed over when its values have so many bytes ...
 const BATCH_BYTES: usize = 256 << 10;
@@ -40,9 +39,7 @@ struct Record {
 
 /// What the threads share.
 struct Shared<'s> {
-    server: &'s Server,
-    settings: &'s Settings,
-    overdue: Overdue,
+    job: &'s Job<'s>,
     dialect: Dialect,
     batches: Mutex<Receiver<Batch>>,
     failed: AtomicBool,
@@ -52,18 +49,15 @@ struct Shared<'s> {
 /// Loads what `reader` reads.
 pub(super) fn load(
     reader: &mut Reader<'_>,
-    server: &Server,
-    settings: &Settings,
-    overdue: Overdue,
+    job: &Job<'_>,
+    libraries: &mut Libraries,
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     let decoders = cores.min(DECODERS_MAX);
     let (sender, receiver) = sync_channel(decoders * WAITING_EACH);
     let shared = Shared {
-        server,
-        settings,
-        overdue,
+        job,
         dialect: reader.dialect(),
         batches: Mutex::new(receiver),
         failed: AtomicBool::new(false),
@@ -76,7 +70,7 @@ pub(super) fn load(
             spawned.map_err(|error| Failure::Refused(error.to_string()))?;
         }
         // The sender goes with this, and then the threads end.
-        fill(reader, &shared, sender, ended)
+        fill(reader, &shared, libraries, sender, ended)
     });
     match shared.failure.into_inner() {
         Some(failure) => Err(failure),
@@ -88,12 +82,14 @@ pub(super) fn load(
 fn fill(
     reader: &mut Reader<'_>,
     shared: &Shared<'_>,
+    libraries: &mut Libraries,
     sender: SyncSender<Batch>,
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
     let mut batch = Batch::default();
-    let progress = &shared.server.loading;
-    read(reader, shared.server, false, &mut |reader, head| {
+    let server = shared.job.server;
+    let progress = &server.loading;
+    read(reader, server, libraries, false, &mut |reader, head| {
         let (begin, offset) = (batch.values.len(), reader.offset());
         reader
             .raw_value(head.kind, &mut batch.values)
@@ -134,15 +130,16 @@ fn insert_all(shared: &Shared<'_>) {
 }
 
 fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
-    let env = environment(shared.server, shared.settings, shared.overdue);
-    let mut lease = shared.server.keyspace.lease();
+    let job = shared.job;
+    let env = environment(job.server, job.settings, job.overdue);
+    let mut lease = job.keyspace.lease();
     for record in batch.keys {
         let bytes = batch.values.get(record.value).unwrap_or_default();
         let mut input = Input::of_bytes(bytes, record.offset);
         let packing = &env.limits.packing;
         let value = decode(&mut input, record.head.kind, shared.dialect, packing)
             .map_err(|why| broken(&record.head, &why))?;
-        store(shared.server, &mut lease, &env, &record.head, value, false)?;
+        store(job.server, &mut lease, &env, &record.head, value, false)?;
         lease.release();
     }
     Ok(())

@@ -8,6 +8,7 @@
 //! all stripes (or while nobody writes), and whoever turns the journal on after it was off begins
 //! it anew ([`Replicating::begin_anew`]).
 
+pub mod replica;
 pub mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +17,15 @@ use base::ids::RunId;
 use base::rng::{Rng, seed_from_os};
 use journal::Journal;
 use parking_lot::Mutex;
+use replica::Replica;
 use replication::history::History;
 
 /// See the module's head.
 pub struct Replicating {
     history: Mutex<History>,
-    replica: AtomicBool,
+    is_replica: AtomicBool,
+    /// Whom it follows.
+    pub replica: Replica,
 }
 
 impl Replicating {
@@ -29,7 +33,8 @@ impl Replicating {
     pub fn new(id: RunId) -> Replicating {
         Replicating {
             history: Mutex::new(History::new(id)),
-            replica: AtomicBool::new(false),
+            is_replica: AtomicBool::new(false),
+            replica: Replica::default(),
         }
     }
 
@@ -53,12 +58,12 @@ impl Replicating {
     /// Whether this server is a replica.
     #[inline]
     pub fn is_replica(&self) -> bool {
-        self.replica.load(Ordering::Relaxed)
+        self.is_replica.load(Ordering::Relaxed)
     }
 
     /// It becomes a replica, or a primary. Under a lease on all stripes.
     pub fn set_replica(&self, replica: bool) {
-        self.replica.store(replica, Ordering::SeqCst);
+        self.is_replica.store(replica, Ordering::SeqCst);
     }
 }
 
