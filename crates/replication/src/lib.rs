@@ -5,12 +5,13 @@
 //! is to be done, so that a simulation can run it with lost links, crashes and slow disks from a
 //! seed.
 //!
-//! Reading order: `history` (which bytes two servers have in common), `link` (a
-//! replica's end of a link).
+//! Reading order: `history` (which bytes two servers have in common), `feed` (a replica as its
+//! primary sees it), `link` (a replica's end of a link).
 //!
 //! Source of the protocol: <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>.
 
 #![forbid(unsafe_code)]
 
+pub mod feed;
 pub mod history;
 pub mod link;

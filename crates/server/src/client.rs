@@ -13,6 +13,7 @@ use crate::clients::Card;
 use crate::input::QueryUse;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::registry::RowId;
+use crate::replicating::primary::{Attached, Introduction};
 use crate::replicating::replica::apply::Upstream;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -75,6 +76,10 @@ pub struct Client {
     pub upstream: Option<Box<Upstream>>,
     /// What it listens to.
     pub subscriptions: Subscriptions,
+    /// What it has said of itself as a replica.
+    pub introduction: Option<Box<Introduction>>,
+    /// It is a replica.
+    pub attached: Option<Box<Attached>>,
     /// The journal's offset after its last write.
     pub wrote: Offset,
     /// What becomes of the connection.
@@ -94,6 +99,8 @@ impl Client {
             last_command: None,
             commands: 0,
             query: QueryUse::default(),
+            introduction: None,
+            attached: None,
             wrote: Offset::default(),
             transaction: None,
             watched: None,

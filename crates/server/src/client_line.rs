@@ -21,6 +21,7 @@ use crate::registry::{Registry, RowId};
 /// The client's flags, one letter each; `N` when it has none.
 pub fn flags(card: &Card) -> String {
     let set = [
+        ('S', card.replica.load(Relaxed)),
         ('O', card.monitors.load(Relaxed)),
         ('M', card.primary.load(Relaxed)),
         ('P', card.is_subscriber()),

@@ -85,6 +85,8 @@ pub struct Card {
     pub monitors: AtomicBool,
     /// It is the primary that this server follows.
     pub primary: AtomicBool,
+    /// It is a replica.
+    pub replica: AtomicBool,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.

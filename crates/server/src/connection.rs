@@ -1,6 +1,7 @@
 //! One client's socket with its input, its pending replies, and what it waits for.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -25,6 +26,8 @@ use crate::waking::Blocked;
 use engine::failure::Failure;
 use engine::tx::Walk;
 use journal::Journal;
+use journal::journal::Pieces;
+use replication::feed::Phase;
 
 /// Pieces of a reply given to one `writev`.
 const IO_SLICES: usize = 64;
@@ -76,6 +79,24 @@ impl Stream {
         }
     }
 
+    /// A second handle of the socket.
+    pub fn duplicate(&self) -> Option<OwnedFd> {
+        let fd = match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+            Stream::Absent => return None,
+        };
+        fd.try_clone_to_owned().ok()
+    }
+
+    /// Small pieces wait for more (`repl-disable-tcp-nodelay`).
+    pub fn delay(&self) {
+        if let Stream::Tcp(stream) = self {
+            // It works as well without.
+            let _ = stream.set_nodelay(false);
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),
@@ -118,7 +139,7 @@ pub enum Waiting {
         /// CLIENT REPLY was OFF or SKIP when it began.
         muted: bool,
     },
-    /// WAITAOF.
+    /// WAIT, WAITAOF.
     Disk(DiskWish),
     /// SHUTDOWN: the process ends, or the reply says why not.
     Shutdown,
@@ -225,7 +246,8 @@ impl Connection {
     pub fn note(&mut self, event: &Event) {
         self.hung_up |= event.is_read_closed();
         self.readable |= event.is_readable() || self.hung_up;
-        self.dirty |= event.is_writable() && !self.out.is_empty();
+        let owed = !self.out.is_empty() || self.client.attached.is_some();
+        self.dirty |= event.is_writable() && owed;
     }
 
     /// Reads what has come, as far as it fits.
@@ -336,14 +358,15 @@ impl Connection {
         !held_before && !self.held.is_empty()
     }
 
-    /// Answers WAITAOF if it has waited long enough; whether it goes on waiting.
-    pub fn await_disk(&mut self, journal: &Journal, now: UnixMillis) -> bool {
+    /// Answers WAIT or WAITAOF if it has waited long enough; whether it goes on waiting.
+    pub fn await_disk(&mut self, server: &Server, now: UnixMillis) -> bool {
         let Waiting::Disk(wish) = self.waiting else {
             return false;
         };
-        let over = wish.is_met(journal) || wish.until.is_some_and(|until| until <= now);
+        let over = wish.is_met(server) || wish.until.is_some_and(|until| until <= now);
         if over {
-            self.go_on(wish.muted, |out| wish.reply(journal, out));
+            self.client.card.blocked.store(false, Ordering::Relaxed);
+            self.go_on(wish.muted, |out| wish.reply(server, out));
         }
         !over
     }
@@ -414,6 +437,77 @@ impl Connection {
             }
         }
         Ok(total)
+    }
+}
+
+/// What a replica is sent.
+impl Connection {
+    /// Writes some of the stream: what its socket takes, up to a bound; `unfinished` says that it
+    /// would take more. Bytes written.
+    ///
+    /// # Errors
+    /// The connection is of no more use.
+    pub fn feed(&mut self, pieces: &mut Pieces) -> Result<usize, ()> {
+        let Some(attached) = &mut self.client.attached else {
+            return Ok(0);
+        };
+        if attached.cursor.is_none() && attached.standing.feed.lock().phase() == Phase::Online {
+            attached.cursor = attached.standing.cursor.lock().take();
+        }
+        let Some(cursor) = &mut attached.cursor else {
+            return Ok(0);
+        };
+        if attached.standing.feed.lock().phase() != Phase::Online {
+            return Ok(0);
+        }
+        if !self.out.is_empty() {
+            // A reply in the middle of the stream would be taken for a part of it.
+            return if attached.begun { Err(()) } else { Ok(0) };
+        }
+        attached.begun = true;
+        self.unfinished = false;
+        if !cursor.read(pieces) {
+            return Err(());
+        }
+        let (mut total, mut room) = (0, FLUSH_BYTES_MAX);
+        let mut slices: Vec<&[u8]> = pieces.slices().filter(|piece| !piece.is_empty()).collect();
+        let mut rest = &mut slices[..];
+        let result = loop {
+            if rest.is_empty() || room == 0 {
+                self.unfinished = !rest.is_empty() || total > 0 && room == 0;
+                break Ok(());
+            }
+            let many = rest.len().min(IO_SLICES);
+            let views: Vec<IoSlice<'_>> = rest[..many].iter().map(|s| IoSlice::new(s)).collect();
+            match self.stream.write_vectored(&views) {
+                Ok(0) => break Err(()),
+                Ok(mut count) => {
+                    total += count;
+                    room = room.saturating_sub(count);
+                    while let Some(first) = rest.first_mut()
+                        && count >= first.len()
+                    {
+                        count -= first.len();
+                        rest = &mut rest[1..];
+                    }
+                    if let Some(first) = rest.first_mut() {
+                        *first = &first[count..];
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break Err(()),
+            }
+        };
+        cursor.advance(total);
+        pieces.clear();
+        result.map(|()| total)
+    }
+
+    /// Tells a replica that waits that it is not forgotten.
+    pub fn send_newline(&mut self) {
+        // A socket that takes not even this is found out elsewhere.
+        let _ = self.stream.write(b"\n");
     }
 }
 

@@ -84,6 +84,12 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), failure);
     }
+    if server.replicating.primary.is_lacking()
+        && !server.replicating.is_replica()
+        && effective_flags(row, client, registry).has(Flags::WRITE)
+    {
+        return Verdict::Refuse(Some(id), LACKING);
+    }
     if server.replicating.is_replica()
         && let Err(failure) = as_replica(effective_flags(row, client, registry), server, settings)
     {
@@ -122,6 +128,9 @@ fn reaches_keys(flags: Flags) -> bool {
         .iter()
         .any(|&flag| flags.has(flag))
 }
+
+/// `min-replicas-to-write`.
+pub const LACKING: Failure = Failure::fixed("NOREPLICAS Not enough good replicas to write.");
 
 const LOADING: Failure = Failure::fixed("LOADING Redis is loading the dataset in memory");
 

@@ -15,15 +15,19 @@ use base::time::UnixMillis;
 use journal::{Journal, Offset};
 use resp::Reply;
 
-/// What WAITAOF waits for.
+use crate::server::Server;
+
+/// What WAIT and WAITAOF wait for.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskWish {
     /// The client's last write.
     pub upto: Offset,
+    /// WAITAOF: it is to be on disks, not only in memory.
+    pub durable: bool,
     /// It is to be on this server's disk.
     pub local: bool,
-    /// It is to be on replicas' disks; there are none.
-    pub replicas: bool,
+    /// So many replicas are to have it.
+    pub replicas: usize,
     /// When to give up, if ever.
     pub until: Option<UnixMillis>,
     /// CLIENT REPLY was OFF or SKIP when it began.
@@ -36,15 +40,22 @@ impl DiskWish {
     }
 
     /// Whether there is nothing more to wait for.
-    pub fn is_met(&self, journal: &Journal) -> bool {
-        !self.replicas && (!self.local || self.is_local(journal))
+    pub fn is_met(&self, server: &Server) -> bool {
+        self.have(server) >= self.replicas
+            && (!self.local || self.is_local(&server.appending.journal))
+    }
+
+    fn have(&self, server: &Server) -> usize {
+        server.replicating.primary.have(self.upto, self.durable)
     }
 
     /// Answers how far it has come.
-    pub fn reply(&self, journal: &Journal, out: &mut Reply) {
-        out.array(2);
-        out.int(self.is_local(journal).into());
-        out.int(0);
+    pub fn reply(&self, server: &Server, out: &mut Reply) {
+        if self.durable {
+            out.array(2);
+            out.int(self.is_local(&server.appending.journal).into());
+        }
+        out.int(self.have(server) as i64);
     }
 }
 

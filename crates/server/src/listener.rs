@@ -221,6 +221,7 @@ impl Card {
             tracking: Seen::default(),
             monitors: false.into(),
             primary: false.into(),
+            replica: false.into(),
             no_evict: false.into(),
             no_touch: false.into(),
             blocked: false.into(),

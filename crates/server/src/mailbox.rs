@@ -65,6 +65,8 @@ pub enum Message {
     Retry(Arc<Waiter>),
     /// Go on with a link to a primary.
     Follow(Box<Arrival>),
+    /// Look what there is to send to this worker's replicas.
+    Feed,
     /// End the event loop.
     Stop,
 }

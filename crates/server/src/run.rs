@@ -17,6 +17,7 @@ use crate::listener::Listener;
 use crate::loading;
 use crate::logging;
 use crate::mailbox::{Message, WorkerId};
+use crate::replicating;
 use crate::replicating::replica;
 use crate::saving;
 use crate::server::Server;
@@ -116,6 +117,9 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
         thread::Builder::new()
             .name("saver".to_owned())
             .spawn_scoped(scope, || saving::serve(&server))?;
+        thread::Builder::new()
+            .name("copier".to_owned())
+            .spawn_scoped(scope, || replicating::primary::sync::serve(&server))?;
         let mut ended = || signals.pending().next().is_some();
         let loaded = match logs {
             true => appending::replay::at_start(&server, &mut ended),
@@ -130,6 +134,7 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
         }
         server.replicating.replica.end();
         server.saving.end();
+        server.replicating.primary.end();
         server.appending.end();
         server.broadcast(|| Message::Stop);
         match loaded {

@@ -162,7 +162,7 @@ impl Server {
             memory: Marks::default(),
             active_expire: AtomicBool::new(true),
             run_id: RunId::generate(&mut rng),
-            replicating: Replicating::new(RunId::generate(&mut rng)),
+            replicating: Replicating::new(RunId::generate(&mut rng), workers),
             doors: Doors::default(),
             exchange: Exchange::new(workers, Seed::random()),
             burden: Burden::new(workers),

@@ -16,6 +16,8 @@ use engine::env::Env;
 use engine::keyspace::Lease;
 use engine::track::forget_some;
 use engine::tx::{Step, WalkTx};
+use journal::Offset;
+use journal::journal::Pieces;
 use mio::{Events, Poll, Registry, Token};
 use resp::Reply;
 use slab::Slab;
@@ -44,6 +46,7 @@ use crate::stats::{WorkerStats, bump};
 use crate::transaction;
 use crate::waking::{self, Deadlines, Unblocked};
 
+mod feeding;
 mod news;
 mod weighing;
 
@@ -139,6 +142,11 @@ pub struct Worker<'k> {
     next_inspection: u64,
     /// The connection to the primary, if it is this worker's.
     upstream: Option<usize>,
+    /// Connections of replicas.
+    replicas: Vec<usize>,
+    /// The journal's end when replicas were last fed.
+    fed: Offset,
+    pieces: Pieces,
     stopping: bool,
 }
 
@@ -172,6 +180,9 @@ impl<'k> Worker<'k> {
             next_tick: 0,
             next_inspection: 0,
             upstream: None,
+            replicas: Vec::new(),
+            fed: Offset::default(),
+            pieces: Pieces::default(),
             stopping: false,
         }
     }
@@ -210,6 +221,7 @@ impl<'k> Worker<'k> {
             self.serve(&mut batch);
             self.go_on_walking();
             self.tick();
+            self.feed_replicas();
             self.stats.publish(&self.env.stats);
             self.server.free_later(self.env.take_garbage());
             let end = self.server.ticks.raw();
@@ -286,6 +298,8 @@ impl<'k> Worker<'k> {
                     let (env, lease) = (&self.env, &mut self.lease);
                     waking::retry(&waiter, self.server, self.id, env, lease);
                 }
+                // The end of the round does it.
+                Message::Feed => {}
                 Message::Stop => self.stopping = true,
             }
         }
@@ -584,6 +598,12 @@ impl<'k> Worker<'k> {
             connection.queued = true;
             self.ready.push(id);
         }
+        if connection.client.attached.is_some() {
+            self.attend_replica(id);
+        }
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         let written = connection.out.is_empty();
         let waits = !matches!(connection.waiting, Waiting::No);
         match connection.client.fate {
@@ -594,6 +614,8 @@ impl<'k> Worker<'k> {
             Fate::CloseAfterReply => {}
             Fate::Open => {
                 if let Waiting::Disk(_) = connection.waiting {
+                    let blocked = &connection.client.card.blocked;
+                    blocked.store(true, Ordering::Relaxed);
                     if !self.holding.contains(&id) {
                         self.holding.push(id);
                     }
@@ -637,7 +659,7 @@ impl<'k> Worker<'k> {
             };
             let journal = &self.server.appending.journal;
             connection.held.release(journal);
-            let waits = connection.await_disk(journal, self.env.now);
+            let waits = connection.await_disk(self.server, self.env.now);
             if waits || !connection.held.is_empty() {
                 self.holding.push(id);
             }
@@ -668,6 +690,7 @@ impl<'k> Worker<'k> {
                 let replica = &self.server.replicating.replica;
                 replica.lost(upstream.number(), self.env.now);
             }
+            self.detach(id, &mut connection);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
         }
@@ -752,6 +775,12 @@ impl<'k> Worker<'k> {
         if now >= self.next_inspection {
             self.next_inspection = now + INSPECTION.as_nanos() as u64;
             self.beat();
+            self.comfort_replicas();
+            if self.id == WorkerId(0) {
+                let (server, now) = (self.server, self.env.now);
+                let primary = &server.replicating.primary;
+                primary.tick(server, &self.settings, &mut self.lease, now);
+            }
             self.inspect();
         }
     }

@@ -170,6 +170,15 @@ impl Appending {
         self.awaiting[usize::from(worker.0)].store(true, Ordering::SeqCst);
     }
 
+    /// Lets the workers that have asked for news from the disk look again.
+    pub fn tell_awaiting(&self, mailboxes: &[Mailbox]) {
+        for (mailbox, awaits) in mailboxes.iter().zip(&*self.awaiting) {
+            if awaits.swap(false, Ordering::SeqCst) {
+                mailbox.send(Message::Durable);
+            }
+        }
+    }
+
     /// How rewriting went.
     pub fn report(&self) -> Report {
         self.state.lock().report.clone()

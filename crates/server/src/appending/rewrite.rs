@@ -118,6 +118,7 @@ fn write_file(
         used_bytes: crate::allocator::used_bytes(),
         libraries: &server.scripting.libraries.read().clone(),
         is_base: true,
+        stream: None,
     };
     match settings.aof.rdb_base {
         true => write_here(path, pieces, control, &about)?,

@@ -1041,20 +1041,18 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "min-replicas-max-lag",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.primary.lag_seconds_max = v),
         "10",
         "Seconds after which a replica counts as lagging.",
     )
-    .alias(&["min-slaves-max-lag"])
-    .ahead(REPLICATION),
+    .alias(&["min-slaves-max-lag"]),
     p(
         "min-replicas-to-write",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.primary.replicas_min = v as u64),
         "0",
         "Replicas without which writes are refused.",
     )
-    .alias(&["min-slaves-to-write"])
-    .refused(REPLICATION),
+    .alias(&["min-slaves-to-write"]),
     p("mptcp", BOOL, "no", "Listens with multipath TCP.")
         .fixed()
         .moot("plain TCP is used"),
@@ -1206,25 +1204,27 @@ pub const PARAMS: &[Param] = &[
     .ahead(NO_RDMA),
     p(
         "repl-backlog-size",
-        memory(1, Overflow::OutOfRange),
+        Kind::Memory {
+            min: 1,
+            overflow: Overflow::OutOfRange,
+            store: |s, v| s.primary.backlog_bytes = v,
+        },
         "1048576",
         "Bytes of the stream kept for replicas that come back.",
     )
-    .ahead(REPLICATION),
+    .then(Apply::Backlog),
     p(
         "repl-backlog-ttl",
-        int(0, I64),
+        int_to(0, I64, |s, v| s.primary.backlog_ttl_seconds = v),
         "3600",
         "Seconds without replicas after which they are given up.",
-    )
-    .ahead(REPLICATION),
+    ),
     p(
         "repl-disable-tcp-nodelay",
-        BOOL,
+        Kind::Bool(|s, v| s.primary.disable_nodelay = v),
         "no",
         "Saves packets to replicas at the price of delay.",
-    )
-    .ahead(REPLICATION),
+    ),
     p(
         "repl-diskless-load",
         Kind::Choice {
@@ -1236,36 +1236,32 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "repl-diskless-sync",
-        BOOL,
+        Kind::Bool(|s, v| s.primary.diskless = v),
         "yes",
         "Sends a full copy without a file.",
-    )
-    .ahead(REPLICATION),
+    ),
     p(
         "repl-diskless-sync-delay",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.primary.delay_seconds = v),
         "5",
         "Seconds to wait for more replicas before a full copy.",
-    )
-    .ahead(REPLICATION),
+    ),
     p(
         "repl-diskless-sync-max-replicas",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.primary.enough_replicas = v as usize),
         "0",
         "Replicas that are enough not to wait.",
-    )
-    .ahead(REPLICATION),
+    ),
     p("repl-mptcp", BOOL, "no", "Replicates over multipath TCP.")
         .fixed()
         .ahead(REPLICATION),
     p(
         "repl-ping-replica-period",
-        int(1, I32),
+        int_to(1, I32, |s, v| s.primary.ping_seconds = v),
         "10",
         "Seconds between pings to replicas.",
     )
-    .alias(&["repl-ping-slave-period"])
-    .ahead(REPLICATION),
+    .alias(&["repl-ping-slave-period"]),
     p(
         "repl-rdb-channel",
         BOOL,
@@ -1276,7 +1272,7 @@ pub const PARAMS: &[Param] = &[
     .ahead(REPLICATION),
     p(
         "repl-timeout",
-        int_to(1, I32, |s, v| s.repl_timeout_seconds = v as u32),
+        int_to(1, I32, |s, v| s.primary.timeout_seconds = v),
         "60",
         "Seconds of silence that end a replication link.",
     ),
@@ -1445,11 +1441,10 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "shutdown-timeout",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.primary.shutdown_seconds = v as u64),
         "10",
         "Seconds that a shutdown waits for replicas.",
-    )
-    .ahead(REPLICATION),
+    ),
     p(
         "slot-migration-max-failover-repl-bytes",
         memory(0, Overflow::OutOfRange),

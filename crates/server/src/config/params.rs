@@ -75,6 +75,8 @@ pub enum Apply {
     WorkingDirectory,
     /// Begin or end the append-only file, or change how it is written.
     Journal,
+    /// Keep more or less for replicas that come back.
+    Backlog,
 }
 
 impl Param {

@@ -252,6 +252,33 @@ pub struct OutputLimits {
     pub pubsub: OutputLimit,
 }
 
+/// What this server is as a primary.
+#[derive(Clone, Debug, Default)]
+pub struct PrimarySettings {
+    /// `repl-backlog-size`.
+    pub backlog_bytes: u64,
+    /// `repl-backlog-ttl`; 0 = for ever.
+    pub backlog_ttl_seconds: i64,
+    /// `repl-diskless-sync`.
+    pub diskless: bool,
+    /// `repl-diskless-sync-delay`.
+    pub delay_seconds: i64,
+    /// `repl-diskless-sync-max-replicas`; 0 = any number is worth waiting for.
+    pub enough_replicas: usize,
+    /// `repl-disable-tcp-nodelay`.
+    pub disable_nodelay: bool,
+    /// `repl-ping-replica-period`.
+    pub ping_seconds: i64,
+    /// `repl-timeout`.
+    pub timeout_seconds: i64,
+    /// `min-replicas-to-write`.
+    pub replicas_min: u64,
+    /// `min-replicas-max-lag`; 0 = the minimum is no condition.
+    pub lag_seconds_max: i64,
+    /// `shutdown-timeout`.
+    pub shutdown_seconds: u64,
+}
+
 /// Which deletions hand the value to the background thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LazyFree {
@@ -331,12 +358,12 @@ pub struct Settings {
     pub client_query_buffer_limit_bytes: u64,
     pub proto_max_bulk_len_bytes: u64,
     pub lazyfree: LazyFree,
+    pub primary: PrimarySettings,
     pub active_expire_effort: u32,
     pub busy_reply_threshold_millis: u64,
     pub script_undeclared_keys: bool,
     pub enable_debug_command: Permission,
     pub enable_protected_configs: Permission,
-    pub repl_timeout_seconds: u32,
     pub replica: ReplicaSettings,
 }
 
@@ -408,12 +435,12 @@ impl Settings {
             client_query_buffer_limit_bytes: 0,
             proto_max_bulk_len_bytes: 0,
             lazyfree: LazyFree::default(),
+            primary: PrimarySettings::default(),
             active_expire_effort: 0,
             busy_reply_threshold_millis: 0,
             script_undeclared_keys: true,
             enable_debug_command: Permission::No,
             enable_protected_configs: Permission::No,
-            repl_timeout_seconds: 60,
             replica: ReplicaSettings::blank(),
         }
     }

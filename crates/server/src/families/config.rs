@@ -130,6 +130,10 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
     // This worker obeys from the next command on, the others from their next round.
     session.env.limits = engine_limits(config.settings(), &server.keyspace);
     server.settings.set(config.settings().clone());
+    server
+        .replicating
+        .primary
+        .apply(config.settings(), session.env.now);
     if applies.contains(&Apply::Journal) {
         server.appending.apply(config.settings(), before.settings());
     }
@@ -162,6 +166,11 @@ fn carry_out(
         Apply::MaxMemory => Ok(()),
         // Once all settings are in force.
         Apply::Journal => Ok(()),
+        Apply::Backlog => {
+            let bytes = settings.primary.backlog_bytes;
+            server.appending.journal.set_backlog(bytes);
+            Ok(())
+        }
         Apply::LogLevel => {
             logging::set_level(settings.loglevel);
             Ok(())

@@ -18,6 +18,7 @@ mod migrate;
 mod persistence;
 mod pubsub;
 mod replica;
+mod replication;
 mod script;
 mod server;
 mod transaction;
@@ -36,6 +37,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     persistence::COMMANDS,
     pubsub::COMMANDS,
     replica::COMMANDS,
+    replication::COMMANDS,
     script::COMMANDS,
     server::COMMANDS,
     transaction::COMMANDS,

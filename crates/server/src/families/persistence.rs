@@ -177,6 +177,12 @@ fn waitaof(
     if millis < 0 {
         return Err(Failure::fixed("ERR timeout is negative"));
     }
+    if session.server.replicating.is_replica() {
+        return Err(Failure::fixed(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
     let journal = &session.server.appending.journal;
     if local > 0 && !journal.is_on() {
         return Err(Failure::fixed(
@@ -185,15 +191,21 @@ fn waitaof(
     }
     let wish = DiskWish {
         upto: session.client.wrote,
+        durable: true,
         local: local > 0,
-        replicas: replicas > 0,
+        replicas: usize::try_from(replicas).unwrap_or(usize::MAX),
         until: (millis > 0).then(|| session.env.now.saturating_add(millis)),
         muted: session.client.reply_mode != ReplyMode::On,
     };
-    if wish.is_met(journal) || session.lease.is_pinned() {
-        wish.reply(journal, out);
-    } else {
-        session.waiting = Some(Waiting::Disk(wish));
-    }
+    await_wish(wish, session, out);
     Ok(())
+}
+
+/// Answers WAIT or WAITAOF, or lets the client wait.
+pub(super) fn await_wish(wish: DiskWish, session: &mut Session<'_, '_>, out: &mut Reply) {
+    if wish.is_met(session.server) || session.lease.is_pinned() {
+        return wish.reply(session.server, out);
+    }
+    session.server.replicating.primary.ask();
+    session.waiting = Some(Waiting::Disk(wish));
 }

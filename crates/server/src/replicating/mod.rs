@@ -8,6 +8,7 @@
 //! all stripes (or while nobody writes), and whoever turns the journal on after it was off begins
 //! it anew ([`Replicating::begin_anew`]).
 
+pub mod primary;
 pub mod replica;
 pub mod report;
 
@@ -20,21 +21,26 @@ use parking_lot::Mutex;
 use replica::Replica;
 use replication::history::History;
 
+use self::primary::Primary;
+
 /// See the module's head.
 pub struct Replicating {
     history: Mutex<History>,
     is_replica: AtomicBool,
     /// Whom it follows.
     pub replica: Replica,
+    /// Its replicas.
+    pub primary: Primary,
 }
 
 impl Replicating {
     /// A primary without replicas, whose history has this name.
-    pub fn new(id: RunId) -> Replicating {
+    pub fn new(id: RunId, workers: usize) -> Replicating {
         Replicating {
             history: Mutex::new(History::new(id)),
             is_replica: AtomicBool::new(false),
             replica: Replica::default(),
+            primary: Primary::new(workers),
         }
     }
 

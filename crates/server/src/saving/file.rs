@@ -6,12 +6,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use base::ids::DbIndex;
+use base::ids::{DbIndex, RunId};
 use base::time::UnixMillis;
 use engine::access;
 use engine::entry::{Text, Value};
 use engine::keyspace::Lease;
 use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
+use journal::Offset;
 use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library, put_sum};
 use rdb::{Crc64, Cursor, Encoder, Progress, Target};
 
@@ -53,6 +54,47 @@ pub struct About<'a> {
     pub libraries: &'a Libraries,
     /// It is the base of an append-only file.
     pub is_base: bool,
+    /// Where in which history it is, if anybody has to know.
+    pub stream: Option<StreamPlace>,
+}
+
+/// The moment of a snapshot, as the journal has it.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamPlace {
+    /// The history's name.
+    pub id: RunId,
+    /// Bytes of it before.
+    pub offset: Offset,
+    /// The database that is selected there.
+    pub db: DbIndex,
+}
+
+/// Where the bytes of a snapshot go.
+pub trait Destination {
+    /// Takes some.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes sure that what was put lasts, as far as that is its business.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn sync(&mut self, all: bool) -> io::Result<()>;
+}
+
+impl Destination for File {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self, all: bool) -> io::Result<()> {
+        match all {
+            true => self.sync_all(),
+            false => self.sync_data(),
+        }
+    }
 }
 
 impl About<'_> {
@@ -93,10 +135,26 @@ pub fn write_here(
     control: &Control,
     about: &About<'_>,
 ) -> io::Result<()> {
-    let mut writer = Writer::create(path, about)?;
+    write_to(create(path)?, true, pieces, control, about)
+}
+
+/// Writes a snapshot anywhere; without the keys if not `with_keys`.
+///
+/// # Errors
+/// As the operating system says.
+pub fn write_to(
+    destination: impl Destination,
+    with_keys: bool,
+    pieces: &Pieces,
+    control: &Control,
+    about: &About<'_>,
+) -> io::Result<()> {
+    let mut writer = Writer::new(destination, about);
     writer.head()?;
     while let Some(piece) = pieces.take() {
-        writer.piece(piece)?;
+        if with_keys {
+            writer.piece(piece)?;
+        }
     }
     if control.cancelled.load(Ordering::Relaxed) {
         return Err(io::Error::other("called off"));
@@ -110,7 +168,7 @@ pub fn write_here(
 /// As [`write`].
 pub(super) fn write_held(path: &Path, lease: &mut Lease<'_>, about: &About<'_>) -> io::Result<()> {
     replace(path, "temp-reload", |temporary| {
-        let mut writer = Writer::create(temporary, about)?;
+        let mut writer = Writer::new(create(temporary)?, about);
         writer.head()?;
         for db in (0..lease.keyspace().databases()).map(DbIndex) {
             writer.database(db, lease)?;
@@ -145,8 +203,13 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-struct Writer<'a> {
-    file: File,
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).open(path)
+}
+
+struct Writer<'a, D> {
+    file: D,
     about: &'a About<'a>,
     encoder: Encoder,
     buffer: Vec<u8>,
@@ -155,15 +218,13 @@ struct Writer<'a> {
     db: Option<DbIndex>,
 }
 
-impl<'a> Writer<'a> {
-    fn create(path: &Path, about: &'a About<'a>) -> io::Result<Writer<'a>> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).open(path)?;
+impl<'a, D: Destination> Writer<'a, D> {
+    fn new(file: D, about: &'a About<'a>) -> Writer<'a, D> {
         let target = Target {
             reader: about.settings.snapshot_reader,
             compress: about.settings.rdbcompression,
         };
-        Ok(Writer {
+        Writer {
             file,
             about,
             encoder: Encoder::new(target),
@@ -171,7 +232,7 @@ impl<'a> Writer<'a> {
             sum: Crc64::default(),
             unsynced_bytes: 0,
             db: None,
-        })
+        }
     }
 
     fn head(&mut self) -> io::Result<()> {
@@ -184,7 +245,14 @@ impl<'a> Writer<'a> {
             ("used-mem", used.to_string()),
             ("aof-base", u8::from(self.about.is_base).to_string()),
         ];
-        for (name, value) in facts {
+        let stream = self.about.stream.map(|StreamPlace { id, offset, db }| {
+            [
+                ("repl-stream-db", db.to_string()),
+                ("repl-id", id.to_string()),
+                ("repl-offset", offset.0.to_string()),
+            ]
+        });
+        for (name, value) in facts.into_iter().chain(stream.into_iter().flatten()) {
             let (name, value) = (name.as_bytes(), value.as_bytes());
             put_fact(name, value, &mut self.encoder, &mut self.buffer);
         }
@@ -291,13 +359,13 @@ impl<'a> Writer<'a> {
         if self.about.settings.rdbchecksum {
             self.sum.update(&self.buffer);
         }
-        self.file.write_all(&self.buffer)?;
+        self.file.put(&self.buffer)?;
         self.unsynced_bytes += self.buffer.len() as u64;
         self.buffer.clear();
         let steadily = self.about.settings.rdb_save_incremental_fsync;
         if steadily && self.unsynced_bytes >= UNSYNCED_BYTES_MAX {
             self.unsynced_bytes = 0;
-            self.file.sync_data()?;
+            self.file.sync(false)?;
         }
         Ok(())
     }
@@ -310,7 +378,7 @@ impl<'a> Writer<'a> {
             false => 0,
         };
         put_sum(sum, &mut self.buffer);
-        self.file.write_all(&self.buffer)?;
-        self.file.sync_all()
+        self.file.put(&self.buffer)?;
+        self.file.sync(true)
     }
 }

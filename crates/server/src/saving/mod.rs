@@ -292,6 +292,7 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
             used_bytes: allocator::used_bytes(),
             libraries: &server.scripting.libraries.read().clone(),
             is_base: false,
+            stream: None,
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
@@ -326,6 +327,7 @@ pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
         used_bytes: allocator::used_bytes(),
         libraries: &server.scripting.libraries.read().clone(),
         is_base: false,
+        stream: None,
     };
     let written = file::write_held(path, lease, &about);
     written.map_err(|why| format!("{}: {why}", path.display()))?;

@@ -249,7 +249,9 @@ enum ClientKind {
 
 impl ClientKind {
     fn of(card: &Card) -> ClientKind {
-        if card.is_subscriber() {
+        if card.replica.load(Relaxed) {
+            ClientKind::Replica
+        } else if card.is_subscriber() {
             ClientKind::Subscriber
         } else {
             ClientKind::Normal

@@ -160,7 +160,7 @@ pub fn beat(connection: &mut Connection, server: &Server, settings: &Settings, n
         upstream.heard_bytes = bytes;
         upstream.pulse.hear(now);
     }
-    let patience = i64::from(settings.repl_timeout_seconds) * 1000;
+    let patience = settings.primary.timeout_seconds * 1000;
     match upstream.pulse.beat(now, patience) {
         Beat::Rest => {}
         Beat::Ack => {

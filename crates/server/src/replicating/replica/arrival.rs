@@ -100,6 +100,7 @@ fn rename(server: &Server, id: RunId) {
     info!("Master replication ID changed to {id}");
     history.follow(id, journal.end());
     replicating.set_history(history, journal);
+    replicating.primary.disconnect_all(server);
 }
 
 fn take(
@@ -124,5 +125,6 @@ fn take(
     journal.begin_at(at);
     journal.append_stream(&[], db, env.now);
     replicating.set_history(History::new(id), journal);
+    replicating.primary.disconnect_all(server);
     info!("MASTER <-> REPLICA sync: Finished with success");
 }

@@ -62,7 +62,7 @@ pub fn serve(server: &Server) {
 fn attempt(server: &Server, order: &Order) -> Result<(), Failed> {
     let replica = &server.replicating.replica;
     let settings = server.settings.get();
-    let patience = Duration::from_secs(settings.repl_timeout_seconds.into());
+    let patience = Duration::from_secs(settings.primary.timeout_seconds.unsigned_abs());
     let over = || replica.is_over(order);
     let name = format!(
         "{}:{}",

@@ -15,6 +15,7 @@
 pub mod apply;
 pub mod arrival;
 mod link;
+pub mod report;
 mod transfer;
 mod wire;
 
@@ -34,9 +35,6 @@ use crate::server::Server;
 
 pub use link::serve;
 
-/// Bytes kept for replicas of this replica, and for those who follow it when it is promoted.
-// (`repl-backlog-size` once the primary's side reads it.)
-const BACKLOG_BYTES: u64 = 1 << 20;
 /// After a failure the primary is tried again so much later.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -303,7 +301,7 @@ impl Replica {
 pub fn follow(server: &Server, primary: Primary, hands_over: bool) {
     let (replicating, journal) = (&server.replicating, &server.appending.journal);
     if !replicating.is_replica() {
-        if journal.keep(BACKLOG_BYTES) {
+        if journal.keep(server.settings.get().primary.backlog_bytes) {
             replicating.begin_anew(journal);
         }
         journal.set_copy(true);
@@ -332,6 +330,7 @@ pub fn lead(server: &Server) {
     // Who follows from here on may have seen another database selected.
     journal.selected(true);
     journal.set_copy(false);
+    replicating.primary.disconnect_all(server);
 }
 
 /// Closes the connection to a primary.

@@ -1,0 +1,368 @@
+//! Copies of all data for replicas: one thread takes the snapshot and sends it.
+//!
+//! Those who ask within `repl-diskless-sync-delay` share one. At its very moment, with all stripes
+//! leased, the journal's end is noted, and from there on its bytes are kept for each of them; when
+//! the copy has been sent, the replica's worker goes on there. A copy goes straight to the sockets,
+//! ended by a mark that no data contain; to those who cannot read that, or if `repl-diskless-sync`
+//! is off, it goes by way of a file, whose length comes first.
+
+use std::fs::{File, remove_file};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use base::ids::RunId;
+use base::time::UnixMillis;
+use engine::keyspace::Lease;
+use log::{info, warn};
+use parking_lot::{Condvar, Mutex};
+
+use super::wires::{Wire, Wires};
+use super::{Standing, Without, close};
+use crate::allocator;
+use crate::mailbox::Message;
+use crate::replicating::new_name;
+use crate::saving::count;
+use crate::saving::file::{About, Counts, Destination, StreamPlace, write_to};
+use crate::saving::pieces::Pieces;
+use crate::saving::walk::{self, Control};
+use crate::scripting::libraries::Libraries;
+use crate::server::Server;
+use crate::settings::Settings;
+
+/// How often the queue is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// Bytes of a file that are sent at once.
+const FILE_BYTES: usize = 256 * 1024;
+/// How often those who wait for a file are told that they are not forgotten.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// A replica that needs a copy.
+struct Want {
+    wire: Wire,
+    since: UnixMillis,
+}
+
+#[derive(Default)]
+struct Waiting {
+    wants: Vec<Want>,
+    running: Option<Arc<Control>>,
+    ending: bool,
+}
+
+/// Who needs a copy, in the order in which they came.
+#[derive(Default)]
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+}
+
+/// How a copy is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Manner {
+    by_mark: bool,
+    without: Without,
+}
+
+impl Manner {
+    fn of(standing: &Standing, settings: &Settings) -> Manner {
+        let without = standing.about.without;
+        // What is not everything never goes by way of a file.
+        let direct = settings.primary.diskless || without != Without::default();
+        Manner {
+            by_mark: standing.about.knows_marks && direct,
+            without,
+        }
+    }
+}
+
+impl Queue {
+    /// A replica needs a copy.
+    pub fn ask(&self, standing: Arc<Standing>, socket: File, now: UnixMillis) {
+        let wire = Wire::new(standing, socket);
+        self.waiting.lock().wants.push(Want { wire, since: now });
+        self.news.notify_one();
+    }
+
+    /// Lets [`serve`] return.
+    pub fn end(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.ending = true;
+        if let Some(control) = &waiting.running {
+            control.cancelled.store(true, Relaxed);
+        }
+        self.news.notify_all();
+    }
+
+    /// Waits for those who are to share a copy; `None` at the end.
+    fn next(&self, server: &Server) -> Option<(Manner, Vec<Wire>, Arc<Control>)> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if waiting.ending {
+                return None;
+            }
+            let alive = |want: &Want| !want.wire.standing.card.killed.load(Relaxed);
+            waiting.wants.retain(alive);
+            let settings = server.settings.get();
+            let manner = |want: &Want| Manner::of(&want.wire.standing, &settings);
+            if let Some(first) = waiting.wants.first() {
+                let (shared, since) = (manner(first), first.since);
+                let together = |want: &&Want| manner(want) == shared;
+                let many = waiting.wants.iter().filter(together).count();
+                let enough = settings.primary.enough_replicas;
+                let waited = server.now().millis_since(since);
+                let due = !shared.by_mark
+                    || enough > 0 && many >= enough
+                    || waited >= settings.primary.delay_seconds * 1000;
+                if due {
+                    let all = std::mem::take(&mut waiting.wants);
+                    let (group, rest) = all.into_iter().partition(|want| manner(want) == shared);
+                    waiting.wants = rest;
+                    let group: Vec<Want> = group;
+                    let control = Arc::new(Control::default());
+                    waiting.running = Some(Arc::clone(&control));
+                    let wires = group.into_iter().map(|want| want.wire).collect();
+                    return Some((shared, wires, control));
+                }
+                self.news.wait_for(&mut waiting, LOOK);
+            } else {
+                self.news.wait(&mut waiting);
+            }
+        }
+    }
+}
+
+/// Sends the copies that are wanted, until [`Queue::end`].
+pub fn serve(server: &Server) {
+    let queue = &server.replicating.primary.queue;
+    while let Some((manner, wires, control)) = queue.next(server) {
+        send(server, manner, wires, &control);
+        queue.waiting.lock().running = None;
+    }
+}
+
+/// What is noted at the moment of a snapshot.
+struct Begun {
+    counts: Vec<Counts>,
+    place: StreamPlace,
+    libraries: Libraries,
+}
+
+/// Sends one copy to all who share it.
+fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control) {
+    let settings = server.settings.get();
+    let kind = if manner.by_mark { "sockets" } else { "disk" };
+    info!("Starting BGSAVE for SYNC with target: {kind}");
+    let standings: Vec<Arc<Standing>> = wires
+        .iter()
+        .map(|wire| Arc::clone(&wire.standing))
+        .collect();
+    let mut wires = Wires {
+        all: wires,
+        patience: Duration::from_secs(settings.primary.timeout_seconds.unsigned_abs()),
+        control,
+    };
+    let to = &mut wires;
+    let taken = walk::take(
+        &server.keyspace,
+        &server.snapshot_turn,
+        control,
+        |lease| begin(server, manner, &standings, lease),
+        |pieces, begun| match manner.by_mark {
+            true => send_marked(
+                server,
+                &settings,
+                manner.without,
+                to,
+                pieces,
+                control,
+                &begun,
+            ),
+            false => send_file(server, &settings, to, pieces, control, &begun),
+        },
+    );
+    let failure = match taken {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(walk::CalledOff) => Some("called off".to_owned()),
+    };
+    for wire in &wires.all {
+        let name = wire.standing.name();
+        let why = wire.lost().or(failure.as_deref());
+        match why {
+            None => finish(server, &wire.standing, manner, &name),
+            Some(why) => {
+                warn!("Synchronization with replica {name} failed: {why}");
+                close(server, &wire.standing);
+            }
+        }
+    }
+}
+
+/// The moment of the snapshot.
+fn begin(
+    server: &Server,
+    manner: Manner,
+    standings: &[Arc<Standing>],
+    lease: &mut Lease<'_>,
+) -> Begun {
+    let (replicating, journal) = (&server.replicating, &server.appending.journal);
+    replicating.primary.begin(server, server.now());
+    // A copied stream says its databases itself.
+    let (db, offset) = journal.selected(!replicating.is_replica());
+    for standing in standings {
+        if !standing.about.copy_only {
+            // Invariant: the end is in memory.
+            *standing.cursor.lock() = journal.cursor(offset);
+        }
+        standing.feed.lock().begin();
+    }
+    let libraries = match manner.without.functions {
+        true => Libraries::default(),
+        false => server.scripting.libraries.read().clone(),
+    };
+    let id = replicating.history().id();
+    Begun {
+        counts: count(lease),
+        place: StreamPlace { id, offset, db },
+        libraries,
+    }
+}
+
+fn about<'a>(server: &Server, settings: &'a Settings, begun: &'a Begun) -> About<'a> {
+    About {
+        settings,
+        counts: &begun.counts,
+        now: server.now(),
+        used_bytes: allocator::used_bytes(),
+        libraries: &begun.libraries,
+        is_base: false,
+        stream: Some(begun.place),
+    }
+}
+
+/// Tells those who know the protocol what they are about to be sent.
+fn announce(wires: &mut Wires<'_>, place: &StreamPlace) -> io::Result<()> {
+    let line = format!("+FULLRESYNC {} {}\r\n", place.id, place.offset.0);
+    // The older SYNC has no such line; it never shares a copy with the others' manner.
+    let (old, new): (Vec<Wire>, Vec<Wire>) = std::mem::take(&mut wires.all)
+        .into_iter()
+        .partition(|wire| wire.standing.is_old());
+    wires.all = new;
+    let written = match wires.all.is_empty() {
+        true => Ok(()),
+        false => wires.write(line.as_bytes()),
+    };
+    wires.all.extend(old);
+    written
+}
+
+fn send_marked(
+    server: &Server,
+    settings: &Settings,
+    without: Without,
+    wires: &mut Wires<'_>,
+    pieces: &Pieces,
+    control: &Control,
+    begun: &Begun,
+) -> io::Result<()> {
+    announce(wires, &begun.place)?;
+    let mark: RunId = new_name();
+    wires.write(format!("$EOF:{mark}\r\n").as_bytes())?;
+    let about = about(server, settings, begun);
+    write_to(&mut *wires, !without.keys, pieces, control, &about)?;
+    wires.write(mark.as_str().as_bytes())
+}
+
+fn send_file(
+    server: &Server,
+    settings: &Settings,
+    wires: &mut Wires<'_>,
+    pieces: &Pieces,
+    control: &Control,
+    begun: &Begun,
+) -> io::Result<()> {
+    announce(wires, &begun.place)?;
+    let file = Temporary::create()?;
+    let about = about(server, settings, begun);
+    let patient = Patient {
+        file: File::options().write(true).open(&file.0)?,
+        wires,
+        told: Instant::now(),
+    };
+    write_to(patient, true, pieces, control, &about)?;
+    let mut input = File::open(&file.0)?;
+    let len = input.metadata()?.len();
+    wires.write(format!("${len}\r\n").as_bytes())?;
+    let mut buffer = vec![0; FILE_BYTES];
+    loop {
+        match input.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => wires.write(&buffer[..count])?,
+        }
+    }
+}
+
+/// A file that is there as long as it is needed.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn create() -> io::Result<Temporary> {
+        let path = PathBuf::from(format!("temp-sync-{}.rdb", std::process::id()));
+        File::create(&path)?;
+        Ok(Temporary(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = remove_file(&self.0);
+    }
+}
+
+/// A file that is written while others wait for it.
+struct Patient<'a, 'w> {
+    file: File,
+    wires: &'a mut Wires<'w>,
+    told: Instant,
+}
+
+impl Destination for Patient<'_, '_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.told.elapsed() >= KEEPALIVE {
+            self.told = Instant::now();
+            self.wires.write(b"\n")?;
+        }
+        self.file.put(bytes)
+    }
+
+    fn sync(&mut self, _: bool) -> io::Result<()> {
+        // It need not outlive this process.
+        Ok(())
+    }
+}
+
+impl<D: Destination> Destination for &mut D {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        (**self).put(bytes)
+    }
+
+    fn sync(&mut self, all: bool) -> io::Result<()> {
+        (**self).sync(all)
+    }
+}
+
+/// The copy is on its way: the replica's worker goes on with the stream.
+fn finish(server: &Server, standing: &Standing, manner: Manner, name: &str) {
+    if standing.about.copy_only {
+        info!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap");
+        return close(server, standing);
+    }
+    standing.feed.lock().copied(manner.by_mark, server.now());
+    info!("Synchronization with replica {name} succeeded");
+    let mailbox = &server.mailboxes[usize::from(standing.card.worker.0)];
+    mailbox.send(Message::Feed);
+}
