@@ -84,10 +84,7 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), failure);
     }
-    if server.replicating.primary.is_lacking()
-        && !server.replicating.is_replica()
-        && effective_flags(row, client, registry).has(Flags::WRITE)
-    {
+    if server.lacks_replicas() && effective_flags(row, client, registry).has(Flags::WRITE) {
         return Verdict::Refuse(Some(id), LACKING);
     }
     if server.replicating.is_replica()

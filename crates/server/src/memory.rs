@@ -77,6 +77,8 @@ pub struct MemoryInfo {
     pub overhead: u64,
     /// Buffers and state of the connections, part of `overhead`.
     pub clients: u64,
+    /// Memory of the connections of replicas.
+    pub replicas: u64,
     /// Databases that have keys.
     pub databases: Vec<DbMemory>,
     /// jemalloc's view.
@@ -96,7 +98,7 @@ pub fn memory_info(server: &Server, lease: &mut Lease<'_>) -> MemoryInfo {
     let used = allocator::used_bytes();
     server.memory.note(used, server.now());
     let databases = databases(server, lease);
-    let clients = clients(server);
+    let (clients, replicas) = clients(server);
     let startup = server.memory.startup.load(Ordering::Relaxed);
     let tables: u64 = databases.iter().map(|db| db.table_bytes).sum();
     let settings = server.settings.get();
@@ -108,6 +110,7 @@ pub fn memory_info(server: &Server, lease: &mut Lease<'_>) -> MemoryInfo {
         startup,
         overhead: startup + tables + clients,
         clients,
+        replicas,
         databases,
         allocator: allocator_stats(),
         system: system_bytes(),
@@ -221,20 +224,25 @@ fn databases(server: &Server, lease: &mut Lease<'_>) -> Vec<DbMemory> {
     databases
 }
 
-fn clients(server: &Server) -> u64 {
+/// Of ordinary clients, and of replicas.
+fn clients(server: &Server) -> (u64, u64) {
     let fixed = size_of::<Connection>() as u64;
     let cards = server.clients.all();
-    cards
-        .iter()
-        .map(|card| {
-            let buffers = [&card.query_bytes, &card.query_free_bytes, &card.reply_bytes];
-            let buffers: u64 = buffers
-                .iter()
-                .map(|size| size.load(Ordering::Relaxed))
-                .sum();
-            fixed + buffers
-        })
-        .sum()
+    let (mut clients, mut replicas) = (0, 0);
+    for card in cards {
+        let buffers = [&card.query_bytes, &card.query_free_bytes, &card.reply_bytes];
+        let buffers: u64 = buffers
+            .iter()
+            .map(|size| size.load(Ordering::Relaxed))
+            .sum();
+        let sum = if card.replica.load(Ordering::Relaxed) {
+            &mut replicas
+        } else {
+            &mut clients
+        };
+        *sum += fixed + buffers;
+    }
+    (clients, replicas)
 }
 
 /// Resident memory of this process; 0 where /proc is missing.

@@ -31,7 +31,7 @@ use crate::saving::Saving;
 use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
 use crate::settings::Published;
-use crate::shutdown::Wish;
+use crate::shutdown::{ShutdownWait, Wish};
 use crate::stats::{Totals, WorkerStats, bump};
 use crate::tracking::Tracking;
 
@@ -122,6 +122,8 @@ pub struct Server {
     pub appending: Appending,
     /// What SHUTDOWN was told.
     pub shutdown: Mutex<Option<Wish>>,
+    /// Whether the end waits for replicas.
+    pub shutdown_wait: ShutdownWait,
 }
 
 impl Server {
@@ -175,6 +177,7 @@ impl Server {
             snapshot_turn: Turn::default(),
             appending,
             shutdown: Mutex::new(None),
+            shutdown_wait: ShutdownWait::default(),
         };
         server.memory.start(server.started);
         Ok(server)
@@ -229,8 +232,15 @@ impl Server {
         self.accepted.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
         self.rates.reset();
+        self.replicating.primary.counters.reset();
         self.scripting.store.reset_stats();
         self.memory.reset_peak(self.now());
+    }
+
+    /// Whether it is a primary with too few replicas to be written to.
+    #[inline]
+    pub fn lacks_replicas(&self) -> bool {
+        self.replicating.primary.is_lacking() && !self.replicating.is_replica()
     }
 
     /// Whether CLIENT PAUSE holds anything back.
@@ -255,7 +265,19 @@ impl Server {
             None => (until, kind),
         };
         *pause = Some((end, kind));
-        self.paused_until.store(end.0, Ordering::Relaxed);
+        drop(pause);
+        self.publish_pause();
+    }
+
+    /// Brings the copy up to date that says whether anything is held back: by CLIENT PAUSE, or
+    /// while a replica takes over.
+    pub fn publish_pause(&self) {
+        let pause = self.pause.lock();
+        let until = match self.replicating.failover.is_active() {
+            true => i64::MAX,
+            false => pause.map_or(0, |(end, _)| end.0),
+        };
+        self.paused_until.store(until, Ordering::Relaxed);
     }
 
     /// Lets the commands go on that a pause has held back, if it was over at `now`.
@@ -267,18 +289,21 @@ impl Server {
         if pause.is_some_and(|(end, _)| end > now) {
             return;
         }
-        *pause = None;
-        self.paused_until.store(0, Ordering::Relaxed);
+        if pause.take().is_none() {
+            return;
+        }
         drop(pause);
+        self.publish_pause();
         self.broadcast(|| Message::Resume);
     }
 
     /// What the pause in force holds back.
     pub fn pause_kind(&self) -> Option<PauseKind> {
         let pause = *self.pause.lock();
-        pause
-            .filter(|(until, _)| *until > self.now())
-            .map(|(_, kind)| kind)
+        let in_force = pause.filter(|(until, _)| *until > self.now());
+        let handed_over = self.replicating.failover.is_active();
+        let kind = in_force.map(|(_, kind)| kind);
+        kind.or_else(|| handed_over.then_some(PauseKind::Write))
     }
 
     /// Logs, at most once a minute, that somebody let a web browser speak to us.

@@ -768,6 +768,8 @@ impl<'k> Worker<'k> {
         // One worker is enough to notice that a pause is over and to take samples.
         if self.id == WorkerId(0) {
             self.server.end_pause(self.env.now);
+            let failover = &self.server.replicating.failover;
+            failover.tick(self.server, &mut self.lease, self.env.now);
             self.server.rates.sample(now, &self.server.totals());
             let (server, settings) = (self.server, &self.settings);
             server.saving.tick(server, settings, self.env.now);

@@ -245,7 +245,7 @@ fn shutdown_wish(words: &[Vec<u8>]) -> Result<(Wish, Vec<u8>), Fault> {
     for word in words {
         given[find_name(&NAMES, word).ok_or_else(|| not_one_of(&NAMES))?] = true;
     }
-    let [_, save, nosave, _, force] = given;
+    let [_, save, nosave, now, force] = given;
     if save && nosave {
         return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".into());
     }
@@ -262,7 +262,7 @@ fn shutdown_wish(words: &[Vec<u8>]) -> Result<(Wish, Vec<u8>), Fault> {
         options.join(" ")
     };
     let save = (save || nosave).then_some(save);
-    Ok((Wish { save, force }, shown.into_bytes()))
+    Ok((Wish { save, now, force }, shown.into_bytes()))
 }
 
 /// `oom-score-adj-values`: three numbers.

@@ -210,6 +210,10 @@ fn apply<T>(
     args: &mut Args<'_>,
     change: Change<T>,
 ) -> Result<T, Failure> {
+    // Held until its effect is in the journal: a snapshot has both or neither.
+    if !session.lease.is_pinned() {
+        session.lease.cover_all();
+    }
     let scripting = &session.server.scripting;
     let result = scripting.change_libraries(|libraries| change(libraries, args))?;
     let (env, db) = (&session.env, session.client.db);

@@ -296,6 +296,10 @@ fn publish_to(
     let receivers = server
         .exchange
         .publish(kind, channel, payload, mailboxes, own);
+    if server.appending.journal.is_kept() {
+        let words = || args.words().map(<[u8]>::to_vec).collect();
+        session.env.record(session.client.db, words);
+    }
     out.int(receivers as i64);
     Ok(())
 }

@@ -19,6 +19,7 @@ use super::persistence::await_wish;
 use crate::client::ReplyMode;
 use crate::held::DiskWish;
 use crate::replicating::primary::{Attached, Introduction, Standing, Without};
+use crate::replicating::replica;
 use crate::replicating::replica::apply::acknowledgement;
 use crate::replicating::report;
 use crate::session::{ControlRun, Session};
@@ -250,11 +251,8 @@ fn psync(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     let (id, next) = (args.bytes(), args.bytes());
-    if args.left() > 0 {
-        // PSYNC FAILOVER is for replicas.
-        return Err(Failure::fixed(
-            "ERR PSYNC FAILOVER can't be sent to a master.",
-        ));
+    if args.left() > 0 && args.accept("FAILOVER") {
+        take_over(session, id)?;
     }
     if !may_begin(session, out)? {
         return Ok(());
@@ -282,6 +280,33 @@ fn psync(
         primary.counters.refused.fetch_add(1, Relaxed);
     }
     begin_full(session, false);
+    Ok(())
+}
+
+/// The primary hands its place over to this replica.
+fn take_over(session: &mut Session<'_, '_>, id: &[u8]) -> Result<(), Failure> {
+    let server = session.server;
+    let replicating = &server.replicating;
+    info!(
+        "Failover request received for replid {}.",
+        String::from_utf8_lossy(id)
+    );
+    if !replicating.is_replica() {
+        return Err(Failure::fixed(
+            "ERR PSYNC FAILOVER can't be sent to a master.",
+        ));
+    }
+    if RunId::parse(id) != Some(replicating.history().id()) {
+        return Err(Failure::fixed(
+            "ERR PSYNC FAILOVER replid must match my replid.",
+        ));
+    }
+    server.config.lock().set_primary(None);
+    session.lease.cover_all();
+    replica::lead(server);
+    session.lease.release();
+    let name = &session.client.card.peer;
+    info!("MASTER MODE enabled (failover request from '{name}')");
     Ok(())
 }
 

@@ -164,7 +164,7 @@ const WORDS: &[(&str, Word)] = &[
 fn shutdown(
     session: &mut Session<'_, '_>,
     args: &mut Args<'_>,
-    _: &mut Reply,
+    out: &mut Reply,
 ) -> Result<(), Failure> {
     let mut words = Vec::new();
     while let Some(word) = args.option(WORDS) {
@@ -176,13 +176,16 @@ fn shutdown(
         return Err(Failure::SYNTAX);
     }
     if has(Word::Abort) {
-        // There is nothing to wait for (no replicas), so that none is ever under way.
-        return Err(Failure::fixed("ERR No shutdown in progress."));
+        if !session.server.shutdown_wait.abort() {
+            return Err(Failure::fixed("ERR No shutdown in progress."));
+        }
+        out.ok();
+        return Ok(());
     }
     let save = (has(Word::Save) || has(Word::NoSave)).then(|| has(Word::Save));
-    let force = has(Word::Force);
+    let (now, force) = (has(Word::Now), has(Word::Force));
     info!("User requested shutdown...");
-    *session.server.shutdown.lock() = Some(Wish { save, force });
+    *session.server.shutdown.lock() = Some(Wish { save, now, force });
     signal_hook::low_level::raise(SIGTERM)
         .map_err(|error| Failure::owned(format!("ERR cannot shut down: {error}")))?;
     session.waiting = Some(Waiting::Shutdown);

@@ -135,6 +135,10 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("tracking_total_keys", tracked.keys());
     fields.put("tracking_total_items", tracked.items());
     fields.put("tracking_total_prefixes", server.tracking.prefix_count());
+    let syncs = &server.replicating.primary.counters;
+    fields.put("sync_full", syncs.full.load(Ordering::Relaxed));
+    fields.put("sync_partial_ok", syncs.partial.load(Ordering::Relaxed));
+    fields.put("sync_partial_err", syncs.refused.load(Ordering::Relaxed));
     fields.put_all(constants::NO_EVENTS);
 }
 

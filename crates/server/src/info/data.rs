@@ -42,6 +42,14 @@ pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
         fields.put(&format!("{name}_bytes"), spread.bytes);
     }
     fields.put("mem_clients_normal", info.clients);
+    let journal = &view.server.appending.journal;
+    let kept = if journal.is_kept() {
+        journal.memory_bytes()
+    } else {
+        0
+    };
+    fields.put("mem_replication_backlog", kept);
+    fields.put("mem_clients_slaves", info.replicas);
     fields.put_all(constants::NO_BUFFERS);
     fields.put("mem_allocator", "jemalloc");
     fields.put("lazyfree_pending_objects", info.lazyfree_pending_objects);

@@ -8,6 +8,7 @@
 //! all stripes (or while nobody writes), and whoever turns the journal on after it was off begins
 //! it anew ([`Replicating::begin_anew`]).
 
+pub mod failover;
 pub mod primary;
 pub mod replica;
 pub mod report;
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 use replica::Replica;
 use replication::history::History;
 
+use self::failover::Failover;
 use self::primary::Primary;
 
 /// See the module's head.
@@ -31,6 +33,8 @@ pub struct Replicating {
     pub replica: Replica,
     /// Its replicas.
     pub primary: Primary,
+    /// Handing its place over.
+    pub failover: Failover,
 }
 
 impl Replicating {
@@ -41,6 +45,7 @@ impl Replicating {
             is_replica: AtomicBool::new(false),
             replica: Replica::default(),
             primary: Primary::new(workers),
+            failover: Failover::default(),
         }
     }
 

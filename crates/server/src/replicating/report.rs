@@ -25,7 +25,7 @@ pub fn fields(server: &Server) -> Vec<(String, String)> {
         fields.put(name, value);
     }
     replicas(server, &mut fields);
-    fields.put("master_failover_state", "no-failover");
+    fields.put("master_failover_state", replicating.failover.name());
     fields.put("master_replid", history.id());
     match history.previous() {
         Some(previous) => fields.put("master_replid2", previous.id),

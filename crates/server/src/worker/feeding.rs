@@ -96,6 +96,9 @@ impl Worker<'_> {
         };
         let waiting = end.0.saturating_sub(cursor.at().0);
         attached.standing.waiting_bytes.store(waiting, Relaxed);
+        let card = &connection.client.card;
+        card.reply_bytes.store(waiting, Relaxed);
+        card.writing.store(waiting > 0, Relaxed);
         if waiting > 0 {
             let mut feed = attached.standing.feed.lock();
             if let Some(cut) = feed.look(waiting, &limits, self.env.now) {

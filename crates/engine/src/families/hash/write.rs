@@ -157,9 +157,11 @@ pub(super) fn hincrbyfloat(
         return Err(INFINITE_INCREMENT);
     }
     let due = DropDue::of(tx, key);
-    let text = tx.update(key, |hash: &mut Hash| {
+    let (text, timed) = tx.update(key, |hash: &mut Hash| {
         due.look(hash, field);
-        let number = match hash.borrow().get(field, now) {
+        let found = hash.borrow().get_timed(field, now);
+        let timed = found.is_some_and(|(_, deadline)| deadline.is_some());
+        let number = match found.map(|(value, _)| value) {
             Some(Text::Int(number)) => LongDouble::from(number),
             Some(value) => {
                 let digits = &mut [0; I64_TEXT_MAX];
@@ -173,13 +175,14 @@ pub(super) fn hincrbyfloat(
         }
         let text = sum.format_human();
         hash.set(field, &text, Until::Kept, packing);
-        Ok::<_, Failure>(text)
+        Ok::<_, Failure>((text, timed))
     })??;
     tx.event(Classes::HASH, "hincrbyfloat", key);
     out.bulk(&text);
-    // Another machine might compute other digits.
-    tx.instead(|| {
-        words(&[
+    // Another machine might compute other digits. Only newer servers know HSETEX; HSET would end
+    // the field's deadline.
+    tx.instead(|| match timed {
+        true => words(&[
             b"HSETEX",
             key.bytes,
             b"KEEPTTL",
@@ -187,7 +190,8 @@ pub(super) fn hincrbyfloat(
             b"1",
             field.bytes,
             &text,
-        ])
+        ]),
+        false => words(&[b"HSET", key.bytes, field.bytes, &text]),
     });
     Ok(Effect::instead(1))
 }

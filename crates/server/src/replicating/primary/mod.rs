@@ -122,6 +122,14 @@ pub struct Counters {
     pub refused: AtomicU64,
 }
 
+impl Counters {
+    /// CONFIG RESETSTAT.
+    pub fn reset(&self) {
+        let all = [&self.full, &self.partial, &self.refused];
+        all.iter().for_each(|counter| counter.store(0, Relaxed));
+    }
+}
+
 /// See the module's head.
 pub struct Primary {
     replicas: Mutex<Vec<Arc<Standing>>>,
@@ -221,6 +229,13 @@ impl Primary {
         replicas.iter().filter(has).count()
     }
 
+    /// How many of them are online.
+    pub fn online(&self) -> usize {
+        let replicas = self.replicas.lock();
+        let online = replicas.iter().filter(|it| it.feed.lock().is_online());
+        online.count()
+    }
+
     /// The replicas are to say how far they are. The stream asks them at the end of the round.
     pub fn ask(&self) {
         self.asks.store(true, SeqCst);
@@ -237,7 +252,10 @@ impl Primary {
 
     /// Puts a command into the stream that is only for replicas.
     fn append(&self, server: &Server, command: &[u8], now: UnixMillis) {
-        if self.count() > 0 && !server.replicating.is_replica() {
+        let replicating = &server.replicating;
+        // Who takes over must be able to have everything.
+        let still = replicating.is_replica() || replicating.failover.is_active();
+        if self.count() > 0 && !still {
             server.appending.journal.append_aside(command, now);
         }
     }

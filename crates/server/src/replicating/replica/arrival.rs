@@ -85,6 +85,7 @@ impl Arrival {
         };
         if db.is_some() {
             replicating.replica.connected(&accepted.card, env.now);
+            replicating.failover.end(server);
         }
         db
     }

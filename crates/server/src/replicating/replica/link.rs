@@ -76,7 +76,20 @@ fn attempt(server: &Server, order: &Order) -> Result<(), Failed> {
         return Err(Failed::Over);
     }
     info!("MASTER <-> REPLICA sync started");
-    let beginning = match shake_hands(server, &settings, order, &mut wire)? {
+    let agreed = match shake_hands(server, &settings, order, &mut wire) {
+        Err(Refusal::Answer(why)) if order.hands_over => {
+            let mut lease = server.keyspace.lease();
+            lease.cover_all();
+            if replica.is_current(order.number) {
+                let failover = &server.replicating.failover;
+                // It may have been called off by FAILOVER ABORT.
+                let _ = failover.abort("Failover target rejected psync request", server);
+            }
+            return Err(Failed::Because(why));
+        }
+        agreed => agreed?,
+    };
+    let beginning = match agreed {
         Agreed::Continue(id) => {
             info!("Successful partial resynchronization with master.");
             Beginning::Continue { id }
@@ -87,6 +100,23 @@ fn attempt(server: &Server, order: &Order) -> Result<(), Failed> {
         }
     };
     hand_over(server, order, wire, beginning, &name)
+}
+
+/// How a handshake can fail.
+enum Refusal {
+    /// The primary will not have us.
+    Answer(String),
+    /// The link is broken.
+    Link(io::Error),
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Failed {
+        match refusal {
+            Refusal::Answer(why) => Failed::Because(why),
+            Refusal::Link(error) => error.into(),
+        }
+    }
 }
 
 /// How this server introduces itself to a primary.
@@ -115,7 +145,7 @@ fn shake_hands(
     settings: &Settings,
     order: &Order,
     wire: &mut Wire<'_>,
-) -> Result<Agreed, Failed> {
+) -> Result<Agreed, Refusal> {
     let about = introduction(server, settings, order);
     info!(
         "Trying a partial resynchronization (request {}:{}).",
@@ -123,13 +153,14 @@ fn shake_hands(
         about.end.0 + 1
     );
     let (mut handshake, first) = Handshake::begin(about);
-    wire.send(&first)?;
+    wire.send(&first).map_err(Refusal::Link)?;
     loop {
-        let line = wire.line()?;
-        match handshake.hear(&line)? {
-            Next::Hear => {}
-            Next::Say(bytes) => wire.send(&bytes)?,
-            Next::Go(agreed) => return Ok(agreed),
+        let line = wire.line().map_err(Refusal::Link)?;
+        match handshake.hear(&line) {
+            Ok(Next::Hear) => {}
+            Ok(Next::Say(bytes)) => wire.send(&bytes).map_err(Refusal::Link)?,
+            Ok(Next::Go(agreed)) => return Ok(agreed),
+            Err(Refused(why)) => return Err(Refusal::Answer(why)),
         }
     }
 }
