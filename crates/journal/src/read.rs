@@ -25,8 +25,8 @@ pub enum Item<'a> {
     Command(&'a [u8]),
     /// The commands that follow were appended in this Unix second.
     Stamp(i64),
-    /// Another line that begins with `#`.
-    Remark,
+    /// Another line that begins with `#`: what follows that.
+    Remark(&'a [u8]),
 }
 
 /// What is wrong.
@@ -144,9 +144,13 @@ impl<R: Read> Reader<R> {
             }
         };
         let start = self.next;
-        if let Some(stamp) = stamp {
+        if let Some(line) = stamp {
             self.next += taken;
-            return Ok(Some(stamp));
+            let text = &self.buffer[start + 1..start + taken];
+            return Ok(Some(match line {
+                Line::Stamp(second) => Item::Stamp(second),
+                Line::Remark => Item::Remark(text.trim_ascii_end()),
+            }));
         }
         let command = &self.buffer[start..start + taken];
         let name = words.first().map_or(&b""[..], |name| name.of(command));
@@ -206,9 +210,15 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// A line that begins with `#`.
+enum Line {
+    Stamp(i64),
+    Remark,
+}
+
 enum Scan {
-    /// So many bytes are an item: a command, or this one.
-    Item(usize, Option<Item<'static>>),
+    /// So many bytes are an item: a command, or this line.
+    Item(usize, Option<Line>),
     /// At least so many bytes are needed.
     Incomplete(usize),
     Malformed(usize, &'static str),
@@ -286,9 +296,9 @@ fn line(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Scan> {
     }
 }
 
-fn annotation(text: &[u8]) -> Item<'static> {
+fn annotation(text: &[u8]) -> Line {
     let seconds = text.strip_prefix(b"#TS:").and_then(base::num::parse_i64);
-    seconds.map_or(Item::Remark, Item::Stamp)
+    seconds.map_or(Line::Remark, Line::Stamp)
 }
 
 #[cfg(test)]
@@ -307,7 +317,9 @@ mod tests {
                     items.push(words.iter().map(word).collect::<Vec<_>>().join(" "));
                 }
                 Ok(Some(Item::Stamp(second))) => items.push(format!("@{second}")),
-                Ok(Some(Item::Remark)) => items.push("#".to_owned()),
+                Ok(Some(Item::Remark(text))) => {
+                    items.push(format!("#{}", String::from_utf8_lossy(text)));
+                }
             }
         }
     }
@@ -321,7 +333,7 @@ mod tests {
         let (items, fault) = read(FILE);
         assert_eq!(
             items,
-            ["@7", "SELECT 0", "#", "MULTI", "SET a \r\n", "exec"]
+            ["@7", "SELECT 0", "#?", "MULTI", "SET a \r\n", "exec"]
         );
         assert!(fault.is_none());
     }

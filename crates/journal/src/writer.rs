@@ -43,6 +43,8 @@ const LOOK_NANOS: u64 = 1_000_000_000;
 const LINGER: Duration = Duration::from_millis(1);
 /// Says that the command which follows in a file is not of the log.
 pub const ASIDE: &[u8] = b"#RUDDLE:ASIDE\r\n";
+/// The same without what makes it a line.
+pub const ASIDE_WORD: &[u8] = b"RUDDLE:ASIDE";
 /// More than this is not written by a worker but left to the thread.
 const WRITE_THROUGH_BYTES_MAX: u64 = 1 << 20;
 /// The longest sleep.

@@ -41,7 +41,7 @@ pub struct Introduction {
     pub port: u16,
     /// The address it is to be reached at, if that is not the one it connects from.
     pub address: Option<Vec<u8>>,
-    /// The Redis version whose commands it understands.
+    /// The version whose snapshots it understands, as Valkey counts them.
     pub version: &'static str,
     /// The history that it has.
     pub id: RunId,

@@ -186,7 +186,7 @@ fn read_content(path: &Path, until: i64) -> Result<Content, String> {
         match reader.next(&mut words) {
             Ok(None) => return Ok(content),
             Ok(Some(Item::Command(_))) => content.commands += 1,
-            Ok(Some(Item::Remark)) => {}
+            Ok(Some(Item::Remark(_))) => {}
             Ok(Some(Item::Stamp(second))) => {
                 let first = content.times.map_or(second, |(first, _)| first);
                 content.times = Some((first, second));

@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct ShutdownWait {
     waiting: AtomicBool,
     aborted: AtomicBool,
+    /// What replicas have is what will be on disk: nothing more is sent.
+    sealed: AtomicBool,
 }
 
 impl ShutdownWait {
@@ -46,9 +48,9 @@ impl ShutdownWait {
         waiting
     }
 
-    /// Whether the end waits.
-    pub fn is_waiting(&self) -> bool {
-        self.waiting.load(SeqCst)
+    /// Whether nothing more may be sent to replicas.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(SeqCst)
     }
 }
 
@@ -64,6 +66,7 @@ pub fn prepare(server: &Server, wish: Wish) -> bool {
         go_on(server, before);
         return false;
     }
+    server.shutdown_wait.sealed.store(true, SeqCst);
     if !saves && !logs {
         return true;
     }
@@ -113,6 +116,7 @@ fn wait_for_replicas(server: &Server) -> bool {
 
 /// The server does not end after all: what held commands back is lifted.
 fn go_on(server: &Server, before: Option<(UnixMillis, PauseKind)>) {
+    server.shutdown_wait.sealed.store(false, SeqCst);
     server.end_pause(UnixMillis(i64::MAX));
     if let Some((until, kind)) = before {
         server.pause(until, kind);

@@ -19,10 +19,11 @@ use journal::Offset;
 use journal::files::Files;
 use journal::manifest::Entry;
 use journal::read::{Item, Reader};
+use journal::writer::ASIDE_WORD;
 use log::{info, warn};
+use replication::history::History;
 use resp::{Proto, Reply, Span};
 
-use super::rewrite::end_of;
 use super::single_file;
 use crate::batch::find_keys;
 use crate::families::function;
@@ -57,9 +58,14 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
     }
     let mut lease = server.keyspace.lease();
     let parts = parts(&files.lock());
-    load(server, &settings, &parts, &mut lease, ended)?;
-    let end = end_of(&files.lock()).unwrap_or(Offset(0));
-    server.appending.journal.begin_at(end);
+    let seen = load(server, &settings, &parts, &mut lease, ended)?;
+    let last = files.lock().manifest().increments.last().cloned();
+    let start = last.and_then(|last| last.start);
+    let end = start.map(|start| Offset(start.0 + seen.log_bytes));
+    match (seen.history, end) {
+        (Some(history), Some(end)) => server.replicating.resume(server, history, end, seen.db),
+        _ => server.appending.journal.begin_at(end.unwrap_or_default()),
+    }
     Ok(())
 }
 
@@ -72,7 +78,7 @@ pub fn under_lease(server: &Server, lease: &mut Lease<'_>) -> Result<(), String>
     let files = server.appending.files(&settings)?;
     let parts = parts(&files.lock());
     match load(server, &settings, &parts, lease, &mut || false) {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(Failure::Refused(why)) => Err(why),
         Err(Failure::Ended) => Err("the process is ending".to_owned()),
     }
@@ -90,7 +96,7 @@ fn load(
     parts: &[PathBuf],
     lease: &mut Lease<'_>,
     ended: &mut dyn FnMut() -> bool,
-) -> Result<(), Failure> {
+) -> Result<Seen, Failure> {
     let total = parts
         .iter()
         .map(|path| len_of(path))
@@ -106,6 +112,7 @@ fn load(
         keys: Vec::new(),
         commands: 0,
         errors: 0,
+        seen: Seen::default(),
     };
     replay.env.expire = false;
     for (at, path) in parts.iter().enumerate() {
@@ -123,7 +130,19 @@ fn load(
         );
     }
     replay.lease.release();
-    Ok(())
+    replay.seen.db = replay.db;
+    Ok(replay.seen)
+}
+
+/// What the files say of the log that they are.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Which history it is.
+    history: Option<History>,
+    /// The database that is selected at its end.
+    db: DbIndex,
+    /// Its bytes in the last file.
+    log_bytes: u64,
 }
 
 fn len_of(path: &Path) -> Result<u64, Failure> {
@@ -153,6 +172,7 @@ struct Replay<'r, 'k> {
     keys: Vec<KeyWord>,
     commands: u64,
     errors: u64,
+    seen: Seen,
 }
 
 impl Replay<'_, '_> {
@@ -200,14 +220,30 @@ impl Replay<'_, '_> {
     ) -> Result<(), Stop> {
         let mut words = Vec::new();
         let mut block: Option<Vec<Queued>> = None;
+        let mut aside = false;
+        // Of them, those that are of the log; the last ones may be a torn transaction.
+        let mut log_bytes = 0;
+        self.seen.log_bytes = 0;
         loop {
+            if reader.valid() == reader.at() {
+                self.seen.log_bytes = log_bytes;
+            }
             let at = reader.at();
             let Some(item) = reader.next(&mut words).map_err(Stop::Fault)? else {
                 return Ok(());
             };
-            let Item::Command(bytes) = item else {
-                continue;
+            let bytes = match item {
+                Item::Command(bytes) => bytes,
+                Item::Remark(text) => {
+                    aside |= text == ASIDE_WORD;
+                    self.seen.history = History::parse(text).or(self.seen.history);
+                    continue;
+                }
+                Item::Stamp(_) => continue,
             };
+            if !std::mem::take(&mut aside) {
+                log_bytes += bytes.len() as u64;
+            }
             let name = words.first().map_or(&b""[..], |name| name.of(bytes));
             if name.eq_ignore_ascii_case(b"multi") {
                 block = Some(Vec::new());

@@ -4,13 +4,12 @@
 //! was done before is in the snapshot, what is done after goes into another file. While the base is
 //! written, the old set stays whole on disk; the manifest names the new one when it is.
 
-use std::fs::{File, remove_file};
+use std::fs::remove_file;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use engine::keyspace::Lease;
-use journal::Offset;
 use journal::files::{BaseFormat, Files, OpenIncrement, Rest};
 use log::info;
 use parking_lot::Mutex;
@@ -181,12 +180,4 @@ pub(super) fn open_at_start(
     let total = files.total_bytes().unwrap_or(0);
     server.appending.journal.note_base(total);
     Ok(open)
-}
-
-/// The end of the log that a manifest's files make, if they say so.
-pub(super) fn end_of(files: &Files) -> Option<Offset> {
-    let last = files.manifest().increments.last()?;
-    let path = files.place().path(&last.name);
-    let len = File::open(path).ok()?.metadata().ok()?.len();
-    Some(Offset(last.start?.0 + len))
 }

@@ -15,16 +15,18 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
-use base::ids::DbIndex;
+use base::ids::{DbIndex, RunId};
 use base::rng::seed_from_os;
 use base::strings::repr;
 use base::time::UnixMillis;
 use engine::dump::{Inserted, insert};
 use engine::env::Env;
 use engine::keyspace::{Keyspace, Lease};
+use journal::Offset;
 use log::info;
 use rdb::file::{Item, KeyHead, Reader};
 use rdb::{Decoded, Fault, Input};
+use replication::history::History;
 
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
@@ -116,7 +118,37 @@ pub enum Failure {
 /// See [`Failure`].
 pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), Failure> {
     let path = &server.settings.get().dbfilename;
-    file(server, path, Overdue::Dropped, ended).map(drop)
+    let place = place_of(path);
+    let overdue = match place {
+        None => Overdue::Dropped,
+        // Replicas may go on where they are: they have to be told what ends.
+        Some(_) => Overdue::Kept,
+    };
+    file(server, path, overdue, ended)?;
+    if let Some((id, offset)) = place {
+        let history = History::new(id);
+        let db = server.loading.stream_db.load(Relaxed);
+        let db = DbIndex(u32::try_from(db).unwrap_or(0));
+        server.replicating.resume(server, history, offset, db);
+    }
+    Ok(())
+}
+
+/// Which history a snapshot file is of, and up to where, if it says so.
+fn place_of(path: &Path) -> Option<(RunId, Offset)> {
+    let mut reader = Reader::open(Input::of_reader(File::open(path).ok()?)).ok()?;
+    let (mut id, mut offset) = (None, None);
+    while let Ok(Item::Fact(name, value)) = reader.next_item() {
+        match name.as_slice() {
+            b"repl-id" => id = RunId::parse(&value),
+            b"repl-offset" => {
+                let number = base::num::parse_i64(&value);
+                offset = number.and_then(|number| u64::try_from(number).ok());
+            }
+            _ => {}
+        }
+    }
+    Some((id?, Offset(offset?)))
 }
 
 /// What becomes of keys whose time is over.

@@ -15,15 +15,18 @@ pub mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::ids::RunId;
+use base::ids::{DbIndex, RunId};
 use base::rng::{Rng, seed_from_os};
-use journal::Journal;
+use journal::{Journal, Offset};
+use log::info;
 use parking_lot::Mutex;
 use replica::Replica;
 use replication::history::History;
 
 use self::failover::Failover;
 use self::primary::Primary;
+use crate::saving::file::StreamPlace;
+use crate::server::Server;
 
 /// See the module's head.
 pub struct Replicating {
@@ -64,6 +67,31 @@ impl Replicating {
     /// journal. Under a lease on all stripes.
     pub fn begin_anew(&self, journal: &Journal) {
         self.set_history(History::new(new_name()), journal);
+    }
+
+    /// Goes on after a restart: the disk has given back the bytes of `history` before `end`. What
+    /// follows has a name of its own, for what was lost may be elsewhere. Nobody writes yet.
+    ///
+    /// A replica has a prefix of its primary's history, whatever was lost: it keeps the name, and
+    /// the database `db` that is selected there.
+    pub fn resume(&self, server: &Server, mut history: History, end: Offset, db: DbIndex) {
+        let journal = &server.appending.journal;
+        journal.begin_at(end);
+        self.primary.begin(server, server.now());
+        match server.settings.get().replica.of {
+            Some(_) => drop(journal.append_stream(&[], db, server.now())),
+            None => history.branch(new_name(), end),
+        }
+        self.set_history(history, journal);
+        info!("The replication history is resumed at offset {}", end.0);
+    }
+
+    /// Where in which history the data are, if a journal is kept. All stripes are leased.
+    pub fn place(&self, journal: &Journal) -> Option<StreamPlace> {
+        let (db, offset) = journal.selected(false);
+        let id = self.history().id();
+        let known = journal.is_kept() || journal.is_on();
+        known.then_some(StreamPlace { id, offset, db })
     }
 
     /// Whether this server is a replica.

@@ -19,9 +19,10 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::allocator;
 use crate::mailbox::Message;
+use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::Settings;
-use file::{About, Counts};
+use file::{About, Counts, StreamPlace};
 use pieces::Pieces;
 pub use walk::Running;
 use walk::{CalledOff, Control};
@@ -278,21 +279,24 @@ fn save(server: &Server, control: &Control) -> Result<Saved, String> {
     let path = &settings.dbfilename;
     let mut changes = 0;
     let begin = |lease: &mut Lease<'_>| {
+        let stream = server.replicating.place(&server.appending.journal);
+        let libraries = server.scripting.libraries.read().clone();
         changes = server.totals().changes;
         let counts = count(lease);
         let keys = counts.iter().map(|db| db.keys).sum();
         control.keys.store(keys, Ordering::Relaxed);
-        counts
+        (counts, libraries, stream)
     };
-    let write = |pieces: &Pieces, counts: Vec<Counts>| {
+    let write = |pieces: &Pieces, begun: (Vec<Counts>, Libraries, Option<StreamPlace>)| {
+        let (counts, libraries, stream) = begun;
         let about = About {
             settings: &settings,
             counts: &counts,
             now: server.now(),
             used_bytes: allocator::used_bytes(),
-            libraries: &server.scripting.libraries.read().clone(),
+            libraries: &libraries,
             is_base: false,
-            stream: None,
+            stream,
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)

@@ -255,7 +255,7 @@ impl Primary {
         let replicating = &server.replicating;
         // Who takes over must be able to have everything.
         let still = replicating.is_replica() || replicating.failover.is_active();
-        if self.count() > 0 && !still {
+        if self.count() > 0 && !still && !server.shutdown_wait.is_sealed() {
             server.appending.journal.append_aside(command, now);
         }
     }

@@ -17,7 +17,7 @@ use crate::connection::{Accepted, Stream};
 use crate::mailbox::Message;
 use crate::server::Server;
 use crate::settings::Settings;
-use crate::version::REDIS_VERSION;
+use crate::version::VALKEY_VERSION;
 
 /// Why there is no link.
 pub(super) enum Failed {
@@ -133,7 +133,7 @@ fn introduction(server: &Server, settings: &Settings, order: &Order) -> Introduc
             port => port,
         },
         address: replica.announce_ip.clone(),
-        version: REDIS_VERSION,
+        version: VALKEY_VERSION,
         id: server.replicating.history().id(),
         end: server.appending.journal.end(),
         hands_over: order.hands_over,
