@@ -229,7 +229,8 @@ fn as_replica(flags: Flags, server: &Server, settings: &Settings) -> Result<(), 
     Ok(())
 }
 
-const MASTER_DOWN: Failure = Failure::fixed(
+/// See its text.
+pub const MASTER_DOWN: Failure = Failure::fixed(
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
 );
 

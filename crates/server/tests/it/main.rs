@@ -9,6 +9,7 @@ mod eviction;
 mod linear;
 mod migrate;
 mod pubsub;
+mod replica;
 mod scripts;
 mod transactions;
 
