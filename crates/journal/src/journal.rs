@@ -309,6 +309,13 @@ impl Journal {
         self.0.log.lock().bytes()
     }
 
+    /// A reader of all that is in memory.
+    pub fn cursor_at_start(&self) -> Cursor {
+        let (id, at) = self.0.log.lock().add_first_cursor();
+        let shared = Arc::clone(&self.0);
+        Cursor { shared, id, at }
+    }
+
     /// A reader of the bytes from `from` on; none if they are not all in memory.
     pub fn cursor(&self, from: Offset) -> Option<Cursor> {
         let id = self.0.log.lock().add_cursor(from)?;

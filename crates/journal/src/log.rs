@@ -316,13 +316,22 @@ impl Log {
 
     /// A new reader from `from` on; none if that is not in memory.
     pub(crate) fn add_cursor(&mut self, from: Offset) -> Option<CursorId> {
-        if from < self.start() || from > self.end {
-            return None;
-        }
+        (self.start()..=self.end)
+            .contains(&from)
+            .then(|| self.push_cursor(from))
+    }
+
+    /// A new reader from the first byte in memory on.
+    pub(crate) fn add_first_cursor(&mut self) -> (CursorId, Offset) {
+        let from = self.start();
+        (self.push_cursor(from), from)
+    }
+
+    fn push_cursor(&mut self, from: Offset) -> CursorId {
         self.last_cursor += 1;
         let id = CursorId(self.last_cursor);
         self.cursors.push((id, from));
-        Some(id)
+        id
     }
 
     /// A reader has come so far; whether it is known.

@@ -18,6 +18,7 @@ use resp::Reply;
 use super::persistence::await_wish;
 use crate::client::ReplyMode;
 use crate::held::DiskWish;
+use crate::replicating::primary::rewind;
 use crate::replicating::primary::{Attached, Introduction, Standing, Without};
 use crate::replicating::replica;
 use crate::replicating::replica::apply::acknowledgement;
@@ -251,8 +252,16 @@ fn psync(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     let (id, next) = (args.bytes(), args.bytes());
+<<<<<<< HEAD
     if args.left() > 0 && args.accept("FAILOVER") {
         take_over(session, id)?;
+=======
+    if args.accept("failover") {
+        // For replicas only. Compat: whatever else follows is passed over.
+        return Err(Failure::fixed(
+            "ERR PSYNC FAILOVER can't be sent to a master.",
+        ));
+>>>>>>> replp
     }
     if !may_begin(session, out)? {
         return Ok(());
@@ -265,7 +274,14 @@ fn psync(
         id: RunId::parse(id),
         next,
     };
-    if let Some(cursor) = go_on(session, &request) {
+    let way = go_on(session, &request);
+    if let Way::Rewind(from, cursor) = way {
+        primary.counters.partial.fetch_add(1, Relaxed);
+        let about = introduction(session, false);
+        attach(session, about, Beginning::Rewound(from, cursor));
+        return Ok(());
+    }
+    if let Way::Continue(cursor) = way {
         primary.counters.partial.fetch_add(1, Relaxed);
         let name = session.server.replicating.history().id();
         let about = introduction(session, false);
@@ -273,7 +289,7 @@ fn psync(
             true => out.simple(format!("CONTINUE {name}").as_bytes()),
             false => out.simple(b"CONTINUE"),
         }
-        attach(session, about, Some(cursor));
+        attach(session, about, Beginning::Here(cursor));
         return Ok(());
     }
     if id != b"?" {
@@ -347,9 +363,18 @@ fn may_begin(session: &Session<'_, '_>, out: &Reply) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The place in the journal where a replica goes on that has what is here; none if it has not, or
-/// what it lacks is not at hand any more.
-fn go_on(session: &mut Session<'_, '_>, request: &Request) -> Option<Cursor> {
+/// How a replica goes on.
+enum Way {
+    /// From this place in memory.
+    Continue(Cursor),
+    /// From this byte in the append-only file up to that place in memory.
+    Rewind(Offset, Cursor),
+    /// It has other data, or what it lacks is not at hand any more.
+    Anew,
+}
+
+/// How a replica goes on that asks to.
+fn go_on(session: &mut Session<'_, '_>, request: &Request) -> Way {
     let replicating = &session.server.replicating;
     let journal = &session.server.appending.journal;
     let history = replicating.history();
@@ -362,32 +387,43 @@ fn go_on(session: &mut Session<'_, '_>, request: &Request) -> Option<Cursor> {
                 name()
             );
         }
-        return None;
+        return Way::Anew;
     };
     if !journal.is_kept() && !journal.is_on() {
         // Data may have changed since.
-        return None;
+        return Way::Anew;
     }
     session.lease.cover_all();
     replicating.primary.begin(session.server, session.env.now);
     session.lease.release();
-    let cursor = journal.cursor(from);
-    match cursor {
-        Some(_) => info!(
+    if let Some(cursor) = journal.cursor(from) {
+        info!(
             "Partial resynchronization request from {} accepted. Sending {} bytes of backlog \
              starting from offset {}.",
             name(),
             journal.end().0 - from.0,
             request.next
-        ),
-        None => warn!(
-            "Unable to partial resync with replica {} for lack of backlog (Replica request was: \
-             {}).",
+        );
+        return Way::Continue(cursor);
+    }
+    let first = (from < journal.end() && rewind::reaches(session.server, from))
+        .then(|| journal.cursor_at_start());
+    if let Some(cursor) = first {
+        info!(
+            "Partial resynchronization request from {} accepted: it is fed from the append-only \
+             file from offset {} on.",
             name(),
             request.next
-        ),
+        );
+        return Way::Rewind(from, cursor);
     }
-    cursor
+    warn!(
+        "Unable to partial resync with replica {} for lack of backlog (Replica request was: \
+             {}).",
+        name(),
+        request.next
+    );
+    Way::Anew
 }
 
 fn introduction(session: &mut Session<'_, '_>, old: bool) -> Introduction {
@@ -406,21 +442,38 @@ fn begin_full(session: &mut Session<'_, '_>, old: bool) {
     session.lease.cover_all();
     primary.begin(session.server, session.env.now);
     session.lease.release();
-    attach(session, about, None);
+    attach(session, about, Beginning::Copy);
+}
+
+/// What a replica is sent first.
+enum Beginning {
+    Copy,
+    Here(Cursor),
+    Rewound(Offset, Cursor),
 }
 
 /// The connection is a replica's from now on.
-fn attach(session: &mut Session<'_, '_>, about: Introduction, cursor: Option<Cursor>) {
+fn attach(session: &mut Session<'_, '_>, about: Introduction, beginning: Beginning) {
     let now = session.env.now;
-    let feed = match cursor {
-        Some(_) => Feed::online(now),
-        None => Feed::new(!about.old, now),
-    };
+    let (mut feed, mut rewound) = (Feed::new(!about.old, now), None);
+    let (mut here, mut later) = (None, None);
+    match beginning {
+        Beginning::Copy => {}
+        Beginning::Here(cursor) => {
+            feed = Feed::online(now);
+            here = Some(cursor);
+        }
+        Beginning::Rewound(from, cursor) => {
+            rewound = Some(from);
+            later = Some(cursor);
+        }
+    }
     let standing = Arc::new(Standing {
         card: Arc::clone(&session.client.card),
         about,
         feed: Mutex::new(feed),
-        cursor: Mutex::default(),
+        rewound,
+        cursor: Mutex::new(later),
         waiting_bytes: Default::default(),
     });
     info!("Replica {} asks for synchronization", standing.name());
@@ -431,8 +484,8 @@ fn attach(session: &mut Session<'_, '_>, about: Introduction, cursor: Option<Cur
         .add(Arc::clone(&standing));
     session.client.attached = Some(Box::new(Attached {
         standing,
-        handed: cursor.is_some(),
-        cursor,
+        handed: here.is_some(),
+        cursor: here,
         begun: false,
         bytes_in: 0,
     }));

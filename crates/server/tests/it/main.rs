@@ -8,6 +8,7 @@ mod crashes;
 mod eviction;
 mod linear;
 mod migrate;
+mod primary;
 mod pubsub;
 mod replica;
 mod scripts;

@@ -8,6 +8,7 @@
 //! replica's socket is its phase's business: the worker while it waits and once it is online, the
 //! thread in between.
 
+pub(crate) mod rewind;
 pub mod sync;
 mod wires;
 
@@ -64,6 +65,8 @@ pub struct Standing {
     pub about: Introduction,
     /// How far it is.
     pub feed: Mutex<Feed>,
+    /// It goes on from here, by way of the append-only file.
+    pub rewound: Option<Offset>,
     /// Where its stream begins, until its worker takes over.
     pub cursor: Mutex<Option<Cursor>>,
     /// Bytes of the journal that it has not been sent.

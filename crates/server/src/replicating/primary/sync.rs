@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 use base::ids::RunId;
 use base::time::UnixMillis;
 use engine::keyspace::Lease;
+use journal::Offset;
+use journal::journal::Cursor;
 use log::{info, warn};
 use parking_lot::{Condvar, Mutex};
 
 use super::wires::{Wire, Wires};
-use super::{Standing, Without, close};
+use super::{Standing, Without, close, rewind};
 use crate::allocator;
 use crate::mailbox::Message;
 use crate::replicating::new_name;
@@ -64,6 +66,8 @@ pub struct Queue {
 struct Manner {
     by_mark: bool,
     without: Without,
+    /// It needs no copy, but a part of the log from the disk.
+    from: Option<Offset>,
 }
 
 impl Manner {
@@ -74,6 +78,7 @@ impl Manner {
         Manner {
             by_mark: standing.about.knows_marks && direct,
             without,
+            from: standing.rewound,
         }
     }
 }
@@ -114,6 +119,7 @@ impl Queue {
                 let enough = settings.primary.enough_replicas;
                 let waited = server.now().millis_since(since);
                 let due = !shared.by_mark
+                    || shared.from.is_some()
                     || enough > 0 && many >= enough
                     || waited >= settings.primary.delay_seconds * 1000;
                 if due {
@@ -138,8 +144,50 @@ impl Queue {
 pub fn serve(server: &Server) {
     let queue = &server.replicating.primary.queue;
     while let Some((manner, wires, control)) = queue.next(server) {
-        send(server, manner, wires, &control);
+        match manner.from {
+            Some(from) => rewind(server, manner, wires, &control, from),
+            None => send(server, manner, wires, &control),
+        }
         queue.waiting.lock().running = None;
+    }
+}
+
+/// Sends replicas what they lack from the append-only file.
+fn rewind(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control, from: Offset) {
+    let seconds = server.settings.get().primary.timeout_seconds;
+    // One by one: each has a place in memory of its own from where on its worker goes on.
+    for wire in wires {
+        let standing = Arc::clone(&wire.standing);
+        standing.feed.lock().begin();
+        let until = standing.cursor.lock().as_ref().map(Cursor::at);
+        let name = server.replicating.history().id();
+        let line = match standing.about.knows_names {
+            true => format!("+CONTINUE {name}\r\n"),
+            false => "+CONTINUE\r\n".to_owned(),
+        };
+        let mut wires = Wires {
+            all: vec![wire],
+            patience: Duration::from_secs(seconds.unsigned_abs()),
+            control,
+        };
+        let sent = wires
+            .write(line.as_bytes())
+            .and_then(|()| rewind::send(server, &mut wires, from, until.unwrap_or(from)));
+        match sent {
+            Ok(()) => finish(
+                server,
+                &standing,
+                Manner {
+                    by_mark: false,
+                    ..manner
+                },
+            ),
+            Err(error) => {
+                let name = standing.name();
+                warn!("Replica {name} cannot be fed from the append-only file: {error}");
+                close(server, &standing);
+            }
+        }
     }
 }
 
@@ -192,7 +240,7 @@ fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control) {
         let name = wire.standing.name();
         let why = wire.lost().or(failure.as_deref());
         match why {
-            None => finish(server, &wire.standing, manner, &name),
+            None => finish(server, &wire.standing, manner),
             Some(why) => {
                 warn!("Synchronization with replica {name} failed: {why}");
                 close(server, &wire.standing);
@@ -356,7 +404,8 @@ impl<D: Destination> Destination for &mut D {
 }
 
 /// The copy is on its way: the replica's worker goes on with the stream.
-fn finish(server: &Server, standing: &Standing, manner: Manner, name: &str) {
+fn finish(server: &Server, standing: &Standing, manner: Manner) {
+    let name = standing.name();
     if standing.about.copy_only {
         info!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap");
         return close(server, standing);
