@@ -252,16 +252,9 @@ fn psync(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     let (id, next) = (args.bytes(), args.bytes());
-<<<<<<< HEAD
-    if args.left() > 0 && args.accept("FAILOVER") {
-        take_over(session, id)?;
-=======
     if args.accept("failover") {
-        // For replicas only. Compat: whatever else follows is passed over.
-        return Err(Failure::fixed(
-            "ERR PSYNC FAILOVER can't be sent to a master.",
-        ));
->>>>>>> replp
+        // Compat: whatever else follows is passed over.
+        take_over(session, id)?;
     }
     if !may_begin(session, out)? {
         return Ok(());
