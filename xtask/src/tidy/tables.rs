@@ -71,7 +71,7 @@ pub(super) const CRATES: &[CrateRule] = &[
         name: "replication",
         path: "crates/replication",
         own: &["base", "journal"],
-        foreign: &[],
+        foreign: &["memchr"],
     },
     CrateRule {
         name: "script",
@@ -209,6 +209,7 @@ const WAITERS: &[&str] = &[
     "crates/server/src/families/debug.rs",
     // Kills a server at any moment: there is nothing to await.
     "crates/server/tests/it/crashes.rs",
+    "crates/server/tests/it/replica.rs",
 ];
 
 const fn everywhere(word: &'static str, instead: &'static str, scope: Scope) -> Banned {

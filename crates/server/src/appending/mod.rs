@@ -31,8 +31,6 @@ use crate::settings::Settings;
 /// How often it is looked whether the file has grown enough to be rewritten, and whether
 /// `appendonly` is as it should be.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often it is looked whether a rewrite that was called off is over.
-const SUSPEND_LOOK: Duration = Duration::from_millis(5);
 /// After a failure, a rewrite that nobody has asked for waits so long; doubled with each failure up
 /// to the maximum.
 const RETRY_MILLIS: i64 = 5_000;
@@ -72,6 +70,8 @@ pub struct Appending {
     files: Mutex<Option<Arc<Mutex<Files>>>>,
     state: Mutex<State>,
     asked: Condvar,
+    /// A rewrite has ended.
+    ended: Condvar,
     /// By worker: it wants to be told when more is on disk.
     awaiting: Arc<[AtomicBool]>,
 }
@@ -100,6 +100,7 @@ impl Appending {
                 suspended: false,
             }),
             asked: Condvar::new(),
+            ended: Condvar::new(),
             awaiting: (0..workers).map(|_| AtomicBool::new(false)).collect(),
         }
     }
@@ -348,9 +349,11 @@ pub fn suspend(server: &Server) {
     let appending = &server.appending;
     appending.state.lock().suspended = true;
     appending.call_off();
-    while appending.is_busy() {
-        std::thread::sleep(SUSPEND_LOOK);
+    let mut state = appending.state.lock();
+    while state.running.is_some() {
+        appending.ended.wait(&mut state);
     }
+    drop(state);
     if appending.journal.is_on() {
         stop(server);
     }
@@ -391,6 +394,7 @@ impl Appending {
     fn end_rewrite(&self, result: &Result<u64, String>, now: UnixMillis) {
         let mut state = self.state.lock();
         let since = state.running.take().map_or(now, |running| running.since);
+        self.ended.notify_all();
         state.tried_at = now;
         state.report.ok = result.is_ok();
         state.report.seconds = Some(now.millis_since(since) / 1000);

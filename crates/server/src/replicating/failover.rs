@@ -5,8 +5,8 @@
 //!      -> handing: this server follows the replica, and asks it (PSYNC ... FAILOVER) to take over
 //!      -> none: the stream of the new primary flows, or it was called off
 //! ```
-//! Worker 0 looks after it ([`Failover::tick`]); nothing expires and nothing is pinged meanwhile, so
-//! that the replica can catch up.
+//! Worker 0 looks after it ([`Failover::tick`]); nothing expires and nothing is pinged meanwhile,
+//! so that the replica can catch up.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};

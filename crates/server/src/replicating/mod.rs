@@ -1,5 +1,6 @@
-//! Replication: this server as a primary (`primary`), as a replica (`replica`), and what both share:
-//! the name of the history that the data are of, and which of the two it is.
+//! Replication: this server as a primary (`primary`), as a replica (`replica`), on the way from the
+//! one to the other (`failover`), and what all share: the name of the history that the data are of,
+//! and which of the two it is.
 //!
 //! The bytes that travel are the journal's, at the journal's offsets. Protocol decisions without
 //! I/O are the crate `replication`'s.

@@ -114,7 +114,10 @@ impl Played {
 
 /// Asks for everything; the history's name and the offset.
 fn full(replica: &mut Played) -> (String, u64) {
-    assert_eq!(replica.ask("REPLCONF listening-port 7777 ip-address 10.1.2.3"), "+OK");
+    assert_eq!(
+        replica.ask("REPLCONF listening-port 7777 ip-address 10.1.2.3"),
+        "+OK"
+    );
     assert_eq!(replica.ask("REPLCONF capa eof capa psync2"), "+OK");
     let answer = replica.ask("PSYNC ? -1");
     let mut words = answer.split(' ');
@@ -139,8 +142,15 @@ fn a_copy_then_the_stream_then_a_part_of_it() {
     assert_eq!(info(&mut client, "replication", "connected_slaves"), "1");
     // The copy had no length: whoever reads it may have read on.
     replica.0.get_ref().set_nonblocking(true).expect("possible");
-    assert!(replica.0.fill_buf().is_err(), "nothing is sent before the word");
-    replica.0.get_ref().set_nonblocking(false).expect("possible");
+    assert!(
+        replica.0.fill_buf().is_err(),
+        "nothing is sent before the word"
+    );
+    replica
+        .0
+        .get_ref()
+        .set_nonblocking(false)
+        .expect("possible");
     replica.send(&format!("REPLCONF ACK {offset}"));
     assert_eq!(replica.command(), "SELECT 2");
     assert_eq!(replica.command(), "SET in-between 1");
@@ -186,7 +196,11 @@ fn the_older_protocol_and_copies_by_way_of_a_file() {
     }
     let left = std::fs::read_dir(server.directory()).expect("a directory");
     let names = left.map(|entry| entry.expect("an entry").file_name());
-    assert!(!names.into_iter().any(|name| name.to_string_lossy().contains("temp-sync")));
+    assert!(
+        !names
+            .into_iter()
+            .any(|name| name.to_string_lossy().contains("temp-sync"))
+    );
 }
 
 #[test]
@@ -219,11 +233,19 @@ fn wait_counts_replicas_and_too_few_refuse_writes() {
         };
         assert!(text.starts_with(b"NOREPLICAS"), "{text:?}");
     }
-    assert_eq!(info(&mut client, "replication", "min_slaves_good_slaves"), "1");
+    assert_eq!(
+        info(&mut client, "replication", "min_slaves_good_slaves"),
+        "1"
+    );
     call(&mut client, "CONFIG SET min-replicas-to-write 1");
-    assert_eq!(call(&mut client, "SET key 3"), Reply::Status(b"OK".to_vec()));
+    assert_eq!(
+        call(&mut client, "SET key 3"),
+        Reply::Status(b"OK".to_vec())
+    );
     drop(replica);
-    await_that("writes are refused", || call(&mut client, "SET key 4").is_error());
+    await_that("writes are refused", || {
+        call(&mut client, "SET key 4").is_error()
+    });
 }
 
 fn info_end(server: &Server) -> u64 {
@@ -276,7 +298,11 @@ fn histories_survive_restarts() {
         end(server, how);
         let server = start(&args);
         let mut client = server.connect().expect("a connection");
-        assert_eq!(info(&mut client, "replication", "master_replid2"), name, "{what}");
+        assert_eq!(
+            info(&mut client, "replication", "master_replid2"),
+            name,
+            "{what}"
+        );
         let mut replica = Played::connect(server.port());
         assert_eq!(replica.ask("REPLCONF capa psync2"), "+OK");
         let answer = replica.ask(&format!("PSYNC {name} {}", last + 1));
@@ -284,7 +310,10 @@ fn histories_survive_restarts() {
         assert!(!answer.contains(&name), "{what}: a name of its own");
         // What was due meanwhile is told.
         let due = (replica.command(), replica.command());
-        assert!(due.0 == "SELECT 0" && due.1.ends_with(" due"), "{what}: {due:?}");
+        assert!(
+            due.0 == "SELECT 0" && due.1.ends_with(" due"),
+            "{what}: {due:?}"
+        );
         // What the disk has not given back is nobody's: nothing after it can be asked for.
         let mut ahead = Played::connect(server.port());
         let answer = ahead.ask(&format!("PSYNC {name} {}", last + 1000));
@@ -316,7 +345,10 @@ fn who_is_behind_the_backlog_is_fed_from_the_file() {
     }
     let first = info(&mut client, "replication", "repl_backlog_first_byte_offset");
     let first: u64 = first.parse().expect("a number");
-    assert!(first > offset + 1_000_000, "{first}: memory does not reach back");
+    assert!(
+        first > offset + 1_000_000,
+        "{first}: memory does not reach back"
+    );
     let mut replica = Played::connect(server.port());
     let answer = replica.ask(&format!("PSYNC {name} {}", offset + 1));
     assert_eq!(answer, "+CONTINUE");
@@ -391,7 +423,11 @@ fn compare(primary: &mut Client, replica: &mut Client, when: &str) {
     await_that(when, || digest(primary) == digest(replica));
     for key in ["due", "string", "hash"] {
         let command = format!("PEXPIRETIME {key}");
-        assert_eq!(call(primary, &command), call(replica, &command), "{when}: {key}");
+        assert_eq!(
+            call(primary, &command),
+            call(replica, &command),
+            "{when}: {key}"
+        );
     }
 }
 
@@ -412,7 +448,10 @@ fn real_replicas_hold_the_same() {
         compare(ours, theirs, &format!("{kind:?}: copied"));
         run(ours, CHANGE);
         compare(ours, theirs, &format!("{kind:?}: changed"));
-        assert_eq!(call(theirs, "FCALL_RO f 0").is_error(), call(ours, "FCALL_RO f 0").is_error());
+        assert_eq!(
+            call(theirs, "FCALL_RO f 0").is_error(),
+            call(ours, "FCALL_RO f 0").is_error()
+        );
         run(theirs, &["CLIENT KILL TYPE master"]);
         run(ours, CHANGE);
         compare(ours, theirs, &format!("{kind:?}: cut off and come back"));

@@ -29,7 +29,7 @@ fn the_configuration_of_the_peers_suite_loads() {
         notices.iter().all(|notice| notice.contains("no effect")),
         "{notices:#?}"
     );
-    assert_eq!(notices.len(), 5, "{notices:#?}");
+    assert_eq!(notices.len(), 4, "{notices:#?}");
 }
 
 /// Content of a file, and the error less the path of the file.
@@ -63,8 +63,8 @@ const BAD: &[(&str, &str)] = &[
         "1: 'cluster-enabled yes': cluster mode is not yet supported",
     ),
     (
-        "replicaof 127.0.0.1 1",
-        "1: 'replicaof 127.0.0.1 1': replication is not yet supported",
+        "replicaof 127.0.0.1 x",
+        "1: 'replicaof 127.0.0.1 x': Invalid master port",
     ),
     (
         "user default on",
@@ -242,8 +242,8 @@ fn notices_say_what_happens_instead() {
         "4",
         "--hz",
         "10",
-        "--repl-timeout",
-        "5",
+        "--repl-mptcp",
+        "yes",
         "--lua-replicate-commands",
         "yes",
     ])

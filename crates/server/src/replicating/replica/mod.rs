@@ -4,9 +4,9 @@
 //! REPLICAOF -> Replica (state) -> thread `link`: connect, handshake, full copy (`transfer`)
 //!           -> Message::Follow -> a worker: takes the data over, then applies the stream (`apply`)
 //! ```
-//! The thread does what takes long and changes nothing that clients see, but for the flushing before
-//! a load. A worker installs the outcome under a lease on all stripes, and from then on the primary
-//! is one of its connections. When that is closed the thread begins again.
+//! The thread does what takes long and changes nothing that clients see, but for the flushing
+//! before a load. A worker installs the outcome under a lease on all stripes, and from then on the
+//! primary is one of its connections. When that is closed the thread begins again.
 //!
 //! Invariants: what is done for one order (a REPLICAOF) is done only while its number is the one in
 //! force; orders change only under a lease on all stripes. So once REPLICAOF NO ONE has been

@@ -1,5 +1,5 @@
-//! The socket to a primary while its thread has it: blocking reads with deadlines, which end at once
-//! when the order they are for is not in force any more.
+//! The socket to a primary while its thread has it: blocking reads with deadlines, which end at
+//! once when the order they are for is not in force any more.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
