@@ -63,6 +63,8 @@ pub enum Message {
     Unblock(Box<Unblocked>),
     /// Try a client's blocking command again: who made its key ready could not.
     Retry(Arc<Waiter>),
+    /// This server has become a replica: nobody waits for keys any more.
+    Demoted,
     /// Go on with a link to a primary.
     Follow(Box<Arrival>),
     /// Look what there is to send to this worker's replicas.

@@ -276,6 +276,7 @@ impl<'k> Worker<'k> {
         for message in self.seat.mailbox.drain() {
             match message {
                 Message::Accept(accepted) => drop(self.take_over(accepted)),
+                Message::Demoted => self.end_all_waits(),
                 Message::Follow(arrival) => self.follow(*arrival),
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
@@ -409,6 +410,26 @@ impl<'k> Worker<'k> {
         }
         if connection.is_some_and(|connection| connection.end_migrate(&result)) {
             self.enqueue(sender.place);
+        }
+    }
+
+    /// Ends all waits in blocking commands, and closes those clients.
+    fn end_all_waits(&mut self) {
+        let blocked = |connection: &Connection| match &connection.waiting {
+            Waiting::Blocked(blocked) => Some(Arc::clone(&blocked.waiter)),
+            _ => None,
+        };
+        let waiters = self.connections.iter().filter_map(|(id, connection)| {
+            let waiter = blocked(connection)?;
+            Some((id, waiter))
+        });
+        for (id, waiter) in waiters.collect::<Vec<_>>() {
+            let (env, lease) = (&self.env, &mut self.lease);
+            // If somebody was faster, the reply is in the mail.
+            if waking::give_up(&waiter, self.server, self.id, env, lease) {
+                self.unblock(Unblocked::demoted(&waiter));
+                self.connections[id].client.fate = Fate::CloseAfterReply;
+            }
         }
     }
 

@@ -59,8 +59,12 @@ fn info(client: &mut Client, section: &str, field: &str) -> String {
 }
 
 fn wait_for_info(client: &mut Client, field: &str, wanted: &str) {
+    wait_for_info_of(client, "replication", field, wanted);
+}
+
+fn wait_for_info_of(client: &mut Client, section: &str, field: &str, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
-    while info(client, "replication", field) != wanted {
+    while info(client, section, field) != wanted {
         assert!(Instant::now() < deadline, "{field} never was {wanted}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -291,6 +295,22 @@ fn without_its_primary_a_replica_may_be_told_to_say_so() {
     assert_eq!(call(&mut client, "ROLE").split(' ').nth(1), Some("slave"));
     assert_eq!(call(&mut client, "SLAVEOF NO ONE"), "OK");
     assert_eq!(call(&mut client, "GET key"), "value");
+}
+
+/// Who waits to take something from a list must not, once the list is a primary's.
+#[test]
+fn nobody_waits_for_what_is_a_primarys() {
+    let ((first, mut a), (second, mut b)) = (start(&[]), start(&[]));
+    let mut waiting = second.connect().expect("a connection");
+    let words = ["BLPOP", "list", "0"];
+    waiting.send(&words).expect("a connection");
+    wait_for_info_of(&mut b, "clients", "blocked_clients", "1");
+    follow(&mut b, &first);
+    let reply = waiting.receive().expect("a reply").lines().join(" ");
+    assert!(reply.contains("UNBLOCKED force unblock"), "{reply}");
+    assert!(waiting.receive().is_err(), "the connection is closed");
+    call(&mut a, "RPUSH list x");
+    wait_for(&mut b, "LLEN list", "(integer) 1");
 }
 
 /// Three servers in a row; the middle one is promoted, and the old primary joins: nobody needs a

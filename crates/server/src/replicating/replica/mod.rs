@@ -306,6 +306,7 @@ pub fn follow(server: &Server, primary: Primary, hands_over: bool) {
         }
         journal.set_copy(true);
         replicating.set_replica(true);
+        server.broadcast(|| Message::Demoted);
     }
     close(
         server,
