@@ -6,6 +6,7 @@
 //! ever adds. How to read the numbers: `BENCHMARKS.md`.
 
 mod outcome;
+mod persistence;
 mod report;
 mod rows;
 mod subject;
@@ -49,6 +50,10 @@ pub(crate) struct Options {
     /// Seconds per measurement.
     #[arg(long, default_value_t = 3.0, value_name = "N")]
     seconds: f64,
+    /// Keys that are saved and loaded in the group "persistence".
+    #[arg(long, default_value_t = 5_000_000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
     /// Print Markdown.
     #[arg(long)]
     markdown: bool,
@@ -73,6 +78,7 @@ struct Circumstances {
 struct Record<'a> {
     circumstances: &'a Circumstances,
     outcomes: &'a [Outcome],
+    persistence: &'a [persistence::Finding],
 }
 
 /// What does not change from row to row.
@@ -100,6 +106,14 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         quick: options.quick,
     };
     let outcomes = session.measure_all(&wanted_rows(options));
+    let wanted = options.only.is_none()
+        && options
+            .group
+            .is_none_or(|group| group == Group::Persistence);
+    let findings = match wanted {
+        true => persistence::run(&session, options.keys)?,
+        false => Vec::new(),
+    };
     println!(
         "{}\n{}, commit {}, {} passes of {} s\n",
         circumstances.machine,
@@ -108,12 +122,18 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         circumstances.passes,
         circumstances.seconds
     );
-    println!("{}", report::verdicts(&outcomes, options.markdown));
-    print!("{}", report::numbers(&outcomes, options.markdown));
+    if !outcomes.is_empty() {
+        println!("{}", report::verdicts(&outcomes, options.markdown));
+        print!("{}", report::numbers(&outcomes, options.markdown));
+    }
+    if !findings.is_empty() {
+        println!("{}", persistence::table(&findings, options.markdown));
+    }
     if let Some(path) = &options.json {
         let record = Record {
             circumstances: &circumstances,
             outcomes: &outcomes,
+            persistence: &findings,
         };
         let text = serde_json::to_string_pretty(&record).map_err(|error| error.to_string())?;
         fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
@@ -224,15 +244,22 @@ impl Session {
             keys: (data.keys / self.shrink).max(1),
             ..data
         };
-        let start = |contender: &Contender| {
-            let binary = match contender.kind {
-                Kind::Ruddle => self.ruddle.clone(),
-                Kind::Redis | Kind::Valkey => contender.kind.binary()?,
-            };
-            eprintln!("filling {} with {} keys ...", contender.label, data.keys);
-            Subject::start(*contender, &binary, &self.generator, data, line_up.pinned)
-        };
+        let start = |contender: &Contender| self.start_one(*contender, data, line_up.pinned);
         line_up.contenders.iter().map(start).collect()
+    }
+
+    fn start_one(
+        &self,
+        contender: Contender,
+        data: DataSet,
+        pinned: bool,
+    ) -> Result<Subject<'_>, String> {
+        let binary = match contender.kind {
+            Kind::Ruddle => self.ruddle.clone(),
+            Kind::Redis | Kind::Valkey => contender.kind.binary()?,
+        };
+        eprintln!("filling {} with {} keys ...", contender.label, data.keys);
+        Subject::start(contender, binary, &self.generator, data, pinned)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use testkit::differential::{Plan, Report, pubsub, run as run_plan};
+use testkit::differential::{Plan, Report, lua, pubsub, run as run_plan};
 use testkit::peers::Kind;
 
 /// What to run.
@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Compare publish/subscribe on several connections instead.
     #[arg(long, conflicts_with = "events")]
     pubsub: bool,
+    /// Compare what scripts compute instead.
+    #[arg(long, conflicts_with_all = ["events", "pubsub"])]
+    lua: bool,
 }
 
 pub(crate) fn kind(name: &str) -> Result<Kind, String> {
@@ -42,6 +45,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     if options.pubsub {
         let seed = options.seed.unwrap_or_else(clock_seed);
         return check_pubsub((options.subject, options.peer), seed, options.commands);
+    }
+    if options.lua {
+        let seed = options.seed.unwrap_or_else(clock_seed);
+        return check_lua((options.subject, options.peer), seed, options.commands);
     }
     let plan = Plan {
         subject: options.subject,
@@ -67,6 +74,18 @@ pub(crate) fn check_pubsub(
     );
     let done = pubsub::run(subject, peer, seed, steps)?;
     println!("differential: {done} steps, no difference");
+    Ok(())
+}
+
+/// Compares what scripts compute, prints what happened; a difference is an error.
+fn check_lua((subject, peer): (Kind, Kind), seed: u64, scripts: usize) -> Result<(), String> {
+    let names = (subject.name(), peer.name());
+    println!(
+        "differential: scripts, {} against {}, seed {seed}",
+        names.0, names.1
+    );
+    let done = lua::run(subject, peer, seed, scripts)?;
+    println!("differential: {done} scripts, no difference");
     Ok(())
 }
 

@@ -39,6 +39,7 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("list", &[]),
     ("set", &[]),
     ("ziplist", &[]),
+    ("aof", &["-rss_limit_mb=1024"]),
     ("rdb", &["-rss_limit_mb=1024"]),
     ("restore", &["-rss_limit_mb=1024"]),
     ("zset", &[]),

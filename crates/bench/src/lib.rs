@@ -80,6 +80,9 @@ fn run(plan: &Plan) -> io::Result<Report> {
             )));
         }
     }
+    if matches!(plan.limit, Limit::EndOfInput) {
+        std::thread::spawn(load::watch_input);
+    }
     let mut results = Vec::new();
     for workload in &plan.workloads {
         let run = Run {
@@ -232,7 +235,7 @@ fn share(plan: &Plan, run: &Run, thread: usize) -> io::Result<Share> {
                 let part = part(count);
                 Limit::Requests(part.end - part.start)
             }
-            time @ Limit::Time(_) => time,
+            other @ (Limit::Time(_) | Limit::EndOfInput) => other,
         },
         rate: run.rate.map(|rate| rate / plan.threads as f64),
         check: plan.check,

@@ -8,11 +8,12 @@
 //! been answered.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::batch::Batches;
 use crate::connection::{Connection, Traffic};
@@ -30,6 +31,18 @@ pub(crate) enum Limit {
     Requests(u64),
     /// After this time.
     Time(Duration),
+    /// Once [`watch_input`] has seen the end of standard input.
+    EndOfInput,
+}
+
+/// Standard input is at its end.
+static INPUT_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Reads standard input to its end, which [`Limit::EndOfInput`] waits for.
+pub(crate) fn watch_input() {
+    // An error is an end as well: nobody can say anything any more.
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    INPUT_ENDED.store(true, Ordering::Relaxed);
 }
 
 /// What one thread is to do.
@@ -93,7 +106,7 @@ pub(crate) fn run(share: Share, answered: &AtomicU64) -> io::Result<Outcome> {
         if !load.is_busy() {
             break;
         }
-        match load.poll.poll(&mut events, timeout) {
+        match load.wait(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
         }
@@ -126,7 +139,7 @@ impl<'a> Load<'a> {
         }
         let unsent = match share.limit {
             Limit::Requests(count) => count,
-            Limit::Time(_) => u64::MAX,
+            Limit::Time(_) | Limit::EndOfInput => u64::MAX,
         };
         Ok(Self {
             idle: (0..share.connections.len()).collect(),
@@ -164,9 +177,31 @@ impl<'a> Load<'a> {
         waiting || (self.unsent > 0 && self.pace.is_some())
     }
 
+    /// Whether nothing more is to be sent, though there is no end to the requests.
+    #[inline]
+    fn is_over(&self, now: Instant) -> bool {
+        match self.share.limit {
+            Limit::Requests(_) => false,
+            Limit::Time(_) => self.deadline.is_some_and(|deadline| now >= deadline),
+            Limit::EndOfInput => INPUT_ENDED.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits for events, at most so long. `Poll` counts in milliseconds; what is due may be so much
+    /// earlier, and looking all the time would take a core from the server.
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let Some(timeout) = timeout else {
+            return self.poll.poll(events, None);
+        };
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        let registry = self.poll.registry();
+        rustix::event::poll(&mut [PollFd::new(registry, PollFlags::IN)], Some(&timeout))?;
+        self.poll.poll(events, Some(Duration::ZERO))
+    }
+
     /// Open loop: sends what is due, returns how long to wait at most.
     fn send_due(&mut self, now: Instant) -> io::Result<Option<Duration>> {
-        if self.pace.is_some() && self.deadline.is_some_and(|deadline| now >= deadline) {
+        if self.pace.is_some() && self.is_over(now) {
             self.unsent = 0;
         }
         while self.unsent > 0 {
@@ -175,9 +210,7 @@ impl<'a> Load<'a> {
             };
             let due = pace.next;
             if due > now {
-                // `poll` counts in milliseconds and rounds up: shorter waits are spent looking.
-                let whole_ms = due.duration_since(now).as_millis() as u64;
-                return Ok(Some(Duration::from_millis(whole_ms)));
+                return Ok(Some(due.duration_since(now)));
             }
             let Some(index) = self.idle.pop() else {
                 return Ok(None);
@@ -239,7 +272,7 @@ impl<'a> Load<'a> {
                 Ok(())
             };
         }
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
+        if self.is_over(now) {
             self.unsent = 0;
         }
         if self.pace.is_some() {

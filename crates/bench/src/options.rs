@@ -59,6 +59,9 @@ pub(crate) struct Options {
     /// Seconds per scenario, instead of a number of requests.
     #[arg(long, value_name = "SECONDS", conflicts_with = "requests")]
     duration: Option<f64>,
+    /// Until standard input ends, instead of a number of requests: whoever started this says when.
+    #[arg(long, conflicts_with_all = ["requests", "duration"])]
+    until_eof: bool,
     /// Requests per second in all, sent on time whether or not replies come (open loop).
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
@@ -237,6 +240,7 @@ impl Options {
             threads: self.threads,
             limit: match self.duration {
                 Some(seconds) => Limit::Time(Duration::from_secs_f64(seconds)),
+                None if self.until_eof => Limit::EndOfInput,
                 None => Limit::Requests(self.requests),
             },
             rate: self.rate,
@@ -325,6 +329,7 @@ mod tests {
             "--rate nan",
             "--duration -1",
             "--duration 1 -n 5",
+            "--duration 1 --until-eof",
             "-r 0",
             "-t nothing",
             "--ratio 0:0",

@@ -198,6 +198,11 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The buffer and the words' places in it.
+    pub fn parts(&self) -> (&'a [u8], &'a [Span]) {
+        (self.buffer, self.words)
+    }
+
     /// Gives buffer, words and keys, to keep the command for later.
     pub fn with_parts<R>(&self, keep: impl FnOnce(&[u8], &[Span], &[KeyWord]) -> R) -> R {
         keep(self.buffer, self.words, self.keys)

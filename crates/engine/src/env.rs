@@ -93,6 +93,10 @@ pub struct Env {
     pub broadcast: bool,
     /// Whether effects are left out: a script has asked for that (`redis.set_repl`).
     pub unrecorded: bool,
+    /// Whether a script runs the commands.
+    pub scripted: bool,
+    /// The microsecond that this script was told first; 0: none yet. It sees no other.
+    pub script_micros: Cell<i64>,
     /// Counters.
     pub stats: Stats,
     rng: RefCell<Rng>,
@@ -104,6 +108,7 @@ pub struct Env {
     touched: RefCell<Vec<Touched>>,
     invalidations: RefCell<Vec<Invalidation>>,
     ready: RefCell<Vec<Touched>>,
+    complaint: RefCell<Option<String>>,
     scratch: Cell<Vec<u8>>,
 }
 
@@ -119,6 +124,8 @@ impl Env {
             reader: Cell::new(None),
             broadcast: false,
             unrecorded: false,
+            scripted: false,
+            script_micros: Cell::new(0),
             stats: Stats::default(),
             rng: RefCell::new(Rng::from_seed(seed)),
             wanted: Arc::default(),
@@ -128,6 +135,7 @@ impl Env {
             touched: RefCell::new(Vec::new()),
             invalidations: RefCell::new(Vec::new()),
             ready: RefCell::new(Vec::new()),
+            complaint: RefCell::default(),
             scratch: Cell::default(),
         }
     }
@@ -345,6 +353,16 @@ impl Env {
     /// The keys that may have become ready, in order.
     pub(crate) fn take_ready(&self) -> Vec<Touched> {
         self.ready.take()
+    }
+
+    /// A command that fails has something to say to the operator, too.
+    pub(crate) fn complain(&self, what: String) {
+        *self.complaint.borrow_mut() = Some(what);
+    }
+
+    /// What the command that has just failed says to the operator.
+    pub fn take_complaint(&self) -> Option<String> {
+        self.complaint.take()
     }
 
     /// What has to be freed in the background.

@@ -73,6 +73,11 @@ impl Stripe {
         }
     }
 
+    /// See `Table::expect_entries`.
+    pub fn expect_entries(&mut self, db: DbIndex, entries: usize) {
+        self.databases[db.as_usize()].expect_entries(entries);
+    }
+
     /// See `Table::visit_expired`.
     pub fn visit_expired(
         &mut self,

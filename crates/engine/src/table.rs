@@ -294,6 +294,8 @@ pub struct Table {
     len: usize,
     volatile: usize,
     timed: usize,
+    /// Entries that were announced to the empty table.
+    expected: usize,
 }
 
 impl Table {
@@ -314,6 +316,7 @@ impl Table {
             len: 0,
             volatile: 0,
             timed: 0,
+            expected: 0,
         }
     }
 
@@ -493,8 +496,7 @@ impl Table {
         debug_assert!(self.find(hash, entry.key()).is_none());
         let hash = self.spread.of(hash);
         if self.directory.is_empty() {
-            self.add_segment(Segment::new(SIZES[0], 0));
-            self.directory.push(0);
+            self.lay_out();
         }
         let mut index = self.directory[self.directory_index(hash)];
         while self.segments[index as usize].len >= entries_max(self.segments[index as usize].size())
@@ -681,6 +683,7 @@ fn home_bucket(hash: u64, used_bits: u8, buckets: usize) -> usize {
     ((bits * buckets as u64) >> 32) as usize
 }
 
+mod room;
 mod sample;
 #[cfg(test)]
 mod tests;

@@ -194,7 +194,10 @@ impl<R: Read> Reader<R> {
                 self.next = 0;
             }
             let filled = self.buffer.len();
-            let more = READ_BYTES.max(wanted.saturating_sub(filled));
+            let left = self.len.saturating_sub(self.base + filled as u64);
+            // A byte more, to see the end of the file.
+            let usual = READ_BYTES.min(usize::try_from(left).unwrap_or(READ_BYTES) + 1);
+            let more = usual.max(wanted.saturating_sub(filled));
             self.buffer.resize(filled + more, 0);
             let result = self.input.read(&mut self.buffer[filled..]);
             self.buffer
@@ -270,6 +273,17 @@ fn number(bytes: &[u8], at: usize, kind: u8, what: &'static str) -> Result<(u64,
         Some(&found) if found != kind => return Err(Scan::Malformed(at, what)),
         Some(_) => {}
     }
+    // Nearly every header is a few digits and the end of the line.
+    let (mut short, mut next) = (0, at + 1);
+    while let Some(&digit @ b'0'..=b'9') = bytes.get(next)
+        && next - at <= SHORT_DIGITS_MAX
+    {
+        short = short * 10 + u64::from(digit - b'0');
+        next += 1;
+    }
+    if next > at + 1 && bytes.get(next..next + 2) == Some(b"\r\n") {
+        return Ok((short, next + 2));
+    }
     let (text, end) = line(bytes, at)?;
     let digits = &text[1..];
     let number = std::str::from_utf8(digits)
@@ -281,6 +295,9 @@ fn number(bytes: &[u8], at: usize, kind: u8, what: &'static str) -> Result<(u64,
         end,
     ))
 }
+
+/// So many digits are a number without further ado.
+const SHORT_DIGITS_MAX: usize = 9;
 
 /// The line at `at` without its end, and where the next one begins.
 fn line(bytes: &[u8], at: usize) -> Result<(&[u8], usize), Scan> {

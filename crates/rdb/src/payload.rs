@@ -75,6 +75,48 @@ pub fn read(payload: &[u8], trust: Trust, packing: &Packing) -> Result<Decoded, 
     }
 }
 
+/// What is wrong with a payload that [`read`] refuses for its format, for the log.
+pub fn explain(payload: &[u8], packing: &Packing) -> String {
+    let Ok((body, dialect)) = body(payload, Trust::Blind) else {
+        return "it has no footer".to_owned();
+    };
+    let Some((&code, value)) = body.split_first() else {
+        return "it is empty".to_owned();
+    };
+    let Some(kind) = Kind::of(code) else {
+        return format!("Unknown RDB encoding type {code}");
+    };
+    match decode(&mut Input::of_bytes(value, 1), kind, dialect, packing) {
+        Ok(Decoded::Nothing) => {
+            format!("{} integrity check failed: no elements", container(kind))
+        }
+        Ok(_) => "the value is fine".to_owned(),
+        Err(fault) => format!("{} integrity check failed: {fault}", container(kind)),
+    }
+}
+
+/// What the bytes of a kind are called in Redis's log, where people look for them.
+fn container(kind: Kind) -> &'static str {
+    match kind {
+        Kind::HashZipmap => "Zipmap",
+        Kind::ListZiplist => "List ziplist",
+        Kind::ZsetZiplist => "Zset ziplist",
+        Kind::HashZiplist => "Hash ziplist",
+        Kind::ListZiplists => "Quicklist ziplist",
+        Kind::ListListpacks => "Quicklist listpack",
+        Kind::SetIntset => "Intset",
+        Kind::SetListpack => "Set listpack",
+        Kind::ZsetListpack => "Zset listpack",
+        Kind::HashListpack | Kind::HashTimedListpackPreGa | Kind::HashTimedListpack => {
+            "Hash listpack"
+        }
+        Kind::Stream1 | Kind::Stream2 | Kind::Stream3 | Kind::Stream4 | Kind::Stream5 => {
+            "Stream listpack"
+        }
+        _ => "Value",
+    }
+}
+
 /// Reads the payload of libraries of functions: their source texts.
 ///
 /// # Errors

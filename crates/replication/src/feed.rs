@@ -62,6 +62,8 @@ pub struct Feed {
     behind_since: Option<UnixMillis>,
     /// It is of a kind that says how far it is.
     acks: bool,
+    /// It has spoken since its copy began: it has all of it.
+    spoken: bool,
 }
 
 impl Feed {
@@ -75,6 +77,7 @@ impl Feed {
             heard_at: now,
             behind_since: None,
             acks,
+            spoken: false,
         }
     }
 
@@ -123,7 +126,7 @@ impl Feed {
 
     /// All of the copy is on its way. `by_mark`: see the module's head.
     pub fn copied(&mut self, by_mark: bool, now: UnixMillis) {
-        let waits = by_mark && self.acks;
+        let waits = by_mark && self.acks && !self.spoken;
         self.phase = if waits { Phase::Copied } else { Phase::Online };
         self.heard_at = now;
     }
@@ -138,6 +141,8 @@ impl Feed {
         self.acked = self.acked.max(offset);
         self.durable = self.durable.max(durable.unwrap_or_default());
         self.heard_at = now;
+        // It may be faster than those who tell us that the copy is sent.
+        self.spoken |= self.phase == Phase::Copying;
         if self.phase == Phase::Copied {
             self.phase = Phase::Online;
         }
@@ -220,6 +225,11 @@ mod tests {
         assert_eq!((feed.acked(), feed.durable()), (Offset(7), Offset(3)));
         feed.ack(Offset(6), None, at(30));
         assert_eq!((feed.acked(), feed.durable()), (Offset(7), Offset(3)));
+        let mut feed = Feed::new(true, at(0));
+        feed.begin();
+        feed.ack(Offset(7), None, at(5));
+        feed.copied(true, at(10));
+        assert_eq!(feed.phase(), Phase::Online, "it has spoken already");
         for (by_mark, acks) in [(false, true), (true, false)] {
             let mut feed = Feed::new(acks, at(0));
             feed.begin();

@@ -1,21 +1,20 @@
 //! The `redis` table, which Valkey calls `server`. Source: redis.io, "Redis Lua API reference";
 //! error texts asked from Redis 8.2.3.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use base::double::{DoubleText, format_double};
-use base::strings::eq_ignore_case;
+use base::strings::{eq_ignore_case, until_nul};
 use mlua::{Lua, MultiValue, Result, Table, Value};
 use resp::Proto;
 use sha1::{Digest, Sha1};
 
-use crate::convert::{self, Answer};
 use crate::engine::Facts;
-use crate::host::{self, Asked, Level, Words};
+use crate::host::{self, Level, Words};
 use crate::library;
+use crate::native;
+use crate::raw;
 use crate::sandbox::Shared;
-use crate::thrown::{Given, Thrown, as_text, error_table, reply};
+use crate::thrown::{Given, as_text, reply};
 
 const LEVELS: [(&str, Level); 4] = [
     ("LOG_DEBUG", Level::Debug),
@@ -35,9 +34,6 @@ const REPLICATION: [(&str, i64); 5] = [
 const REPLICATE_ALL: i64 = 3;
 const REPLICATE_NONE: i64 = 0;
 
-/// Buffers kept from call to call hold at most so many bytes.
-const WORDS_BYTES_KEPT: usize = 64 * 1024;
-
 /// The hex digits of a script's SHA-1.
 pub fn sha1_hex(text: &[u8]) -> [u8; 40] {
     let mut hex = [0; 40];
@@ -49,36 +45,24 @@ pub fn sha1_hex(text: &[u8]) -> [u8; 40] {
 }
 
 /// What a running script sees.
-pub(crate) fn table(lua: &Lua, shared: &Rc<Shared>, facts: &Facts) -> Result<Table> {
+pub(crate) fn table(lua: &Lua, facts: &Facts) -> Result<Table> {
     let table = lua.create_table()?;
     add_common(lua, &table, facts)?;
-    for (name, catch) in [("call", false), ("pcall", true)] {
-        let words = RefCell::new(Words::default());
-        let shared = shared.clone();
-        let call = move |lua: &Lua, values: MultiValue| {
-            let mut words = words.borrow_mut();
-            let result = call(lua, &values, &mut words, catch, &shared);
-            if words.buffer.capacity() > WORDS_BYTES_KEPT {
-                *words = Words::default();
-            }
-            result
-        };
-        table.raw_set(name, lua.create_function(call)?)?;
-    }
+    raw::add_calls(lua, &table)?;
     let error_reply = |lua: &Lua, values: MultiValue| single_field(lua, &values, "err");
-    table.raw_set("error_reply", lua.create_function(error_reply)?)?;
+    table.raw_set("error_reply", native::function(lua, error_reply)?)?;
     let status_reply = |lua: &Lua, values: MultiValue| single_field(lua, &values, "ok");
-    table.raw_set("status_reply", lua.create_function(status_reply)?)?;
-    table.raw_set("sha1hex", lua.create_function(sha1hex)?)?;
-    table.raw_set("setresp", lua.create_function(setresp)?)?;
-    table.raw_set("set_repl", lua.create_function(set_repl)?)?;
-    table.raw_set("acl_check_cmd", lua.create_function(acl_check_cmd)?)?;
-    let always = lua.create_function(|_, _: MultiValue| Ok(true))?;
+    table.raw_set("status_reply", native::function(lua, status_reply)?)?;
+    table.raw_set("sha1hex", native::function(lua, sha1hex)?)?;
+    table.raw_set("setresp", native::function(lua, setresp)?)?;
+    table.raw_set("set_repl", native::function(lua, set_repl)?)?;
+    table.raw_set("acl_check_cmd", native::function(lua, acl_check_cmd)?)?;
+    let always = native::function(lua, |_, _: MultiValue| Ok(true))?;
     table.raw_set("replicate_commands", always)?;
     // There is no debugger: as outside of a session of it.
-    let no_session = lua.create_function(|_, _: MultiValue| Ok(false))?;
+    let no_session = native::function(lua, |_, _: MultiValue| Ok(false))?;
     table.raw_set("breakpoint", no_session)?;
-    table.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
+    table.raw_set("debug", native::function(lua, |_, _: MultiValue| Ok(()))?)?;
     for (name, value) in REPLICATION {
         table.raw_set(name, value)?;
     }
@@ -91,92 +75,17 @@ pub(crate) fn loading_table(lua: &Lua, shared: &Rc<Shared>, facts: &Facts) -> Re
     add_common(lua, &table, facts)?;
     let shared = shared.clone();
     let register = move |lua: &Lua, values: MultiValue| library::register(lua, &shared, &values);
-    table.raw_set("register_function", lua.create_function(register)?)?;
+    table.raw_set("register_function", native::function(lua, register)?)?;
     Ok(table)
 }
 
 fn add_common(lua: &Lua, table: &Table, facts: &Facts) -> Result<()> {
-    table.raw_set("log", lua.create_function(log)?)?;
+    table.raw_set("log", native::function(lua, log)?)?;
     for (number, (name, _)) in LEVELS.iter().enumerate() {
         table.raw_set(*name, number)?;
     }
     table.raw_set("REDIS_VERSION", facts.version)?;
     table.raw_set("REDIS_VERSION_NUM", facts.version_number)
-}
-
-/// Reads the words of a command.
-fn read_words(values: &MultiValue, words: &mut Words) -> Result<()> {
-    words.clear();
-    if values.is_empty() {
-        return Err(reply(
-            "Please specify at least one argument for this redis lib call",
-        ));
-    }
-    for value in values {
-        match value {
-            Value::String(text) => words.push(|buffer| buffer.extend_from_slice(&text.as_bytes())),
-            &Value::Integer(number) => {
-                words.push(|buffer| base::num::append_i64(number, buffer));
-            }
-            // Zero has no sign here.
-            &Value::Number(number) if number.is_nan() && number.is_sign_negative() => {
-                words.push(|buffer| buffer.extend_from_slice(b"-nan"));
-            }
-            &Value::Number(number) => words.push(|buffer| {
-                let mut text = DoubleText::default();
-                buffer.extend_from_slice(format_double(number + 0.0, &mut text));
-            }),
-            _ => {
-                return Err(reply(
-                    "Lua redis lib command arguments must be strings or integers",
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// `redis.call`, or `redis.pcall` with `catch`.
-fn call(
-    lua: &Lua,
-    values: &MultiValue,
-    words: &mut Words,
-    catch: bool,
-    shared: &Shared,
-) -> Result<Value> {
-    let answer = read_words(values, words).and_then(|()| ask(lua, words, shared));
-    let (text, counted) = match answer {
-        Ok(Answer::Value(value)) => return Ok(value),
-        Ok(Answer::Error(text)) => (text, true),
-        Err(error) => match error.downcast_ref::<Thrown>() {
-            Some(Thrown::Reply { text, counted }) => (text.clone(), *counted),
-            _ => return Err(error),
-        },
-    };
-    if catch {
-        return Ok(Value::Table(error_table(lua, &text, counted)?));
-    }
-    Err(Thrown::Reply { text, counted }.into())
-}
-
-fn ask(lua: &Lua, words: &Words, shared: &Shared) -> Result<Answer> {
-    let asked = host::with(|host| match host.run(words) {
-        Asked::Ran => convert::from_reply(lua, host.reply()),
-        Asked::Refused(text) => Err(Thrown::Reply {
-            text,
-            counted: false,
-        }
-        .into()),
-        Asked::End => {
-            shared.ending.set(true);
-            Err(Thrown::End.into())
-        }
-    });
-    asked.unwrap_or_else(|| {
-        Err(reply(
-            "redis.call/pcall can only be called inside a script invocation",
-        ))
-    })
 }
 
 /// `redis.error_reply` and `redis.status_reply`.
@@ -198,14 +107,20 @@ fn single_field(lua: &Lua, values: &MultiValue, field: &str) -> Result<Table> {
 }
 
 /// An error's text: `ERR` before it if it is one word.
+///
+/// Compat: only the end of the whole and both ends of what follows the first word lose line ends.
 fn error_text(text: &[u8]) -> Vec<u8> {
+    let text = until_nul(text);
     let text = text.strip_prefix(b"-").unwrap_or(text);
-    let end = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let end = text.iter().rposition(|byte| !is_line_end(byte));
     let text = &text[..end.map_or(0, |end| end + 1)];
-    if text.contains(&b' ') {
-        return text.to_vec();
-    }
-    [b"ERR ", text].concat()
+    let (kind, rest) = match text.iter().position(|&byte| byte == b' ') {
+        Some(space) => (&text[..space], &text[space + 1..]),
+        None => (&b"ERR"[..], text),
+    };
+    let start = rest.iter().take_while(|byte| is_line_end(byte)).count();
+    [kind, b" ", &rest[start..]].concat()
 }
 
 fn sha1hex(lua: &Lua, values: MultiValue) -> Result<mlua::LuaString> {
@@ -236,7 +151,7 @@ fn log(lua: &Lua, values: MultiValue) -> Result<()> {
         .skip(1)
         .filter_map(|value| as_text(lua, Some(value)))
         .collect();
-    host::with(|host| host.log(*level, &parts.join(&b' ')));
+    host::with(|host, _| host.log(*level, &parts.join(&b' ')));
     Ok(())
 }
 
@@ -249,7 +164,7 @@ fn setresp(lua: &Lua, values: MultiValue) -> Result<()> {
         Some(3) => Proto::Resp3,
         _ => return Err(reply("RESP version must be 2 or 3.")),
     };
-    host::with(|host| host.set_proto(proto));
+    host::with(|host, _| host.set_proto(proto));
     Ok(())
 }
 
@@ -274,14 +189,30 @@ fn set_repl(lua: &Lua, values: MultiValue) -> Result<()> {
             ));
         }
     };
-    host::with(|host| host.set_recorded(recorded));
+    host::with(|host, _| host.set_recorded(recorded));
     Ok(())
 }
 
 fn acl_check_cmd(_: &Lua, values: MultiValue) -> Result<bool> {
     let mut words = Words::default();
-    read_words(&values, &mut words)?;
-    host::with(|host| host.may_run(&words))
+    for value in &values {
+        match value {
+            Value::String(text) => words.push(|buffer| buffer.extend_from_slice(&text.as_bytes())),
+            &Value::Integer(number) => raw::push_number(number as f64, &mut words),
+            &Value::Number(number) => raw::push_number(number, &mut words),
+            _ => {
+                return Err(reply(
+                    "Lua redis lib command arguments must be strings or integers",
+                ));
+            }
+        }
+    }
+    if values.is_empty() {
+        return Err(reply(
+            "Please specify at least one argument for this redis lib call",
+        ));
+    }
+    host::with(|host, _| host.may_run(&words))
         .flatten()
         .ok_or_else(|| reply("Invalid command passed to redis.acl_check_cmd()"))
 }

@@ -1,12 +1,12 @@
 //! One Lua state: compiles scripts, runs them, loads libraries and runs their functions.
 
 use mlua::chunk::ChunkMode;
-use mlua::{Error, HookTriggers, Lua, LuaString, Result, Table, Value, VmState};
-use resp::Reply;
+use mlua::{Error, HookTriggers, Result, Table, Value, VmState};
+use resp::{Reply, Span};
 
-use crate::convert;
 use crate::host::{self, Host};
 use crate::library::{Library, Registering};
+use crate::raw::{Door, Form, Outcome, Task};
 use crate::sandbox::{self, Sandbox};
 use crate::thrown::{Report, Thrown};
 
@@ -20,18 +20,23 @@ pub struct Facts {
     pub version: &'static str,
     /// `redis.REDIS_VERSION_NUM`
     pub version_number: i64,
+    /// As much as a state may take. A script that wants more fails.
+    pub bytes_max: usize,
 }
 
 /// A compiled script or a function; belongs to the engine that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compiled(i64);
+pub struct Compiled(i32);
 
 /// KEYS and ARGV.
-pub struct Input<K, A> {
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// What the spans are of.
+    pub buffer: &'a [u8],
     /// The keys.
-    pub keys: K,
+    pub keys: &'a [Span],
     /// The other arguments.
-    pub args: A,
+    pub args: &'a [Span],
 }
 
 /// Why a script has given no reply.
@@ -56,8 +61,9 @@ pub struct Engine {
     /// Compiled scripts and functions by number: a table of Lua's, because mlua can hold only a few
     /// thousand values at once.
     functions: Table,
-    free: Vec<i64>,
-    last: i64,
+    free: Vec<i32>,
+    last: i32,
+    door: Door,
 }
 
 impl Engine {
@@ -74,16 +80,24 @@ impl Engine {
         let shared = sandbox.shared.clone();
         let triggers = HookTriggers::new().every_nth_instruction(HOOK_INSTRUCTIONS);
         sandbox.lua.set_global_hook(triggers, move |_, _| {
-            if shared.ending.get() || host::with(|host| host.interrupted()) == Some(true) {
+            if shared.ending.get() || host::with(|host, _| host.interrupted()) == Some(true) {
                 shared.ending.set(true);
                 return Err(Thrown::End.into());
             }
             Ok(VmState::Continue)
         })?;
         let functions = sandbox.lua.create_table()?;
+        let Sandbox {
+            lua,
+            globals,
+            handler,
+            ..
+        } = &sandbox;
+        let door = Door::new(lua, &functions, globals, handler)?;
         Ok(Engine {
             sandbox,
             functions,
+            door,
             free: Vec::new(),
             last: 0,
         })
@@ -143,64 +157,59 @@ impl Engine {
     ///
     /// # Errors
     /// It ended otherwise.
-    pub fn run<'a>(
+    pub fn run(
         &self,
         script: Compiled,
-        input: Input<
-            impl ExactSizeIterator<Item = &'a [u8]>,
-            impl ExactSizeIterator<Item = &'a [u8]>,
-        >,
+        input: Input<'_>,
         host: &mut dyn Host,
         out: &mut Reply,
     ) -> std::result::Result<(), Ended> {
-        self.call(&self.sandbox.enter, script, input, host, out)
+        self.call(Form::Script, script, input, host, out)
     }
 
     /// Runs a function of a library and writes its reply.
     ///
     /// # Errors
     /// It ended otherwise.
-    pub fn run_function<'a>(
+    pub fn run_function(
         &self,
         function: Compiled,
-        input: Input<
-            impl ExactSizeIterator<Item = &'a [u8]>,
-            impl ExactSizeIterator<Item = &'a [u8]>,
-        >,
+        input: Input<'_>,
         host: &mut dyn Host,
         out: &mut Reply,
     ) -> std::result::Result<(), Ended> {
-        self.call(&self.sandbox.enter_function, function, input, host, out)
+        self.call(Form::Function, function, input, host, out)
     }
 
-    fn call<'a>(
+    fn call(
         &self,
-        enter: &mlua::Function,
-        function: Compiled,
-        input: Input<
-            impl ExactSizeIterator<Item = &'a [u8]>,
-            impl ExactSizeIterator<Item = &'a [u8]>,
-        >,
+        form: Form,
+        Compiled(function): Compiled,
+        input: Input<'_>,
         host: &mut dyn Host,
         out: &mut Reply,
     ) -> std::result::Result<(), Ended> {
         let shared = &self.sandbox.shared;
         shared.ending.set(false);
-        let called = || {
-            let keys = sequence(&self.sandbox.lua, input.keys)?;
-            let args = sequence(&self.sandbox.lua, input.args)?;
-            let function: mlua::Function = self.functions.raw_get(function.0)?;
-            enter.call::<(bool, Value)>((function, keys, args))
+        let task = Task {
+            form,
+            function,
+            input,
+            out,
         };
-        let result = host::lend(host, called);
-        match result {
-            Ok((true, value)) if !shared.ending.get() => {
-                let proto = host.proto();
-                convert::to_reply(&value, proto, out);
-                Ok(())
+        match host::lend(host, shared, || self.door.run(task)) {
+            Outcome::Returned if !shared.ending.get() => Ok(()),
+            Outcome::Returned | Outcome::Raised => Err(self.ended()),
+            Outcome::NoMemory => {
+                // What the script has left behind must not fail the next one. There is nothing to do
+                // if even that fails.
+                let _ = self.sandbox.lua.gc_collect();
+                Err(Ended::Failed {
+                    text: b"ERR not enough memory".to_vec(),
+                    counted: false,
+                    place: None,
+                })
             }
-            Ok(_) => Err(self.ended()),
-            Err(error) => Err(unexpected(&error)),
         }
     }
 
@@ -247,7 +256,7 @@ impl Engine {
         shared.ending.set(false);
         *shared.registering.borrow_mut() = Some(Registering::default());
         let load = &self.sandbox.load_library;
-        let result = host::lend(host, || load.call::<(bool, Value)>(function));
+        let result = host::lend(host, &shared, || load.call::<(bool, Value)>(function));
         let registered = shared.registering.take().unwrap_or_default();
         match result {
             Ok((true, _)) => registered
@@ -268,17 +277,5 @@ fn unexpected(error: &Error) -> Ended {
     }
 }
 
-/// A sequence of strings; `None` if it would be empty.
-fn sequence<'a>(
-    lua: &Lua,
-    words: impl ExactSizeIterator<Item = &'a [u8]>,
-) -> Result<Option<Table>> {
-    if words.len() == 0 {
-        return Ok(None);
-    }
-    let table = lua.create_table_with_capacity(words.len(), 0)?;
-    for word in words {
-        table.raw_push(LuaString::wrap(word))?;
-    }
-    Ok(Some(table))
-}
+#[cfg(test)]
+mod tests;

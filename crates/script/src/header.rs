@@ -85,7 +85,7 @@ impl Header {
             };
             for name in list
                 .split(|&byte| byte == b',')
-                .filter(|name| !name.is_empty())
+                .filter(|_| !list.is_empty())
             {
                 let Some(flag) = Flags::named(name) else {
                     return Err([b"ERR Unexpected flag in script shebang: ", name].concat());

@@ -7,6 +7,8 @@
 use resp::{Proto, Span};
 use scoped_tls_hkt::{ReborrowMut, scoped_thread_local};
 
+use crate::sandbox::Shared;
+
 /// The words of a command, as spans of one buffer. Reused from call to call.
 #[derive(Debug, Default)]
 pub struct Words {
@@ -57,8 +59,13 @@ pub enum Level {
 pub enum Asked {
     /// It ran; its reply is what [`Host::reply`] gives.
     Ran,
-    /// It was refused with this error before it ran.
-    Refused(Vec<u8>),
+    /// It was refused before it ran.
+    Refused {
+        /// The error.
+        text: Vec<u8>,
+        /// INFO's counters have it already.
+        counted: bool,
+    },
     /// The script has to end: it was killed, or has to be started again.
     End,
 }
@@ -69,6 +76,8 @@ pub trait Host {
     fn run(&mut self, words: &Words) -> Asked;
     /// The RESP bytes of the last command's reply.
     fn reply(&mut self) -> &[u8];
+    /// The script's reply holds this error; `counted`: INFO's counters have it already.
+    fn note_error(&mut self, text: &[u8], counted: bool);
     /// `redis.setresp`: the protocol of the replies of the commands from now on.
     fn set_proto(&mut self, proto: Proto);
     /// The protocol of these replies.
@@ -83,25 +92,26 @@ pub trait Host {
     fn interrupted(&mut self) -> bool;
 }
 
-/// The lent host, for as long as it is lent.
-struct Lent<'a>(&'a mut (dyn Host + 'a));
+/// The lent host, for as long as it is lent, and what belongs to the state that runs.
+struct Lent<'a>(&'a mut (dyn Host + 'a), &'a Shared);
 
 impl<'a, 'b> ReborrowMut<'a> for Lent<'b> {
     type Result = Lent<'a>;
 
     fn reborrow_mut(&'a mut self) -> Lent<'a> {
-        Lent(self.0)
+        Lent(self.0, self.1)
     }
 }
 
 scoped_thread_local!(static mut HOST: for<'a> Lent<'a>);
 
 /// Lends `host` to what `run` runs.
-pub(crate) fn lend<R>(host: &mut dyn Host, run: impl FnOnce() -> R) -> R {
-    HOST.set(Lent(host), run)
+pub(crate) fn lend<R>(host: &mut dyn Host, shared: &Shared, run: impl FnOnce() -> R) -> R {
+    HOST.set(Lent(host, shared), run)
 }
 
 /// Gives the host to `ask`; `None` where no script runs.
-pub(crate) fn with<R>(ask: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
-    HOST.is_set().then(|| HOST.with(|Lent(host)| ask(host)))
+pub(crate) fn with<R>(ask: impl FnOnce(&mut dyn Host, &Shared) -> R) -> Option<R> {
+    HOST.is_set()
+        .then(|| HOST.with(|Lent(host, shared)| ask(host, shared)))
 }

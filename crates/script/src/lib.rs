@@ -6,16 +6,17 @@
 //!
 //! Read in this order: `host` (what a script may ask of the outside), `engine` (a state, compiled
 //! scripts, running them), `sandbox` and `prelude.lua` (what a script sees), `api` (the `redis`
-//! table), `convert` (replies to values and back), `thrown` (errors as Lua sees them), `header`
+//! table), `raw` (how a script is entered, its commands, replies to values and back), `thrown` (errors as Lua sees them), `header`
 //! (`#!lua` lines), `libs`.
 
 pub mod api;
-mod convert;
 mod engine;
 mod header;
 mod host;
 mod library;
 mod libs;
+mod native;
+mod raw;
 mod sandbox;
 mod thrown;
 

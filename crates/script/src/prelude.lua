@@ -3,8 +3,8 @@
 -- this inside its Lua; ours is unchanged.) The functions that look at a table past its metatable
 -- are wrapped so that they know the guards.
 --
--- Returns: the environment of scripts, how a script is entered, how a function is entered, how a
--- library is loaded, the environment of libraries.
+-- Returns: the environment of scripts, what it reads from, how a library is loaded, the environment
+-- of libraries.
 
 local native, libs = ...
 
@@ -209,22 +209,6 @@ string_meta = guard({ __index = globals.string })
 local scripts = environment(globals)
 globals._G = scripts
 
-local function enter(f, keys, argv)
-    globals.KEYS = keys or {}
-    globals.ARGV = argv or {}
-    return raw_xpcall(f, handler)
-end
-
-local called, call_keys, call_args
-local function call()
-    return called(call_keys, call_args)
-end
-
-local function enter_function(f, keys, argv)
-    called, call_keys, call_args = f, keys or {}, argv or {}
-    return raw_xpcall(call, handler)
-end
-
 -- While a library is loaded it sees nothing but `redis`, and of that only what may be called then;
 -- its functions see what scripts see.
 raw_setmetatable(native.loading, { __index = missing })
@@ -242,4 +226,4 @@ local function load_library(f)
     return ok, problem
 end
 
-return scripts, enter, enter_function, load_library, libraries
+return scripts, globals, load_library, libraries

@@ -115,9 +115,9 @@ pub(crate) fn report(lua: &Lua, error: &Value) -> Result<Option<Report>> {
         },
         Value::Table(table) => {
             let counted = table.raw_get::<Value>("ignore_error_stats_update")?;
-            match table.raw_get::<Value>("err")? {
-                Value::String(text) => (text.as_bytes().to_vec(), counted == Value::Boolean(true)),
-                _ => (b"ERR unknown error".to_vec(), false),
+            match as_text(lua, Some(&table.raw_get::<Value>("err")?)) {
+                Some(text) => (text, counted == Value::Boolean(true)),
+                None => (b"ERR unknown error".to_vec(), false),
             }
         }
         Value::String(text) => (prefixed(&text.as_bytes(), &place), false),

@@ -35,7 +35,7 @@ use crate::registry::{InMulti, KeyShape, Missing, RowId};
 use crate::replicating::replica::apply;
 use crate::scripting;
 use crate::server::Server;
-use crate::session::{Blocking, Session};
+use crate::session::{Session, Within};
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
@@ -559,8 +559,9 @@ fn handle(
                     }
                     _ => None,
                 },
-                blocking: Blocking::Allowed,
+                within: Within::Nothing,
                 mark: &mut around.mark,
+                failed: false,
                 waiting: None,
             };
             waiting = call::run(id, args, &mut session, out);

@@ -10,7 +10,7 @@ use crate::client::ReplyMode;
 use crate::connection::Waiting;
 use crate::monitor::{self, Source};
 use crate::registry::{Handler, Row, RowId};
-use crate::session::{Blocking, ControlRun, Session};
+use crate::session::{ControlRun, Session, Within};
 use crate::stats::bump;
 use crate::waking;
 
@@ -44,10 +44,20 @@ pub fn run(
                 args,
             };
             match execute(call, session.lease, session.env, out) {
+                Outcome::Done if matches!(run, DataRun::WriteAll(_)) => {
+                    if row.spec.name == "flushall" {
+                        session.stats.publish(&session.env.stats);
+                        let changes = server.totals().changes;
+                        server.saving.forget(changes, session.settings);
+                    }
+                }
                 Outcome::Done => {}
                 Outcome::Failed(failure) => {
                     failed = true;
                     server.count_error(failure.text(), session.stats);
+                    if let Some(complaint) = session.env.take_complaint() {
+                        log::warn!("{complaint}");
+                    }
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -55,7 +65,7 @@ pub fn run(
                     waiting = Some(Waiting::Walk { walk, muted, held });
                 }
                 Outcome::Waiting(wait) => {
-                    if let (Some(args), Blocking::Allowed) = (again, session.blocking) {
+                    if let (Some(args), Within::Nothing) = (again, session.within) {
                         out.truncate(start);
                         let proto = out.proto();
                         waiting = Some(waking::begin(run, &args, *wait, proto, session));
@@ -74,6 +84,7 @@ pub fn run(
                     server.count_error(failure.text(), session.stats);
                 }
             }
+            failed |= std::mem::take(&mut session.failed);
             waiting = session.waiting.take();
         }
         // Refused by the gate: a container alone has the wrong number of words.
@@ -99,7 +110,10 @@ pub fn run(
 /// Shows a command to those who monitor.
 fn show<'a>(row: &Row, words: impl Iterator<Item = &'a [u8]>, session: &Session<'_, '_>) {
     let Session { server, client, .. } = session;
-    let source = Source::Client(&client.card);
+    let source = match session.within {
+        Within::Script => Source::Script,
+        Within::Nothing | Within::Transaction => Source::Client(&client.card),
+    };
     monitor::show(server, client.card.worker, client.db.0, source, row, words);
 }
 

@@ -106,6 +106,19 @@ pub fn admit<'a>(
     Verdict::Run(id)
 }
 
+/// Why a script's command must not write: the disk refuses.
+pub fn disk_trouble(row: &Row, server: &Server, settings: &Settings) -> Option<Failure> {
+    let saved = match server.saving.is_failing() {
+        true => saved_lately(row.flags, row, settings),
+        false => Ok(()),
+    };
+    let logged = |()| match server.appending.journal.is_failing() {
+        true => logged_lately(row.flags, row, server),
+        false => Ok(()),
+    };
+    saved.and_then(logged).err()
+}
+
 /// What others are told while a script runs for too long.
 pub fn busy(kind: Kind) -> Failure {
     match kind {

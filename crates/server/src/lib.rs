@@ -24,6 +24,7 @@ pub mod cycle;
 pub mod daemon;
 pub mod delivery;
 pub mod descriptors;
+pub mod directory;
 pub mod doors;
 pub mod eviction;
 pub mod families;

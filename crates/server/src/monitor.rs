@@ -65,7 +65,8 @@ pub fn show<'a>(
     row: &Row,
     words: impl Iterator<Item = &'a [u8]>,
 ) {
-    if row.flags.has(Flags::ADMIN) || row.flags.has(Flags::SKIP_MONITOR) {
+    // SKIP_MONITOR is only a script's, and says that it is shown before it runs, not after.
+    if row.flags.has(Flags::ADMIN) {
         return;
     }
     let line: Arc<[u8]> = line(server.clock.now_micros(), db, source, row, words).into();

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use log::{error, info, warn};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::appending;
@@ -92,6 +93,8 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
     let registry = seats[0].registry()?;
     let mailboxes = seats.iter().map(|seat| seat.mailbox.clone()).collect();
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    // A limit to the size of files is like a full disk: the write fails, and the process goes on.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let server = Server::new(config, mailboxes)?;
     let settings = server.settings.get();
     let logs = settings.aof.on;

@@ -31,6 +31,7 @@ use crate::saving::Saving;
 use crate::saving::walk::Turn;
 use crate::scripting::Scripting;
 use crate::settings::Published;
+use crate::settings::Settings;
 use crate::shutdown::{ShutdownWait, Wish};
 use crate::stats::{Totals, WorkerStats, bump};
 use crate::tracking::Tracking;
@@ -46,6 +47,9 @@ pub enum PauseKind {
 
 /// Kinds of errors counted apart, as in Redis.
 const ERROR_KINDS_MAX: usize = 128;
+
+/// The kind of an error is its first word if that ends within so many bytes.
+const ERROR_KIND_BYTES_MAX: usize = 32;
 
 /// Least time between two warnings of the same attack.
 const BROWSER_WARNING_MILLIS: i64 = 60_000;
@@ -180,7 +184,14 @@ impl Server {
             shutdown_wait: ShutdownWait::default(),
         };
         server.memory.start(server.started);
+        server.set_paces(&server.settings.get());
         Ok(server)
+    }
+
+    /// Saving and loading go at the paces that the settings say.
+    pub fn set_paces(&self, settings: &Settings) {
+        self.saving.pace.set(settings.rdb_key_save_delay);
+        self.loading.pace.set(settings.key_load_delay);
     }
 
     /// The worker with the fewest connections; it is counted as having one more. One whose script
@@ -249,9 +260,11 @@ impl Server {
         self.paused_until.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether due keys are looked for: not while commands are paused, and not if DEBUG said so.
+    /// Whether due keys are looked for: not while commands are paused or a log is loaded, and not if
+    /// DEBUG said so.
     pub fn expires_actively(&self) -> bool {
-        self.active_expire.load(Ordering::Relaxed) && !self.is_pausing()
+        let may = self.active_expire.load(Ordering::Relaxed) && !self.loading.keeps_all();
+        may && !self.is_pausing()
     }
 
     /// CLIENT PAUSE: holds commands back until then. A pause in force is never shortened nor
@@ -325,7 +338,10 @@ impl Server {
     #[cold]
     pub fn count_error(&self, text: &[u8], stats: &WorkerStats) {
         bump(&stats.errors, 1);
-        let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        // A word alone, which only a script can make an error of, is not its kind.
+        let start = &text[..text.len().min(ERROR_KIND_BYTES_MAX)];
+        let space = start.iter().position(|&byte| byte == b' ');
+        let word = space.map_or(&b"ERR"[..], |end| &text[..end]);
         let mut errors = self.errors.lock();
         if errors.len() < ERROR_KINDS_MAX || errors.contains_key(word) {
             *errors.entry(word.to_vec()).or_default() += 1;

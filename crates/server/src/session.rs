@@ -22,13 +22,16 @@ use crate::stats::WorkerStats;
 /// A control command's handler.
 pub type ControlRun = fn(&mut Session<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
 
-/// Whether blocking commands may wait.
+/// What a command is run by. Only one that its client has sent by itself may wait; others answer at
+/// once, as if their time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blocking {
-    /// They may.
-    Allowed,
-    /// They answer at once, as if their time was up (inside transactions and scripts).
-    Denied,
+pub enum Within {
+    /// Its client.
+    Nothing,
+    /// EXEC.
+    Transaction,
+    /// A script or function.
+    Script,
 }
 
 /// See the module's head.
@@ -54,10 +57,12 @@ pub struct Session<'s, 'k> {
     pub scripts: &'s mut scripting::State,
     /// This worker's other clients, for a script that runs for long.
     pub others: Option<Others<'s>>,
-    /// Whether a command may wait for its keys.
-    pub blocking: Blocking,
+    /// What the command is run by.
+    pub within: Within,
     /// Time stamp at which the command before this one ended.
     pub mark: &'s mut u64,
+    /// The command under way has written an error as its reply, or within it.
+    pub failed: bool,
     /// What the client has to wait for after the command under way.
     pub waiting: Option<Waiting>,
 }

@@ -770,7 +770,8 @@ impl<'k> Worker<'k> {
         }
         self.cycle
             .run(now, effort, server, stats, &mut self.lease, &self.env);
-        if now >= self.next_tick || self.evictor.is_behind() {
+        let evicts = !server.loading.keeps_all();
+        if evicts && (now >= self.next_tick || self.evictor.is_behind()) {
             self.evictor.look(server);
             self.evictor
                 .make_room(server, &self.settings, &mut self.lease, &self.env, None);

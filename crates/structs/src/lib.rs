@@ -14,6 +14,7 @@ pub mod hll;
 pub mod intset;
 pub mod list;
 pub mod lzf;
+pub mod ordered;
 pub mod packed;
 pub mod packing;
 pub mod set;

@@ -223,8 +223,7 @@ impl Collection for Stream {
     }
 
     fn free_effort(&self) -> usize {
-        // A tree's node has eleven elements at most, and six or so as a rule.
-        let pending = self.groups().iter().map(|it| it.pending().len() / 3);
+        let pending = self.groups().iter().map(Group::part_count);
         self.log().node_count() + pending.sum::<usize>() + 1
     }
 

@@ -5,13 +5,15 @@
 //!
 //! Reading order: [`reply`] (what a server said), [`client`] (one connection), [`process`] (one
 //! server), [`peers`] (where the reference servers are), [`transcript`] (conversations as data
-//! files), [`linear`] (many connections at once, and whether their answers have an order).
+//! files), [`linear`] (many connections at once, and whether their answers have an order),
+//! [`proxy`] (a bad network between two servers).
 
 pub mod client;
 pub mod differential;
 pub mod linear;
 pub mod peers;
 pub mod process;
+pub mod proxy;
 mod random;
 pub mod reply;
 pub mod transcript;

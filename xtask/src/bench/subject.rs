@@ -32,7 +32,8 @@ const VERIFIED_KEYS: u64 = 10_000;
 pub(super) struct Subject<'a> {
     pub(super) contender: Contender,
     pub(super) bytes_per_key: f64,
-    server: Server,
+    binary: PathBuf,
+    pub(super) server: Server,
     generator: &'a Generator,
     data: DataSet,
     pinned: bool,
@@ -50,15 +51,16 @@ impl<'a> Subject<'a> {
     /// Starts the server, fills it, and verifies a sample of what it holds.
     pub(super) fn start(
         contender: Contender,
-        binary: &Path,
+        binary: PathBuf,
         generator: &'a Generator,
         data: DataSet,
         pinned: bool,
     ) -> Result<Self, String> {
-        let server = Server::start_binary(contender.kind, binary, contender.arguments)?;
+        let server = Server::start_binary(contender.kind, &binary, contender.arguments)?;
         let mut subject = Self {
             contender,
             bytes_per_key: 0.0,
+            binary,
             server,
             generator,
             data,
@@ -163,6 +165,11 @@ impl<'a> Subject<'a> {
         sample
     }
 
+    /// The server's program.
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Binds all of the server's threads to its core.
     fn pin(&self) -> Result<(), String> {
         let output = Command::new("taskset")
@@ -180,7 +187,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Starts the load generator; an empty `command` means that the options name a scenario.
-    fn spawn_load(&self, options: &[&str], command_text: &str) -> Result<Child, String> {
+    pub(super) fn spawn_load(&self, options: &[&str], command_text: &str) -> Result<Child, String> {
         let program = &self.generator.program;
         let mut command = if self.pinned {
             let mut command = Command::new("taskset");
@@ -196,14 +203,15 @@ impl<'a> Subject<'a> {
             .args(["-d", &self.data.value_bytes.to_string()])
             .args(options)
             .args(command_text.split_whitespace())
-            .stdin(Stdio::null())
+            // Closed when it is waited for, which ends a load that has no other end.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot run {}: {error}", program.display()))
     }
 
     /// Nanoseconds that the server's threads have spent on processors.
-    fn cpu_ns(&self) -> Result<u64, String> {
+    pub(super) fn cpu_ns(&self) -> Result<u64, String> {
         let tasks = format!("/proc/{}/task", self.server.pid());
         let mut sum = 0;
         for task in fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))? {
@@ -257,7 +265,7 @@ const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
 const IDLE_TIME_MAX: Duration = Duration::from_millis(2);
 
 /// Waits for a load generator and reads its result; a faulty reply is an error.
-fn finish(load: Child) -> Result<Measurement, String> {
+pub(super) fn finish(load: Child) -> Result<Measurement, String> {
     let output = load
         .wait_with_output()
         .map_err(|error| format!("load generator: {error}"))?;

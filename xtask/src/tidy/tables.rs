@@ -166,6 +166,9 @@ pub(super) const UNSAFE_FILES: &[&str] = &[
     "crates/engine/src/popcount.rs",
     "crates/engine/src/prefetch.rs",
     "crates/engine/src/table.rs",
+    "crates/script/src/raw/mod.rs",
+    "crates/script/src/raw/push.rs",
+    "crates/script/src/raw/write.rs",
     "crates/server/src/allocator.rs",
     "crates/server/src/input.rs",
     // Calls both allocators directly to compare them.

@@ -142,6 +142,30 @@ impl Pair {
     }
 }
 
+#[test]
+fn a_table_that_was_told_holds_what_comes_whether_or_not_it_is_as_much() {
+    for (expected, entries) in [
+        (0, 100),
+        (100, 10),
+        (5000, 5000),
+        (5000, 50_000),
+        (100_000, 20_000),
+    ] {
+        let mut pair = Pair::new(NumberHasher::uniform(0));
+        pair.table.expect_entries(expected);
+        (0..entries).for_each(|number| pair.insert(number, None));
+        pair.check();
+        if expected == entries as usize && expected >= 5000 {
+            let load = pair.table.len() * 100 / pair.table.slots();
+            assert!((55..=90).contains(&load), "{load} percent full");
+        }
+        (0..entries)
+            .step_by(2)
+            .for_each(|number| pair.remove(number));
+        pair.check();
+    }
+}
+
 impl Table {
     /// Checks what must hold between any two calls.
     fn invariants(&self, hasher: &impl KeyHasher) {

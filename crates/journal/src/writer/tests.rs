@@ -382,6 +382,9 @@ impl Life {
     }
 }
 
+/// Each seed is three lives of a process, each of which a power failure ends.
+const SEEDS: u64 = 3000;
+
 fn crashes(runs: std::ops::Range<u64>) {
     for seed in runs {
         let mut rng = Rng::from_seed(seed);
@@ -418,7 +421,7 @@ fn crashes(runs: std::ops::Range<u64>) {
 
 #[test]
 fn whatever_fails_the_durable_beginning_is_loaded() {
-    crashes(0..400);
+    crashes(0..SEEDS);
 }
 
 #[test]

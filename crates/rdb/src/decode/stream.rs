@@ -133,7 +133,7 @@ impl Decoder<'_, '_> {
         if !is_new {
             return Err(self
                 .input
-                .corrupt("a group with two consumers of the same name"));
+                .corrupt("Duplicate stream consumer detected: a group has two of the same name"));
         }
         group.consumer_mut(id).active_ms = (active_ms >= 0).then_some(active_ms);
         for _ in 0..self.input.number()? {

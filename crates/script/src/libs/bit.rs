@@ -2,6 +2,7 @@
 
 use mlua::{Lua, MultiValue, Result, Table};
 
+use crate::native;
 use crate::thrown::Given;
 
 /// Adding this leaves a double's value modulo 2^32 in its low bits (2^52 + 2^51).
@@ -42,7 +43,7 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
             let given = Given::new(lua, values);
             Ok(run(bits(&given, 1)?, bits(&given, 2)? & 31) as i32)
         };
-        table.raw_set(name, lua.create_function(function)?)?;
+        table.raw_set(name, native::function(lua, function)?)?;
     }
     for (name, run) in FOLDS {
         let function = move |lua: &Lua, values: MultiValue| {
@@ -53,14 +54,14 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
             }
             Ok(value as i32)
         };
-        table.raw_set(name, lua.create_function(function)?)?;
+        table.raw_set(name, native::function(lua, function)?)?;
     }
     for (name, run) in SINGLE {
         let function =
             move |lua: &Lua, values: MultiValue| Ok(run(bits(&Given::new(lua, values), 1)?) as i32);
-        table.raw_set(name, lua.create_function(function)?)?;
+        table.raw_set(name, native::function(lua, function)?)?;
     }
-    table.raw_set("tohex", lua.create_function(tohex)?)?;
+    table.raw_set("tohex", native::function(lua, tohex)?)?;
     Ok(table)
 }
 

@@ -8,6 +8,7 @@ use base::double::append_digits;
 use mlua::{Lua, LuaString, MultiValue, Result, Table, Value};
 
 use super::json_reader;
+use crate::native;
 use crate::thrown::{Given, at_call};
 
 /// What is done with numbers that JSON does not have.
@@ -54,7 +55,9 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
     let with = |run: fn(&Lua, &Shared, Given<'_>) -> Result<MultiValue>| {
         let options = options.clone();
-        lua.create_function(move |lua, values| run(lua, &options, Given::new(lua, values)))
+        native::function(lua, move |lua, values| {
+            run(lua, &options, Given::new(lua, values))
+        })
     };
     table.raw_set("encode", with(encode)?)?;
     table.raw_set("decode", with(decode)?)?;
@@ -65,7 +68,7 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
     table.raw_set("encode_keep_buffer", with(keep_buffer)?)?;
     table.raw_set("encode_invalid_numbers", with(encode_invalid)?)?;
     table.raw_set("decode_invalid_numbers", with(decode_invalid)?)?;
-    table.raw_set("new", lua.create_function(|lua, ()| self::table(lua))?)?;
+    table.raw_set("new", native::function(lua, |lua, ()| self::table(lua))?)?;
     table.raw_set("null", Value::NULL)?;
     table.raw_set("_NAME", "cjson")?;
     table.raw_set("_VERSION", "2.1.0")?;
@@ -188,10 +191,19 @@ impl Writer<'_> {
         let (mut last, mut count) = (0_i32, 0_i32);
         for pair in table.pairs::<Value, Value>() {
             let key = match pair?.0 {
-                Value::Integer(key) if key >= 1 => key,
+                Value::Integer(key) => key as f64,
+                Value::Number(key) if key.floor() == key => key,
                 _ => return Ok(None),
             };
-            last = last.max(i32::try_from(key).unwrap_or(i32::MIN));
+            if key < 1.0 {
+                return Ok(None);
+            }
+            if key > f64::from(last) {
+                // Compat: what is no 32-bit integer becomes the least one, as the processor of the
+                // reference converts it.
+                let fits = key <= f64::from(i32::MAX);
+                last = if fits { key as i32 } else { i32::MIN };
+            }
             count += 1;
         }
         let options = &self.options;
@@ -272,8 +284,9 @@ fn integer(given: &Given<'_>, number: usize, now: i32, limits: (i32, i32)) -> Re
             let (least, most) = limits;
             let value = given.integer(number)? as i32;
             if !(least..=most).contains(&value) {
+                // Compat: the reference blames the first argument whichever it is.
                 let text = format!("expected integer between {least} and {most}");
-                return Err(given.wrong(number, &text));
+                return Err(given.wrong(1, &text));
             }
             Ok(value)
         }

@@ -4,7 +4,8 @@
 
 use mlua::{Lua, LuaString, MultiValue, Result, Table, Value};
 
-use crate::thrown::{Given, at_call, bad_argument};
+use crate::native;
+use crate::thrown::{Given, Thrown, at_call, bad_argument};
 
 /// Tables nested deeper are packed as nil.
 const DEPTH_MAX: usize = 16;
@@ -13,10 +14,10 @@ const READ_DEPTH_MAX: usize = 190;
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("pack", lua.create_function(pack)?)?;
-    table.raw_set("unpack", lua.create_function(unpack)?)?;
-    table.raw_set("unpack_one", lua.create_function(unpack_one)?)?;
-    table.raw_set("unpack_limit", lua.create_function(unpack_limit)?)?;
+    table.raw_set("pack", native::function(lua, pack)?)?;
+    table.raw_set("unpack", native::function(lua, unpack)?)?;
+    table.raw_set("unpack_one", native::function(lua, unpack_one)?)?;
+    table.raw_set("unpack_limit", native::function(lua, unpack_limit)?)?;
     table.raw_set("_NAME", "cmsgpack")?;
     table.raw_set("_VERSION", "lua-cmsgpack 0.4.0")?;
     table.raw_set("_DESCRIPTION", "MessagePack implementation for Lua")?;
@@ -152,6 +153,12 @@ fn array_len(table: &Table) -> Result<Option<usize>> {
     Ok((last == count).then_some(count as usize))
 }
 
+const TOO_MANY: &str =
+    "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)";
+
+/// As many values as a function may return: the stack has 8000 slots, of which some are taken.
+const RESULTS_MAX: usize = 7950;
+
 /// Packed bytes being read.
 struct Input<'a> {
     lua: &'a Lua,
@@ -197,9 +204,9 @@ impl<'a> Input<'a> {
             let key = self.value(depth)?;
             let value = self.value(depth)?;
             match key {
-                Value::Nil => return Err(at_call(self.lua, "table index is nil")),
+                Value::Nil => return Err(Thrown::Text(b"table index is nil".to_vec()).into()),
                 Value::Number(number) if number.is_nan() => {
-                    return Err(at_call(self.lua, "table index is NaN"));
+                    return Err(Thrown::Text(b"table index is NaN".to_vec()).into());
                 }
                 key => table.raw_set(key, value)?,
             }
@@ -209,11 +216,7 @@ impl<'a> Input<'a> {
 
     fn value(&mut self, depth: usize) -> Result<Value> {
         if depth == READ_DEPTH_MAX {
-            return Err(at_call(
-                self.lua,
-                "stack overflow (too many return values at once; use unpack_one or unpack_limit \
-                 instead.)",
-            ));
+            return Err(at_call(self.lua, TOO_MANY));
         }
         let depth = depth + 1;
         let kind = self.take(1)?[0];
@@ -313,6 +316,9 @@ fn read(lua: &Lua, given: &Given<'_>, limit: i64, offset: i64) -> Result<MultiVa
     }
     let mut count = 0;
     while !input.bytes.is_empty() && (all || count < limit) {
+        if results.len() == RESULTS_MAX {
+            return Err(at_call(lua, TOO_MANY));
+        }
         results.push(input.value(0)?);
         count += 1;
     }

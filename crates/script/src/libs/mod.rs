@@ -1,5 +1,6 @@
 //! The libraries that scripts find beside Lua's own. Written anew; behaviour asked from Redis
-//! 8.2.3 and held to it by the transcripts of EVAL.
+//! 8.2.3 and held to it by the transcripts of EVAL and by random scripts that must give the same
+//! there and here (`testkit::differential::lua`, `cargo xtask differential --lua`).
 
 mod bit;
 mod cjson;

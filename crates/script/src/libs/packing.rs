@@ -3,6 +3,7 @@
 
 use mlua::{Lua, LuaString, MultiValue, Result, Table, Value};
 
+use crate::native;
 use crate::thrown::{Given, at_call};
 
 const INTEGER_BYTES_MAX: usize = 32;
@@ -11,9 +12,9 @@ const ALIGNMENT: usize = 8;
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("pack", lua.create_function(pack)?)?;
-    table.raw_set("unpack", lua.create_function(unpack)?)?;
-    table.raw_set("size", lua.create_function(size)?)?;
+    table.raw_set("pack", native::function(lua, pack)?)?;
+    table.raw_set("unpack", native::function(lua, unpack)?)?;
+    table.raw_set("size", native::function(lua, size)?)?;
     Ok(table)
 }
 
@@ -132,7 +133,9 @@ fn trim_zeros(text: &[u8]) -> &[u8] {
     &text[zeros.min(text.len() - 1)..]
 }
 
-fn pack(lua: &Lua, values: MultiValue) -> Result<LuaString> {
+fn pack(lua: &Lua, mut values: MultiValue) -> Result<LuaString> {
+    // Compat: the reference has a nil behind the arguments.
+    values.push_back(Value::Nil);
     let given = Given::new(lua, values);
     let text = given.bytes(1)?;
     let mut format = Format::new(lua, &text);
@@ -190,16 +193,19 @@ fn put_integer(number: f64, field: &Field, format: &Format<'_>, out: &mut Vec<u8
 
 fn to_integer(number: f64) -> u64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    const TOO_LARGE: f64 = LIMIT * 2.0;
     if number < 0.0 {
         return match number >= -LIMIT {
             true => number as i64 as u64,
             false => i64::MIN as u64,
         };
     }
-    if number.is_nan() {
-        return i64::MIN as u64;
+    match number {
+        ..TOO_LARGE => number as u64,
+        TOO_LARGE.. => 0,
+        // Not a number.
+        _ => i64::MIN as u64,
     }
-    number as u64
 }
 
 fn get_integer(bytes: &[u8], signed: bool, big_endian: bool) -> f64 {
@@ -278,7 +284,7 @@ fn unpack(lua: &Lua, values: MultiValue) -> Result<MultiValue> {
         }
         at += field.size;
     }
-    results.push(Value::Number((at + 1) as f64));
+    results.push(Value::Number(at.wrapping_add(1) as i64 as f64));
     Ok(MultiValue::from_vec(results))
 }
 

@@ -6,6 +6,7 @@
 //! switched off. Everybody else asks it ([`Appending::ask`]). At the start `replay` loads the
 //! files.
 
+mod lanes;
 pub mod replay;
 mod rewrite;
 mod words;
@@ -25,6 +26,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::saving::walk::{Control, Running};
+use crate::saving::{Stage, stage};
 use crate::server::Server;
 use crate::settings::Settings;
 
@@ -135,7 +137,8 @@ impl Appending {
         let mut state = self.state.lock();
         state.asked = false;
         if let Some(running) = &state.running {
-            info!("The AOF rewrite under way is called off");
+            // Compat: the words that people look for, though no process is involved.
+            info!("Killing AOF child: the AOF rewrite under way is called off");
             running.control.cancelled.store(true, Ordering::Relaxed);
         }
     }
@@ -192,8 +195,13 @@ impl Appending {
 
     /// Whether one is under way or about to be.
     pub fn is_busy(&self) -> bool {
+        self.stage().is_some()
+    }
+
+    /// How far the one is that is under way or about to be.
+    pub fn stage(&self) -> Option<Stage> {
         let state = self.state.lock();
-        state.asked || state.running.is_some()
+        stage(state.asked, state.running.as_ref())
     }
 
     /// The directory's files, looked at when they are first needed.

@@ -2,18 +2,17 @@
 //!
 //! Commands run as they would for a client, but long before every deadline, so that nothing expires
 //! but what the log says; nothing is logged, and nobody is told. A transaction is run when its EXEC
-//! has been read.
+//! has been read. Commands of different keys run on several threads (`lanes`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicU64;
+use std::thread;
 
 use base::ids::DbIndex;
 use base::strings::repr;
 use engine::args::{Args, KeyWord};
-use engine::dispatch::{Call, Outcome, execute};
-use engine::env::Env;
 use engine::keyspace::Lease;
 use journal::Offset;
 use journal::files::Files;
@@ -22,8 +21,9 @@ use journal::read::{Item, Reader};
 use journal::writer::ASIDE_WORD;
 use log::{info, warn};
 use replication::history::History;
-use resp::{Proto, Reply, Span};
+use resp::Span;
 
+use super::lanes::{Gone, Lanes, Runner};
 use super::single_file;
 use crate::batch::find_keys;
 use crate::families::function;
@@ -34,8 +34,8 @@ use crate::settings::Settings;
 
 /// Commands between two looks whether the process is to end.
 const LOOK_COMMANDS: u64 = 10_000;
-/// Errors of commands that are named in the log.
-const ERRORS_NAMED_MAX: u64 = 10;
+/// The threads that run commands are gone.
+const GONE: &str = "a thread that loads has panicked";
 
 /// What is in the log for the sake of replicas alone.
 const STREAM_ONLY: &[&str] = &["ping", "publish", "replconf", "spublish"];
@@ -58,6 +58,7 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
     }
     let mut lease = server.keyspace.lease();
     let parts = parts(&files.lock());
+    server.loading.begin_replay();
     let seen = load(server, &settings, &parts, &mut lease, ended)?;
     let last = files.lock().manifest().increments.last().cloned();
     let start = last.and_then(|last| last.start);
@@ -102,21 +103,38 @@ fn load(
         .map(|path| len_of(path))
         .sum::<Result<u64, _>>()?;
     server.loading.begin(server.now(), total);
-    let mut replay = Replay {
-        server,
-        settings,
-        env: environment(server, settings, Overdue::Kept),
-        lease,
-        out: Reply::new(Proto::Resp3),
-        db: DbIndex::default(),
-        keys: Vec::new(),
-        commands: 0,
-        errors: 0,
-        seen: Seen::default(),
-    };
-    replay.env.expire = false;
+    let errors = AtomicU64::new(0);
+    thread::scope(|scope| {
+        // Who holds all stripes alone runs all commands alone.
+        let lanes = match lease.is_pinned() {
+            true => Lanes::none(server),
+            false => Lanes::start(scope, server, settings, &errors)
+                .map_err(|error| Failure::Refused(error.to_string()))?,
+        };
+        let replay = Replay {
+            server,
+            settings,
+            runner: Runner::new(server, settings, &errors, lease),
+            lanes,
+            db: DbIndex::default(),
+            keys: Vec::new(),
+            commands: 0,
+            seen: Seen::default(),
+        };
+        load_parts(replay, parts, ended)
+    })
+}
+
+fn load_parts(
+    mut replay: Replay<'_, '_>,
+    parts: &[PathBuf],
+    ended: &mut dyn FnMut() -> bool,
+) -> Result<Seen, Failure> {
+    let server = replay.server;
     for (at, path) in parts.iter().enumerate() {
         let begun = server.now();
+        let before = parts[..at].iter().map(|path| len_of(path));
+        server.loading.begin_part(before.sum::<Result<u64, _>>()?);
         let rest = &parts[at + 1..];
         let is_last = rest.iter().try_fold(true, |empty, path| {
             len_of(path).map(|len| empty && len == 0)
@@ -129,7 +147,7 @@ fn load(
             path.display()
         );
     }
-    replay.lease.release();
+    replay.runner.lease.release();
     replay.seen.db = replay.db;
     Ok(replay.seen)
 }
@@ -165,13 +183,11 @@ struct Queued {
 struct Replay<'r, 'k> {
     server: &'r Server,
     settings: &'r Settings,
-    env: Env,
-    lease: &'r mut Lease<'k>,
-    out: Reply,
+    runner: Runner<'r, 'k>,
+    lanes: Lanes,
     db: DbIndex,
     keys: Vec<KeyWord>,
     commands: u64,
-    errors: u64,
     seen: Seen,
 }
 
@@ -188,8 +204,10 @@ impl Replay<'_, '_> {
         let filled = input.read(&mut magic).map_err(io)?;
         let snapshot = magic[..filled].starts_with(b"REDIS") || magic[..filled] == *b"VALKEY";
         let skipped = match snapshot {
-            true if self.lease.is_pinned() => {
-                file_under_lease(self.server, path, self.lease, &self.env, false)?
+            true if self.runner.lease.is_pinned() => {
+                let mut env = environment(self.server, self.settings, Overdue::Kept);
+                env.expire = false;
+                file_under_lease(self.server, path, self.runner.lease, &env, false)?
             }
             true => file(self.server, path, Overdue::Kept, ended)?,
             false => 0,
@@ -198,7 +216,9 @@ impl Replay<'_, '_> {
         let len = input.metadata().map_err(io)?.len();
         self.db = DbIndex::default();
         let mut reader = Reader::new(input, len, skipped);
-        match self.commands(&mut reader, path, ended) {
+        let read = self.commands(&mut reader, path, ended);
+        self.fence().map_err(Failure::Refused)?;
+        match read {
             Ok(()) => Ok(()),
             Err(Stop::Failure(failure)) => Err(failure),
             Err(Stop::Fault(fault)) if fault.is_torn_tail() && is_last => {
@@ -244,6 +264,7 @@ impl Replay<'_, '_> {
             if !std::mem::take(&mut aside) {
                 log_bytes += bytes.len() as u64;
             }
+            self.server.loading.pace.key(ended);
             let name = words.first().map_or(&b""[..], |name| name.of(bytes));
             if name.eq_ignore_ascii_case(b"multi") {
                 block = Some(Vec::new());
@@ -261,8 +282,9 @@ impl Replay<'_, '_> {
             }
             self.commands += 1;
             if self.commands.is_multiple_of(LOOK_COMMANDS) {
-                self.lease.release();
-                self.server.loading.read_bytes.store(reader.at(), Relaxed);
+                self.runner.lease.release();
+                let now = self.server.now();
+                self.server.loading.advance(reader.at(), now);
                 if ended() {
                     return Err(Stop::Failure(Failure::Ended));
                 }
@@ -288,6 +310,7 @@ impl Replay<'_, '_> {
             return Err(format!("Wrong number of words for {}", shown()));
         }
         let Handler::Data(run) = row.handler else {
+            self.fence()?;
             let mut args = Args::new(bytes, words, &[]);
             args.skip(1);
             let done = function::replay(&row.name, &self.server.scripting, &mut args);
@@ -296,47 +319,28 @@ impl Replay<'_, '_> {
                 done => done.ok_or_else(|| format!("{} cannot be replayed", shown()))?,
             };
             if let Err(failure) = done {
-                self.complain(name, &failure);
+                self.runner.complain(name, &failure);
             }
             return Ok(());
         };
         self.keys.clear();
-        find_keys(
-            row.shape,
-            words,
-            bytes,
-            &self.server.keyspace,
-            &mut self.keys,
-        );
-        let call = Call {
-            run,
-            db: self.db,
-            args: Args::new(bytes, words, &self.keys),
-        };
-        let start = self.out.mark();
-        let outcome = execute(call, self.lease, &self.env, &mut self.out);
-        self.out.truncate(start);
-        if let Outcome::Failed(failure) = outcome {
-            self.complain(name, &failure);
-        }
-        let garbage = self.env.take_garbage();
-        if !garbage.is_empty() {
-            self.server.free_later(garbage);
+        let keyspace = &self.server.keyspace;
+        find_keys(row.shape, words, bytes, keyspace, &mut self.keys);
+        let (what, keys) = ((run, self.db), &self.keys);
+        let taken = self.lanes.take(self.server, what, bytes, words, keys);
+        if !taken.map_err(|Gone| GONE)? {
+            self.fence()?;
+            let args = Args::new(bytes, words, &self.keys);
+            self.runner.run(run, self.db, args);
         }
         Ok(())
     }
 
-    /// Counts a command that failed, and names it in the log if there are few.
-    fn complain(&mut self, name: &[u8], failure: &engine::failure::Failure) {
-        self.errors += 1;
-        if self.errors <= ERRORS_NAMED_MAX {
-            let (name, text) = (repr(name), failure.text());
-            warn!(
-                "A command of the append-only file failed: {}: {}",
-                String::from_utf8_lossy(&name),
-                String::from_utf8_lossy(text)
-            );
-        }
+    /// Everything read so far has been run.
+    fn fence(&mut self) -> Result<(), String> {
+        self.lanes
+            .fence(&mut self.runner)
+            .map_err(|Gone| GONE.to_owned())
     }
 
     fn select(&mut self, number: &[u8]) -> Result<(), String> {

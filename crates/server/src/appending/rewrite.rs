@@ -7,7 +7,6 @@
 use std::fs::remove_file;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use engine::keyspace::Lease;
 use journal::files::{BaseFormat, Files, OpenIncrement, Rest};
@@ -15,8 +14,9 @@ use log::info;
 use parking_lot::Mutex;
 
 use super::{warn_of, words};
-use crate::saving::count;
-use crate::saving::file::{About, Counts, write_here};
+use crate::directory;
+use crate::saving::Moment;
+use crate::saving::file::{About, write_here};
 use crate::saving::pieces::Pieces;
 use crate::saving::walk::{self, Control};
 use crate::server::Server;
@@ -24,7 +24,7 @@ use crate::settings::Settings;
 
 /// Rewrites, and begins to log if nothing was logged before and `logs` says so.
 pub(super) fn run(server: &Server, settings: &Settings, logs: bool) {
-    let control = Arc::new(Control::default());
+    let control = Arc::new(Control::at_pace(&server.saving.pace));
     if !server.appending.begin_rewrite(&control, server.now()) {
         return;
     }
@@ -39,6 +39,7 @@ fn rewrite(
     logs: bool,
     control: &Control,
 ) -> Result<u64, String> {
+    directory::reenter(settings);
     let files = server.appending.files(settings)?;
     let temporary = {
         let files = files.lock();
@@ -72,19 +73,17 @@ fn write(
 ) -> Result<u64, String> {
     let journal = &server.appending.journal;
     let begin = |lease: &mut Lease<'_>| {
-        let counts = count(lease);
-        let keys = counts.iter().map(|db| db.keys).sum();
-        control.keys.store(keys, Ordering::Relaxed);
+        let moment = Moment::of(server, lease, control);
         if logs {
             if journal.turn_on() {
                 server.replicating.begin_anew(journal);
             }
             journal.cut();
         }
-        counts
+        moment
     };
-    let write = |pieces: &Pieces, counts: Vec<Counts>| {
-        write_file(server, settings, temporary, pieces, control, &counts)
+    let write = |pieces: &Pieces, moment: Moment| {
+        write_file(server, settings, temporary, pieces, control, &moment)
     };
     let taken = walk::take(
         &server.keyspace,
@@ -108,14 +107,14 @@ fn write_file(
     path: &Path,
     pieces: &Pieces,
     control: &Control,
-    counts: &[Counts],
+    moment: &Moment,
 ) -> std::io::Result<u64> {
     let about = About {
         settings,
-        counts,
+        counts: &moment.counts,
         now: server.now(),
         used_bytes: crate::allocator::used_bytes(),
-        libraries: &server.scripting.libraries.read().clone(),
+        libraries: &moment.libraries,
         is_base: true,
         stream: None,
     };
@@ -169,7 +168,8 @@ pub(super) fn open_at_start(
         let pieces = Pieces::default();
         pieces.complete();
         let control = Control::default();
-        write_file(server, settings, &temporary, &pieces, &control, &[])
+        let nothing = Moment::default();
+        write_file(server, settings, &temporary, &pieces, &control, &nothing)
             .map_err(|error| format!("cannot write {}: {error}", temporary.display()))?;
         let installed = files.install(&temporary, format(settings), Rest::Nothing);
         installed.map_err(|trouble| trouble.to_string())?;

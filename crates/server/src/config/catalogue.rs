@@ -803,12 +803,12 @@ pub const PARAMS: &[Param] = &[
     .moot("the allocator's own defaults apply"),
     p(
         "key-load-delay",
-        int(i32::MIN as i64, I32),
+        int_to(i32::MIN as i64, I32, |s, v| s.key_load_delay = v),
         "0",
         "Slows loading down, for tests.",
     )
     .hidden()
-    .moot(NO_DEBUG),
+    .then(Apply::Paces),
     p(
         "latency-monitor-threshold",
         int(0, I64),
@@ -1146,12 +1146,12 @@ pub const PARAMS: &[Param] = &[
     .ahead(REPLICATION),
     p(
         "rdb-key-save-delay",
-        int(i32::MIN as i64, I32),
+        int_to(i32::MIN as i64, I32, |s, v| s.rdb_key_save_delay = v),
         "0",
         "Slows saving down, for tests.",
     )
     .hidden()
-    .moot(NO_DEBUG),
+    .then(Apply::Paces),
     p(
         "rdb-save-incremental-fsync",
         Kind::Bool(|s, v| s.rdb_save_incremental_fsync = v),

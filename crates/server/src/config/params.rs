@@ -77,6 +77,8 @@ pub enum Apply {
     Journal,
     /// Keep more or less for replicas that come back.
     Backlog,
+    /// Let saving and loading go at their new paces.
+    Paces,
 }
 
 impl Param {

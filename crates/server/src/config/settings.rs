@@ -350,6 +350,10 @@ pub struct Settings {
     /// Checksums are not looked at. Only DEBUG sets it.
     pub skip_checksums: bool,
     pub rdb_save_incremental_fsync: bool,
+    /// Microseconds for each key that is saved; see `saving::pace`.
+    pub rdb_key_save_delay: i64,
+    /// The same for each key that is loaded.
+    pub key_load_delay: i64,
     pub stop_writes_on_bgsave_error: bool,
     pub shutdown_on_sigint: Wish,
     pub shutdown_on_sigterm: Wish,
@@ -427,6 +431,8 @@ impl Settings {
             rdbchecksum: true,
             skip_checksums: false,
             rdb_save_incremental_fsync: true,
+            rdb_key_save_delay: 0,
+            key_load_delay: 0,
             stop_writes_on_bgsave_error: true,
             shutdown_on_sigint: Wish::default(),
             shutdown_on_sigterm: Wish::default(),

@@ -137,6 +137,9 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
     if applies.contains(&Apply::Journal) {
         server.appending.apply(config.settings(), before.settings());
     }
+    if applies.contains(&Apply::Paces) {
+        server.set_paces(config.settings());
+    }
     out.ok();
     Ok(())
 }
@@ -165,12 +168,12 @@ fn carry_out(
         // The workers evict before the next command that needs memory.
         Apply::MaxMemory => Ok(()),
         // Once all settings are in force.
-        Apply::Journal => Ok(()),
         Apply::Backlog => {
             let bytes = settings.primary.backlog_bytes;
             server.appending.journal.set_backlog(bytes);
             Ok(())
         }
+        Apply::Journal | Apply::Paces => Ok(()),
         Apply::LogLevel => {
             logging::set_level(settings.loglevel);
             Ok(())

@@ -69,6 +69,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("quicklist-packed-threshold", (1, 1), list_single),
     row("reload", (0, 3), reload::reload),
     row("set-active-expire", (1, 1), set_active_expire),
+    row("set-disable-deny-scripts", (1, 1), deny_scripts_nothing),
     row("set-skip-checksum-validation", (1, 1), skip_checksums),
     row("sleep", (1, 1), sleep),
     row("stringmatch-len", (2, 2), string_match),
@@ -108,6 +109,8 @@ const HELP: &[&str] = &[
     "    in the file too, which wins. NOFLUSH: delete no keys. NOSAVE: load the file as it is.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Look for expired keys nobody asks for, or do not.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Let scripts call commands about the server and the connection that are not for them.",
     "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
     "    Take payloads and snapshot files whatever their checksums, or do not.",
     "SLEEP <seconds>",
@@ -213,6 +216,19 @@ fn set_active_expire(
     // Compat: what is no number is zero.
     let on = parse_i64(args.bytes()).unwrap_or(0) != 0;
     session.server.active_expire.store(on, Ordering::Relaxed);
+    out.ok();
+    Ok(())
+}
+
+fn deny_scripts_nothing(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    // Compat: what is no number is zero.
+    let on = parse_i64(args.bytes()).unwrap_or(0) != 0;
+    let scripting = &session.server.scripting;
+    scripting.any_command.store(on, Ordering::Relaxed);
     out.ok();
     Ok(())
 }

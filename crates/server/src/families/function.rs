@@ -204,16 +204,15 @@ fn fcall_ro(
 /// A change to the libraries, as a command's words say it.
 type Change<T> = fn(&mut Libraries, &mut Args<'_>) -> Result<T, Failure>;
 
-/// Changes the libraries. The command is its own effect.
+/// Changes the libraries, with all stripes leased: who begins a snapshot holds them, too, and so
+/// sees a change if and only if its effect comes before the snapshot in the log. The command is its
+/// own effect.
 fn apply<T>(
     session: &mut Session<'_, '_>,
     args: &mut Args<'_>,
     change: Change<T>,
 ) -> Result<T, Failure> {
-    // Held until its effect is in the journal: a snapshot has both or neither.
-    if !session.lease.is_pinned() {
-        session.lease.cover_all();
-    }
+    session.lease.cover_all();
     let scripting = &session.server.scripting;
     let result = scripting.change_libraries(|libraries| change(libraries, args))?;
     let (env, db) = (&session.env, session.client.db);

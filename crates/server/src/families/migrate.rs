@@ -12,7 +12,7 @@ use resp::Reply;
 use crate::client::ReplyMode;
 use crate::connection::Waiting;
 use crate::migrating::{self, Login, Order, Sender};
-use crate::session::{Blocking, ControlRun, Session};
+use crate::session::{ControlRun, Session, Within};
 
 /// What a timeout of zero or less means.
 const TIMEOUT_MS: i64 = 1000;
@@ -92,7 +92,7 @@ fn migrate(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     let (order, keys) = read_order(args)?;
-    if session.blocking == Blocking::Denied {
+    if session.within != Within::Nothing {
         return Err(NOT_INSIDE);
     }
     let card = &session.client.card;

@@ -8,7 +8,7 @@ use resp::Reply;
 use crate::client::ReplyMode;
 use crate::connection::Waiting;
 use crate::held::DiskWish;
-use crate::saving::Busy;
+use crate::saving::{Busy, Stage};
 use crate::session::{ControlRun, Session};
 
 const OPERATOR: Flags = Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::NO_ASYNC_LOADING);
@@ -98,8 +98,10 @@ fn bgsave(
     args.end()?;
     let saving = &session.server.saving;
     match word {
-        Some(Word::Cancel) if saving.cancel() => out.simple(b"Background saving cancelled"),
-        Some(Word::Cancel) => return Err(NONE_TO_CANCEL),
+        Some(Word::Cancel) => match saving.cancel().ok_or(NONE_TO_CANCEL)? {
+            Stage::Running => out.simple(b"Background saving cancelled"),
+            Stage::Waiting => out.simple(b"Scheduled background saving cancelled"),
+        },
         Some(Word::Schedule) | None => {
             let rewriting = session.server.appending.is_busy();
             let pinned = session.lease.is_pinned();

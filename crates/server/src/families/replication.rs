@@ -168,7 +168,7 @@ fn replconf(
             about.knows_marks |= capability.eq_ignore_ascii_case(b"eof");
             about.knows_names |= capability.eq_ignore_ascii_case(b"psync2");
         } else if is("version") {
-            // What a replica can load does not depend on it: `snapshot-reader` says that.
+            about.tells_version = true;
             args.skip(1);
         } else if is("rdb-only") {
             about.copy_only = flag(args)?;

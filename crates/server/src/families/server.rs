@@ -109,7 +109,12 @@ fn time(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     args.end()?;
-    let micros = session.server.clock.now_micros();
+    let env = &session.env;
+    let micros = match env.script_micros.get() {
+        micros if env.scripted && micros != 0 => micros,
+        _ => session.server.clock.now_micros(),
+    };
+    env.script_micros.set(micros);
     out.array(2);
     out.bulk_int(micros.div_euclid(1_000_000));
     out.bulk_int(micros.rem_euclid(1_000_000));

@@ -13,7 +13,7 @@ use resp::Reply;
 
 use crate::call;
 use crate::connection::Waiting;
-use crate::session::{Blocking, ControlRun, Session};
+use crate::session::{ControlRun, Session, Within};
 use crate::transaction::{BROKEN, Transaction, Watched, discard as forget, unwatch as forget_keys};
 
 /// Flags of all commands of the family.
@@ -152,9 +152,9 @@ fn exec(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
         out.null_array();
     } else {
         out.array(transaction.command_count());
-        let blocking = std::mem::replace(&mut session.blocking, Blocking::Denied);
+        let within = std::mem::replace(&mut session.within, Within::Transaction);
         run_all(&transaction, session, out);
-        session.blocking = blocking;
+        session.within = within;
     }
     // While the lease is held: the transaction counts as one command.
     session.settle();

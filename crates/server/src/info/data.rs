@@ -9,6 +9,7 @@ use base::units::format_human;
 use super::{Fields, View, constants};
 use crate::memory::memory_info;
 use crate::saving::Running;
+use crate::saving::Stage;
 use crate::scripting::{Kind, Scripting};
 use crate::server::Server;
 
@@ -131,9 +132,14 @@ fn log(server: &Server, fields: &mut Fields) {
     let current = running.map_or(-1, |running| now.millis_since(running.since) / 1000);
     let enabled = server.settings.get().aof.on;
     fields.put("aof_enabled", u8::from(enabled));
-    let busy = appending.is_busy();
-    fields.put("aof_rewrite_in_progress", u8::from(busy));
-    let scheduled = busy && current < 0 && server.saving.is_busy();
+    let stage = appending.stage();
+    // One that nobody keeps waiting is about to begin.
+    let others = server.saving.stage() == Some(Stage::Running);
+    let scheduled = stage == Some(Stage::Waiting) && others;
+    fields.put(
+        "aof_rewrite_in_progress",
+        u8::from(stage.is_some() && !scheduled),
+    );
     fields.put("aof_rewrite_scheduled", u8::from(scheduled));
     fields.put("aof_last_rewrite_time_sec", report.seconds.unwrap_or(-1));
     fields.put("aof_current_rewrite_time_sec", current);

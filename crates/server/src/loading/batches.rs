@@ -5,13 +5,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
+use base::ids::DbIndex;
+use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 use rdb::file::{KeyHead, Reader};
-use rdb::{Dialect, Input, decode};
+use rdb::{Decoded, Dialect, Input, decode};
 
 use super::{Failure, Job, broken, environment, read, store};
+use crate::allocator;
 use crate::scripting::libraries::Libraries;
+use crate::settings::eviction;
 
 /// A batch is handed over when its values have so many bytes ...
 const BATCH_BYTES: usize = 256 << 10;
@@ -21,6 +26,16 @@ const BATCH_KEYS: usize = 2048;
 const DECODERS_MAX: usize = 8;
 /// Batches that wait for each of them.
 const WAITING_EACH: usize = 2;
+/// The reader waits for eviction while memory is beyond the limit by more than this share of it ...
+const EXCESS_SHARE: u64 = 20;
+/// ... unless so long nothing gets better.
+const EVICTION_PATIENCE: Duration = Duration::from_secs(1);
+const NAP: Duration = Duration::from_millis(1);
+/// So many keys ahead memory is asked for.
+const PREFETCH_KEYS: usize = 8;
+/// A key with its value takes more bytes of a file, as a rule. For [`make_room`]: its place in a
+/// table takes up to 16, so that room is at most twice as large as the file.
+const KEY_BYTES_MIN: u64 = 8;
 
 /// Keys whose values are not decoded yet.
 #[derive(Default)]
@@ -87,9 +102,17 @@ fn fill(
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
     let mut batch = Batch::default();
-    let server = shared.job.server;
-    let progress = &server.loading;
-    read(reader, server, libraries, false, &mut |reader, head| {
+    let job = shared.job;
+    let mut patience = EVICTION_PATIENCE;
+    let progress = &job.server.loading;
+    let total = progress.total_bytes.load(Relaxed);
+    let mut sizes = |db, keys, offset: u64| {
+        // Of a stream nobody knows how long it is.
+        if total > 0 {
+            make_room(job.keyspace, db, keys, total.saturating_sub(offset));
+        }
+    };
+    let mut key = |reader: &mut Reader<'_>, head: KeyHead| {
         let (begin, offset) = (batch.values.len(), reader.offset());
         reader
             .raw_value(head.kind, &mut batch.values)
@@ -99,19 +122,45 @@ fn fill(
             head,
             offset,
         });
-        if batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS {
+        progress.pace.key(ended);
+        let is_small = batch.values.len() < BATCH_BYTES && batch.keys.len() < BATCH_KEYS;
+        if is_small && !progress.pace.is_slow() {
             return Ok(());
         }
-        progress.read_bytes.store(reader.offset(), Relaxed);
+        progress.advance(reader.offset(), job.server.now());
+        wait_for_memory(shared, &mut patience, ended);
         if ended() || shared.failed.load(Relaxed) {
             return Err(Failure::Ended);
         }
         // Refused only if all decoders are gone, and then one has failed.
         let sent = sender.send(std::mem::take(&mut batch));
         sent.map_err(|_| Failure::Ended)
-    })?;
-    progress.read_bytes.store(reader.offset(), Relaxed);
+    };
+    read(reader, job.server, (libraries, false), &mut sizes, &mut key)?;
+    progress.advance(reader.offset(), job.server.now());
     sender.send(batch).map_err(|_| Failure::Ended)
+}
+
+/// Lets the workers evict down to the memory limit, if they may. `patience` is what is left of it:
+/// it is used up where nothing can be evicted.
+fn wait_for_memory(shared: &Shared<'_>, patience: &mut Duration, ended: &mut dyn FnMut() -> bool) {
+    let settings = shared.job.settings;
+    let limit = settings.maxmemory_bytes;
+    let may_evict = eviction(settings.maxmemory_policy).is_some();
+    if limit == 0 || !may_evict || shared.job.server.loading.keeps_all() {
+        return;
+    }
+    let high = limit + limit / EXCESS_SHARE;
+    let mut used = allocator::used_bytes();
+    while used > high && !patience.is_zero() && !ended() {
+        thread::sleep(NAP);
+        let now = allocator::used_bytes();
+        match now < used {
+            true => *patience = EVICTION_PATIENCE,
+            false => *patience = patience.saturating_sub(NAP),
+        }
+        used = now;
+    }
 }
 
 /// Takes batches until there are no more.
@@ -129,18 +178,61 @@ fn insert_all(shared: &Shared<'_>) {
     while shared.batches.lock().recv().is_ok() {}
 }
 
+/// A key that is decoded.
+struct Ready {
+    head: KeyHead,
+    value: Decoded,
+    hash: u64,
+}
+
+/// Decodes a batch, and puts it in stripe by stripe: each is locked once, and the memory that a key
+/// goes to is asked for some keys ahead.
 fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
     let job = shared.job;
     let env = environment(job.server, job.settings, job.overdue);
-    let mut lease = job.keyspace.lease();
+    let keyspace = job.keyspace;
+    let mut ready = Vec::with_capacity(batch.keys.len());
+    let mut order = Vec::with_capacity(batch.keys.len());
     for record in batch.keys {
         let bytes = batch.values.get(record.value).unwrap_or_default();
         let mut input = Input::of_bytes(bytes, record.offset);
         let packing = &env.limits.packing;
-        let value = decode(&mut input, record.head.kind, shared.dialect, packing)
-            .map_err(|why| broken(&record.head, &why))?;
-        store(job.server, &mut lease, &env, &record.head, value, false)?;
-        lease.release();
+        let head = record.head;
+        let value = decode(&mut input, head.kind, shared.dialect, packing)
+            .map_err(|why| broken(&head, &why))?;
+        let hash = keyspace.hash(&head.key);
+        order.push((keyspace.stripe_of(hash), ready.len()));
+        ready.push(Some(Ready { head, value, hash }));
     }
+    order.sort_unstable();
+    let mut lease = keyspace.lease();
+    for (nth, &(_, at)) in order.iter().enumerate() {
+        // Each is there once.
+        let Some(Ready { head, value, hash }) = ready[at].take() else {
+            continue;
+        };
+        lease.cover(std::iter::once(hash));
+        let next = order.get(nth + PREFETCH_KEYS);
+        if let Some(Some(next)) = next.map(|&(_, at)| &ready[at])
+            && lease.covers(next.hash)
+        {
+            // Invariant: `read` has refused larger numbers.
+            let table = lease.stripe(next.hash).table(DbIndex(next.head.db as u32));
+            table.prefetch_bucket(next.hash);
+        }
+        store(job.server, &mut lease, &env, &head, value, false)?;
+    }
+    lease.release();
     Ok(())
+}
+
+/// So many keys will come into a database, as the file says. Room is made for no more than the rest
+/// of the file can hold.
+fn make_room(keyspace: &Keyspace, db: DbIndex, keys: u64, rest_bytes: u64) {
+    let keys = keys.min(rest_bytes / KEY_BYTES_MIN);
+    let each = keys as usize / keyspace.stripe_count() as usize;
+    let mut lease = keyspace.lease();
+    for stripe in keyspace.stripes() {
+        lease.only(stripe).expect_entries(db, each);
+    }
 }

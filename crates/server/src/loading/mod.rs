@@ -28,12 +28,15 @@ use rdb::file::{Item, KeyHead, Reader};
 use rdb::{Decoded, Fault, Input};
 use replication::history::History;
 
+use crate::saving::pace::Pace;
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 
 /// Empty keys that are named in the log, each on a line.
 const EMPTY_NAMED_MAX: u64 = 10;
+/// The log is told so often how far loading is.
+const TELL_MILLIS: i64 = 5_000;
 
 /// How far loading is, for INFO.
 #[derive(Debug, Default)]
@@ -55,6 +58,14 @@ pub struct Progress {
     /// Keys of the last file that had expired.
     pub keys_expired: AtomicU64,
     keys_empty: AtomicU64,
+    /// How fast keys are read.
+    pub pace: Pace,
+    /// Commands are run as they were: no key may go by itself between them.
+    replaying: AtomicBool,
+    /// When the log was last told how far loading is, in milliseconds since 1970.
+    told_at: AtomicI64,
+    /// Bytes of the files before the one that is read.
+    before_bytes: AtomicU64,
 }
 
 impl Progress {
@@ -82,13 +93,51 @@ impl Progress {
 
     /// They need not any more.
     pub fn end(&self) {
+        self.replaying.store(false, Relaxed);
         self.active.store(false, Relaxed);
+    }
+
+    /// What is loaded is, up to [`Progress::end`], a log of commands.
+    pub(crate) fn begin_replay(&self) {
+        self.replaying.store(true, Relaxed);
+    }
+
+    /// Whether no key may expire or be evicted: a command that follows may want it.
+    #[inline]
+    pub fn keeps_all(&self) -> bool {
+        self.replaying.load(Relaxed)
+    }
+
+    /// The next file begins: so many bytes were in those before it.
+    pub(crate) fn begin_part(&self, before_bytes: u64) {
+        self.before_bytes.store(before_bytes, Relaxed);
+    }
+
+    /// So much of the file has been read; the log is told now and then.
+    pub(crate) fn advance(&self, read_bytes: u64, now: UnixMillis) {
+        let read_bytes = self.before_bytes.load(Relaxed) + read_bytes;
+        self.read_bytes.store(read_bytes, Relaxed);
+        let told_at = UnixMillis(self.told_at.load(Relaxed));
+        if now.millis_since(told_at) < TELL_MILLIS {
+            return;
+        }
+        self.told_at.store(now.0, Relaxed);
+        let total = self.total_bytes.load(Relaxed);
+        let percent = (read_bytes.saturating_mul(100)).checked_div(total);
+        let keys = self.keys_loaded.load(Relaxed);
+        info!(
+            "Loading: {} % of {} MB read, {keys} keys of a snapshot so far",
+            percent.unwrap_or(100).min(100),
+            total >> 20,
+        );
     }
 
     pub(crate) fn begin(&self, now: UnixMillis, total_bytes: u64) {
         self.since.store(now.0, Relaxed);
+        self.told_at.store(now.0, Relaxed);
         self.total_bytes.store(total_bytes, Relaxed);
         let counters = [
+            &self.before_bytes,
             &self.read_bytes,
             &self.writer_bytes,
             &self.stream_db,
@@ -201,7 +250,8 @@ pub fn received(
 }
 
 /// Loads a snapshot file, if there is one, with several threads; where it ends, which may be before
-/// the end of the file.
+/// the end of the file. Progress begins with it, unless it is a part of something larger
+/// ([`Overdue::Kept`]).
 ///
 /// # Errors
 /// See [`Failure`].
@@ -213,7 +263,10 @@ pub fn file(
 ) -> Result<u64, Failure> {
     let settings = server.settings.get();
     let begun = server.now();
-    let Some(mut reader) = open(server, &settings, path)? else {
+    if overdue == Overdue::Dropped {
+        server.loading.begin(begun, len_of(path));
+    }
+    let Some(mut reader) = open(&settings, path)? else {
         return Ok(0);
     };
     let mut libraries = server.scripting.libraries.read().clone();
@@ -248,6 +301,7 @@ pub fn under_lease(
     replace: bool,
 ) -> Result<(), String> {
     let path = server.settings.get().dbfilename.clone();
+    server.loading.begin(server.now(), len_of(&path));
     match file_under_lease(server, &path, lease, env, replace) {
         Ok(_) => Ok(()),
         Err(Failure::Refused(why)) => Err(why),
@@ -267,15 +321,17 @@ pub fn file_under_lease(
     replace: bool,
 ) -> Result<u64, Failure> {
     let settings = server.settings.get();
-    let outcome = open(server, &settings, path).and_then(|reader| {
+    let outcome = open(&settings, path).and_then(|reader| {
         let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
         let mut libraries = server.scripting.libraries.read().clone();
+        let mut sizes = |_, _, _| {};
         read(
             &mut reader,
             server,
-            &mut libraries,
-            replace,
+            (&mut libraries, replace),
+            &mut sizes,
             &mut |reader, head| {
+                server.loading.pace.key(&mut || false);
                 let packing = &env.limits.packing;
                 let value = reader
                     .value(head.kind, packing)
@@ -322,18 +378,17 @@ fn refused(why: Fault) -> Failure {
     Failure::Refused(why.to_string())
 }
 
+/// A file that cannot be looked at will not be opened either.
+fn len_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
 /// Opens the file; `None` if there is none.
-fn open(
-    server: &Server,
-    settings: &Settings,
-    path: &Path,
-) -> Result<Option<Reader<'static>>, Failure> {
+fn open(settings: &Settings, path: &Path) -> Result<Option<Reader<'static>>, Failure> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file.map_err(|error| Failure::Refused(error.to_string()).about(path))?,
     };
-    let len = file.metadata().map_or(0, |meta| meta.len());
-    server.loading.begin(server.now(), len);
     let mut input = Input::of_reader(file);
     if !settings.rdbchecksum || settings.skip_checksums {
         input.without_sum();
@@ -342,25 +397,29 @@ fn open(
     Ok(Some(reader))
 }
 
-/// Reads to the end; `key` has to read or pass over the value. Libraries of functions are added to
-/// `libraries`, and with `replace` take their places.
+/// Reads to the end; `key` has to read or pass over the value, `sizes` hears how many keys a
+/// database has, and where the file says so. Libraries of functions are added to those given, and
+/// take their places if the flag beside them says so.
 fn read(
     reader: &mut Reader<'_>,
     server: &Server,
-    libraries: &mut Libraries,
-    replace: bool,
+    (libraries, replace): (&mut Libraries, bool),
+    sizes: &mut dyn FnMut(DbIndex, u64, u64),
     key: &mut dyn FnMut(&mut Reader<'_>, KeyHead) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let mut db = DbIndex::default();
     loop {
         match reader.next_item().map_err(refused)? {
             Item::Key(head) => key(reader, head)?,
-            Item::Database(db) if db >= server.keyspace.databases().into() => {
+            Item::Database(number) if number >= server.keyspace.databases().into() => {
                 return Err(Failure::Refused(format!(
-                    "it has keys in database {db}, and only {} are configured (databases)",
+                    "it has keys in database {number}, and only {} are configured (databases)",
                     server.keyspace.databases()
                 )));
             }
-            Item::Database(_) | Item::Sizes(..) => {}
+            // In range, as was looked at just now.
+            Item::Database(number) => db = DbIndex(number as u32),
+            Item::Sizes(keys, _) => sizes(db, keys, reader.offset()),
             Item::Fact(name, value) => fact(server, &name, &value),
             Item::Library(code) => {
                 let loaded = libraries.load(&code, replace);

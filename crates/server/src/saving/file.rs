@@ -2,7 +2,7 @@
 //! disk.
 
 use std::fs::{File, OpenOptions, remove_file, rename};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -13,9 +13,11 @@ use engine::entry::{Text, Value};
 use engine::keyspace::Lease;
 use engine::snapshot::{Copied, Frozen, Piece, visit_flushed};
 use journal::Offset;
-use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library, put_sum};
-use rdb::{Crc64, Cursor, Encoder, Progress, Target};
+use rdb::file::{Usage, put_database, put_end, put_fact, put_head, put_key, put_library};
+use rdb::{Cursor, Encoder, Progress, Target};
 
+pub use super::outlet::Destination;
+use super::outlet::{Manner, Outlet};
 use super::pieces::Pieces;
 use super::walk::Control;
 use crate::config::settings::EvictionPolicy;
@@ -25,9 +27,6 @@ use crate::version::REDIS_VERSION;
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// With `rdb-save-incremental-fsync`, at most so many bytes are on their way to the disk: the last
-/// sync will be short.
-const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
 /// Entries of a database, those of them that expire, and those with elements that do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,34 +68,6 @@ pub struct StreamPlace {
     pub db: DbIndex,
 }
 
-/// Where the bytes of a snapshot go.
-pub trait Destination {
-    /// Takes some.
-    ///
-    /// # Errors
-    /// As the operating system says.
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
-
-    /// Makes sure that what was put lasts, as far as that is its business.
-    ///
-    /// # Errors
-    /// As the operating system says.
-    fn sync(&mut self, all: bool) -> io::Result<()>;
-}
-
-impl Destination for File {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
-    }
-
-    fn sync(&mut self, all: bool) -> io::Result<()> {
-        match all {
-            true => self.sync_all(),
-            false => self.sync_data(),
-        }
-    }
-}
-
 impl About<'_> {
     /// The version that the reader loads, unless there is what only a newer one has. The head comes
     /// before the values that decide; arrays and the newest forms of streams, which no older reader
@@ -135,7 +106,7 @@ pub fn write_here(
     control: &Control,
     about: &About<'_>,
 ) -> io::Result<()> {
-    write_to(create(path)?, true, pieces, control, about)
+    write_to(Box::new(create(path)?), true, pieces, control, about)
 }
 
 /// Writes a snapshot anywhere; without the keys if not `with_keys`.
@@ -143,13 +114,14 @@ pub fn write_here(
 /// # Errors
 /// As the operating system says.
 pub fn write_to(
-    destination: impl Destination,
+    destination: Box<dyn Destination>,
     with_keys: bool,
     pieces: &Pieces,
     control: &Control,
     about: &About<'_>,
 ) -> io::Result<()> {
-    let mut writer = Writer::new(destination, about);
+    let mut writer = Writer::new(destination, about)?;
+    writer.control = Some(control);
     writer.head()?;
     while let Some(piece) = pieces.take() {
         if with_keys {
@@ -168,7 +140,7 @@ pub fn write_to(
 /// As [`write`].
 pub(super) fn write_held(path: &Path, lease: &mut Lease<'_>, about: &About<'_>) -> io::Result<()> {
     replace(path, "temp-reload", |temporary| {
-        let mut writer = Writer::new(create(temporary)?, about);
+        let mut writer = Writer::new(Box::new(create(temporary)?), about)?;
         writer.head()?;
         for db in (0..lease.keyspace().databases()).map(DbIndex) {
             writer.database(db, lease)?;
@@ -208,31 +180,35 @@ fn create(path: &Path) -> io::Result<File> {
     options.write(true).create(true).truncate(true).open(path)
 }
 
-struct Writer<'a, D> {
-    file: D,
+struct Writer<'a> {
+    /// `None` once it has failed.
+    outlet: Option<Outlet>,
     about: &'a About<'a>,
     encoder: Encoder,
     buffer: Vec<u8>,
-    sum: Crc64,
-    unsynced_bytes: u64,
     db: Option<DbIndex>,
+    /// Of a snapshot that is taken beside the commands.
+    control: Option<&'a Control>,
 }
 
-impl<'a, D: Destination> Writer<'a, D> {
-    fn new(file: D, about: &'a About<'a>) -> Writer<'a, D> {
+impl<'a> Writer<'a> {
+    fn new(destination: Box<dyn Destination>, about: &'a About<'a>) -> io::Result<Writer<'a>> {
         let target = Target {
             reader: about.settings.snapshot_reader,
             compress: about.settings.rdbcompression,
         };
-        Writer {
-            file,
+        let manner = Manner {
+            summed: about.settings.rdbchecksum,
+            steadily: about.settings.rdb_save_incremental_fsync,
+        };
+        Ok(Writer {
+            outlet: Some(Outlet::open(destination, manner)?),
             about,
             encoder: Encoder::new(target),
             buffer: Vec::with_capacity(BUFFER_BYTES * 2),
-            sum: Crc64::default(),
-            unsynced_bytes: 0,
             db: None,
-        }
+            control: None,
+        })
     }
 
     fn head(&mut self) -> io::Result<()> {
@@ -327,6 +303,9 @@ impl<'a, D: Destination> Writer<'a, D> {
         let usage = self.usage(entry.access);
         let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
         put_key(entry.key, kind, entry.deadline, usage, encoder, buffer);
+        if let Some(control) = self.control {
+            control.key_written();
+        }
         let mut cursor = Cursor::default();
         loop {
             let (encoder, buffer) = (&mut self.encoder, &mut self.buffer);
@@ -356,29 +335,22 @@ impl<'a, D: Destination> Writer<'a, D> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.about.settings.rdbchecksum {
-            self.sum.update(&self.buffer);
+        let outlet = self.outlet.take().ok_or_else(failed_before)?;
+        if !outlet.write(&mut self.buffer) {
+            return outlet.finish();
         }
-        self.file.put(&self.buffer)?;
-        self.unsynced_bytes += self.buffer.len() as u64;
-        self.buffer.clear();
-        let steadily = self.about.settings.rdb_save_incremental_fsync;
-        if steadily && self.unsynced_bytes >= UNSYNCED_BYTES_MAX {
-            self.unsynced_bytes = 0;
-            self.file.sync(false)?;
-        }
+        self.outlet = Some(outlet);
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<()> {
         put_end(&mut self.buffer);
         self.flush()?;
-        let sum = match self.about.settings.rdbchecksum {
-            true => self.sum.sum(),
-            false => 0,
-        };
-        put_sum(sum, &mut self.buffer);
-        self.file.put(&self.buffer)?;
-        self.file.sync(true)
+        self.outlet.take().ok_or_else(failed_before)?.finish()
     }
+}
+
+#[cold]
+fn failed_before() -> io::Error {
+    io::Error::other("writing has failed before")
 }

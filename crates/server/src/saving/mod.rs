@@ -5,6 +5,8 @@
 //! wait for it, are told by a message to every worker. Nothing forks and nobody stops: see `walk`.
 
 pub mod file;
+mod outlet;
+pub mod pace;
 pub mod pieces;
 pub mod walk;
 
@@ -18,11 +20,13 @@ use log::{error, info};
 use parking_lot::{Condvar, Mutex};
 
 use crate::allocator;
+use crate::directory;
 use crate::mailbox::Message;
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::Settings;
 use file::{About, Counts, StreamPlace};
+use pace::Pace;
 use pieces::Pieces;
 pub use walk::Running;
 use walk::{CalledOff, Control};
@@ -62,7 +66,35 @@ struct State {
     running: Option<Running>,
     tried_at: UnixMillis,
     report: Report,
+    /// Changes that the file has in fact, while `report` counts those that it is about to have.
+    unsaved_since: Option<u64>,
     ending: bool,
+}
+
+/// How far a snapshot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has been asked for, and waits for its turn or has been called off.
+    Waiting,
+    /// It is being taken.
+    Running,
+}
+
+impl State {
+    fn stage(&self) -> Option<Stage> {
+        stage(self.asked, self.running.as_ref())
+    }
+}
+
+/// How far a snapshot is that was asked for, or is on its way.
+pub fn stage(asked: bool, running: Option<&Running>) -> Option<Stage> {
+    let load = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+    match running {
+        Some(Running { control, .. }) if load(&control.cancelled) => None,
+        Some(Running { control, .. }) if load(&control.begun) => Some(Stage::Running),
+        Some(_) => Some(Stage::Waiting),
+        None => asked.then_some(Stage::Waiting),
+    }
 }
 
 /// See the module's head.
@@ -73,6 +105,8 @@ pub struct Saving {
     ended: Condvar,
     /// The last try failed: `stop-writes-on-bgsave-error`.
     failing: AtomicBool,
+    /// How fast keys are written.
+    pub pace: Arc<Pace>,
 }
 
 impl Saving {
@@ -91,11 +125,13 @@ impl Saving {
                     peak_bytes: 0,
                     changes_saved: 0,
                 },
+                unsaved_since: None,
                 ending: false,
             }),
             asked: Condvar::new(),
             ended: Condvar::new(),
             failing: AtomicBool::new(false),
+            pace: Arc::default(),
         }
     }
 
@@ -116,16 +152,16 @@ impl Saving {
         Ok(())
     }
 
-    /// Ends the snapshot under way, or forgets the one that is about to begin; whether there was
-    /// any.
-    pub fn cancel(&self) -> bool {
+    /// Ends the snapshot under way, or forgets the one that is about to begin; which of them there
+    /// was.
+    pub fn cancel(&self) -> Option<Stage> {
         let mut state = self.state.lock();
-        let asked = std::mem::take(&mut state.asked);
+        let stage = state.stage();
+        state.asked = false;
         if let Some(running) = &state.running {
             running.control.cancelled.store(true, Ordering::Relaxed);
-            return true;
         }
-        asked
+        stage
     }
 
     /// Saves what is there now, and waits for it; whether that went well. A snapshot under way,
@@ -144,6 +180,25 @@ impl Saving {
         state.report.ok
     }
 
+    /// All data are gone (FLUSHALL): a snapshot under way would bring them back, and is given up.
+    /// With `save` points an empty one takes its place, and until that fails nothing is said to be
+    /// unsaved.
+    pub fn forget(&self, changes: u64, settings: &Settings) {
+        self.cancel();
+        if settings.save_points.is_empty() {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.ending {
+            return;
+        }
+        let Report { changes_saved, .. } = state.report;
+        state.unsaved_since.get_or_insert(changes_saved);
+        state.report.changes_saved = changes;
+        state.asked = true;
+        self.asked.notify_one();
+    }
+
     /// How the last one went.
     pub fn report(&self) -> Report {
         self.state.lock().report.clone()
@@ -156,8 +211,12 @@ impl Saving {
 
     /// Whether one is under way or about to be.
     pub fn is_busy(&self) -> bool {
-        let state = self.state.lock();
-        state.asked || state.running.is_some()
+        self.stage().is_some()
+    }
+
+    /// How far the one is that is under way or about to be.
+    pub fn stage(&self) -> Option<Stage> {
+        self.state.lock().stage()
     }
 
     /// Whether the last try failed.
@@ -203,6 +262,8 @@ impl Saving {
     /// Lets [`serve`] return once the snapshot under way is over.
     pub fn end(&self) {
         self.state.lock().ending = true;
+        // Who wants the data to be saved has waited for it before.
+        self.cancel();
         self.asked.notify_all();
     }
 
@@ -216,7 +277,7 @@ impl Saving {
             self.asked.wait(&mut state);
         }
         state.asked = false;
-        let control = Arc::new(Control::default());
+        let control = Arc::new(Control::at_pace(&self.pace));
         let since = now();
         state.running = Some(Running {
             since,
@@ -231,6 +292,10 @@ impl Saving {
         state.tried_at = now;
         state.report.seconds = Some((now.0 - since.0) / 1000);
         state.report.ok = result.is_ok();
+        let unsaved_since = state.unsaved_since.take();
+        if let (Err(_), Some(changes)) = (result, unsaved_since) {
+            state.report.changes_saved = changes;
+        }
         if let Ok(saved) = result {
             state.report.saves += 1;
             state.report.saved_at = now;
@@ -276,27 +341,22 @@ pub fn serve(server: &Server) {
 /// Writes the snapshot file.
 fn save(server: &Server, control: &Control) -> Result<Saved, String> {
     let settings = server.settings.get();
+    directory::reenter(&settings);
     let path = &settings.dbfilename;
     let mut changes = 0;
     let begin = |lease: &mut Lease<'_>| {
-        let stream = server.replicating.place(&server.appending.journal);
-        let libraries = server.scripting.libraries.read().clone();
         changes = server.totals().changes;
-        let counts = count(lease);
-        let keys = counts.iter().map(|db| db.keys).sum();
-        control.keys.store(keys, Ordering::Relaxed);
-        (counts, libraries, stream)
+        Moment::of(server, lease, control)
     };
-    let write = |pieces: &Pieces, begun: (Vec<Counts>, Libraries, Option<StreamPlace>)| {
-        let (counts, libraries, stream) = begun;
+    let write = |pieces: &Pieces, moment: Moment| {
         let about = About {
             settings: &settings,
-            counts: &counts,
+            counts: &moment.counts,
             now: server.now(),
             used_bytes: allocator::used_bytes(),
-            libraries: &libraries,
+            libraries: &moment.libraries,
             is_base: false,
-            stream,
+            stream: moment.stream,
         };
         let written = file::write(path, pieces, control, &about);
         written.map(|()| pieces.peak_bytes() as u64)
@@ -337,6 +397,31 @@ pub fn save_held(server: &Server, lease: &mut Lease<'_>) -> Result<(), String> {
     written.map_err(|why| format!("{}: {why}", path.display()))?;
     server.saving.note_in_step(server.totals().changes);
     Ok(())
+}
+
+/// What a snapshot has to know of its moment, besides the entries.
+#[derive(Default)]
+pub struct Moment {
+    /// The entries of each database.
+    pub counts: Vec<Counts>,
+    /// The libraries of functions.
+    pub libraries: Libraries,
+    /// Where in which history it is, if anybody has to know.
+    pub stream: Option<StreamPlace>,
+}
+
+impl Moment {
+    /// This moment: all stripes are leased, without which no library changes either.
+    pub fn of(server: &Server, lease: &mut Lease<'_>, control: &Control) -> Moment {
+        let counts = count(lease);
+        let keys = counts.iter().map(|db| db.keys).sum();
+        control.keys.store(keys, Ordering::Relaxed);
+        Moment {
+            counts,
+            libraries: server.scripting.libraries.read().clone(),
+            stream: server.replicating.place(&server.appending.journal),
+        }
+    }
 }
 
 /// The keys of each database. All stripes are leased.

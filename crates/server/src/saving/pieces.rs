@@ -3,7 +3,8 @@
 //! The queue is bounded from both sides. Above [`WALK_BYTES_MAX`] the walk waits: it is in no
 //! hurry. Commands that change what has not been saved must save it now, so above
 //! [`HELD_BYTES_MAX`] they wait too, for at most [`PATIENCE`] a chunk: a writer that is slower than
-//! the changes slows them down rather than fill the memory.
+//! the changes slows them down rather than fill the memory. What is copied for the snapshot stays
+//! below [`COPIED_BYTES_MAX`] unless nothing at all is written for [`LAST_PATIENCE`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ const WALK_BYTES_MAX: usize = 8 << 20;
 pub const HELD_BYTES_MAX: usize = 56 << 20;
 /// By how much, for each chunk or large value.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// Commands wait until less than this is held in chunks and texts; a slow disk leads there.
+const COPIED_BYTES_MAX: usize = 62 << 20;
+/// But not longer than this.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module's head.
 #[derive(Clone, Default)]
@@ -28,14 +33,18 @@ struct Inner {
     state: Mutex<State>,
     /// There is a piece, or the end.
     news: Condvar,
-    /// There is room.
+    /// There is room for the walk.
     room: Condvar,
+    /// There is room for what commands save.
+    last_room: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     pieces: VecDeque<Piece>,
     bytes: usize,
+    /// Of these, those of chunks and texts. Of a collection, only what has changed is there twice.
+    copied_bytes: usize,
     peak_bytes: usize,
     /// The walk is through.
     complete: bool,
@@ -56,6 +65,14 @@ fn weight(piece: &Piece) -> usize {
     }
 }
 
+/// The part of it that is certainly there twice.
+fn copied(piece: &Piece) -> usize {
+    match piece {
+        Piece::Large(_, large) if matches!(large.value, Frozen::Object(_)) => 0,
+        _ => weight(piece),
+    }
+}
+
 impl Pieces {
     /// The next piece, waited for; `None` when there are no more.
     pub fn take(&self) -> Option<Piece> {
@@ -63,6 +80,8 @@ impl Pieces {
         loop {
             if let Some(piece) = state.pieces.pop_front() {
                 state.bytes -= weight(&piece);
+                state.copied_bytes -= copied(&piece);
+                self.0.last_room.notify_all();
                 if state.bytes < WALK_BYTES_MAX {
                     self.0.room.notify_all();
                 }
@@ -94,10 +113,11 @@ impl Pieces {
     pub(super) fn abandon(&self) {
         let mut state = self.0.state.lock();
         state.abandoned = true;
-        state.bytes = 0;
+        (state.bytes, state.copied_bytes) = (0, 0);
         let pieces = std::mem::take(&mut state.pieces);
         drop(state);
         self.0.room.notify_all();
+        self.0.last_room.notify_all();
         drop(pieces);
     }
 
@@ -112,11 +132,16 @@ impl Sink for Pieces {
         let mut state = self.0.state.lock();
         if state.bytes >= HELD_BYTES_MAX && !state.abandoned {
             self.0.room.wait_for(&mut state, PATIENCE);
+            let is_full =
+                |state: &mut State| state.copied_bytes >= COPIED_BYTES_MAX && !state.abandoned;
+            let last_room = &self.0.last_room;
+            last_room.wait_while_for(&mut state, is_full, LAST_PATIENCE);
         }
         if state.abandoned {
             return;
         }
         state.bytes += weight(&piece);
+        state.copied_bytes += copied(&piece);
         state.peak_bytes = state.peak_bytes.max(state.bytes);
         state.pieces.push_back(piece);
         if state.pieces.len() == 1 {
@@ -157,6 +182,18 @@ mod tests {
             assert!(walk.join().expect("the walk ends"));
         });
         assert!(pieces.peak_bytes() >= WALK_BYTES_MAX);
+    }
+
+    #[test]
+    fn who_must_save_waits_for_the_writer_in_the_end() {
+        let pieces = Pieces::default();
+        pieces.accept(piece(COPIED_BYTES_MAX));
+        std::thread::scope(|scope| {
+            scope.spawn(|| pieces.accept(piece(COPIED_BYTES_MAX)));
+            assert!(pieces.take().is_some(), "makes room");
+        });
+        assert!(pieces.take().is_some(), "the second one");
+        assert_eq!(pieces.peak_bytes(), COPIED_BYTES_MAX);
     }
 
     #[test]

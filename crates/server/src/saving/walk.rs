@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::time::UnixMillis;
 use engine::keyspace::{Keyspace, Lease};
 use engine::snapshot::Snapshot;
+use log::info;
 use parking_lot::Mutex;
 
+use super::pace::Pace;
 use super::pieces::Pieces;
 
 /// What others may see and say while a snapshot is taken.
@@ -21,6 +23,27 @@ pub struct Control {
     pub keys: AtomicU64,
     /// Of a thousand parts, how many are done.
     pub permille: AtomicU64,
+    /// Its turn has come.
+    pub begun: AtomicBool,
+    /// How fast keys are written.
+    pace: Arc<Pace>,
+}
+
+impl Control {
+    /// Of a snapshot that is written at this pace.
+    pub fn at_pace(pace: &Arc<Pace>) -> Control {
+        Control {
+            pace: Arc::clone(pace),
+            ..Control::default()
+        }
+    }
+
+    /// A key is written.
+    #[inline]
+    pub fn key_written(&self) {
+        self.pace
+            .key(&mut || self.cancelled.load(Ordering::Relaxed));
+    }
 }
 
 /// A snapshot that is being taken.
@@ -38,6 +61,8 @@ pub struct Turn(Mutex<()>);
 
 /// How often who waits for his turn looks whether he is called off.
 const LOOK: Duration = Duration::from_millis(20);
+/// The log is told so often how far a snapshot is.
+const TELL: Duration = Duration::from_secs(5);
 
 /// It was called off before its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +89,7 @@ pub fn take<B: Send, R: Send>(
             break turn;
         }
     };
+    control.begun.store(true, Ordering::Relaxed);
     let pieces = Pieces::default();
     let mut lease = keyspace.lease();
     // Invariant: who has had the turn has walked to the end.
@@ -90,6 +116,7 @@ pub fn take<B: Send, R: Send>(
 /// Walks to the end, whoever still wants it: what is of the past must be marked.
 fn walk(snapshot: &mut Snapshot, pieces: &Pieces, lease: &mut Lease<'_>, control: &Control) {
     let keyspace = lease.keyspace();
+    let mut told = Instant::now();
     loop {
         let wanted = pieces.wait_for_room() && !control.cancelled.load(Ordering::Relaxed);
         if !wanted {
@@ -99,6 +126,10 @@ fn walk(snapshot: &mut Snapshot, pieces: &Pieces, lease: &mut Lease<'_>, control
         lease.release();
         let permille = (snapshot.progress(keyspace) * 1000.0) as u64;
         control.permille.store(permille, Ordering::Relaxed);
+        if told.elapsed() >= TELL && wanted {
+            told = Instant::now();
+            info!("Snapshot: {} % of the keys passed", permille / 10);
+        }
         if !more {
             return;
         }

@@ -13,7 +13,7 @@ pub mod running;
 mod state;
 pub mod store;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine::failure::Failure;
 use parking_lot::{Mutex, RwLock};
@@ -37,6 +37,9 @@ pub struct Scripting {
     pub libraries_version: AtomicU64,
     /// What runs for long.
     pub running: Running,
+    /// Commands about the server and the connection may be called even if they are not for scripts
+    /// (DEBUG SET-DISABLE-DENY-SCRIPTS).
+    pub any_command: AtomicBool,
     /// Bytes in Lua states: for scripts and for functions, per worker.
     memory: Box<[[AtomicU64; 2]]>,
 }
@@ -59,6 +62,7 @@ impl Scripting {
             changing: Mutex::default(),
             libraries_version: AtomicU64::new(0),
             running: Running::new(workers),
+            any_command: AtomicBool::new(false),
             memory: (0..workers).map(|_| Default::default()).collect(),
         }
     }

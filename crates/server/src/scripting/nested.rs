@@ -1,9 +1,10 @@
 //! The host of a running script: its commands, its log lines, its protocol, its end.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::args::{Args, KeyWord};
-use engine::spec::Flags;
+use engine::spec::{Flags, Group};
 use engine::tx::{Step, WalkTx};
 use resp::{Proto, Reply};
 use script::{Asked, Host, Level, Words};
@@ -17,8 +18,10 @@ use crate::attending::attend;
 use crate::batch::find_keys;
 use crate::call;
 use crate::connection::Waiting;
+use crate::gate;
 use crate::registry::{Handler, Row, RowId};
 use crate::session::Session;
+use crate::stats::bump;
 
 const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
 const ARITY: &[u8] = b"ERR Wrong number of args calling Redis command from script";
@@ -44,15 +47,25 @@ pub(super) struct Rules<'a> {
     pub(super) subject: Running<'a>,
 }
 
+/// Buffers kept from script to script.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// The reply of the last command.
+    reply: Reply,
+    /// A reply that lies in several pieces, in one.
+    joined: Vec<u8>,
+    /// The keys of the command under way.
+    keys: Vec<KeyWord>,
+}
+
 /// See the module's head.
 pub(super) struct Nested<'a, 's, 'k> {
     pub(super) session: &'a mut Session<'s, 'k>,
     pub(super) rules: Rules<'a>,
     pub(super) held: Held,
-    pub(super) reply: &'a mut Reply,
-    /// A reply that lies in several pieces, in one.
-    joined: Vec<u8>,
-    keys: Vec<KeyWord>,
+    scratch: &'a mut Scratch,
+    /// Its reply holds an error.
+    pub(super) failed: bool,
     /// It has changed something, or told somebody.
     pub(super) changed: bool,
     /// It has to start again under every stripe.
@@ -69,16 +82,17 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         session: &'a mut Session<'s, 'k>,
         rules: Rules<'a>,
         held: Held,
-        reply: &'a mut Reply,
+        scratch: &'a mut Scratch,
     ) -> Nested<'a, 's, 'k> {
-        reply.set_proto(Proto::Resp2);
+        scratch.reply.set_proto(Proto::Resp2);
+        session.env.scripted = true;
+        session.env.script_micros.set(0);
         Nested {
             session,
             rules,
             held,
-            reply,
-            joined: Vec::new(),
-            keys: Vec::new(),
+            scratch,
+            failed: false,
             changed: false,
             restart: false,
             beyond: false,
@@ -91,6 +105,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
     pub(super) fn finish(&mut self) {
         let server = self.session.server;
         self.session.env.unrecorded = false;
+        self.session.env.scripted = false;
         if self.since.is_some() {
             let worker = self.session.client.card.worker;
             server.scripting.running.leave(worker);
@@ -111,10 +126,11 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         if !row.spec.accepts(count) || matches!(row.handler, Handler::Container) {
             return Some(ARITY);
         }
-        if row.flags.has(Flags::NOSCRIPT) {
+        if row.flags.has(Flags::NOSCRIPT) && !self.may_all_the_same(row) {
             return Some(NOT_ALLOWED);
         }
-        if self.rules.read_only && row.flags.has(Flags::WRITE) {
+        let writes = row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE);
+        if self.rules.read_only && writes {
             return Some(READ_ONLY);
         }
         if row.flags.has(Flags::WRITE) && self.session.is_read_only_replica() {
@@ -129,12 +145,28 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         None
     }
 
+    /// Whether a command that is not for scripts may be called by one, for tests.
+    #[cold]
+    fn may_all_the_same(&self, row: &Row) -> bool {
+        let scripting = &self.session.server.scripting;
+        scripting.any_command.load(Ordering::Relaxed)
+            && matches!(row.spec.group, Group::Server | Group::Connection)
+    }
+
+    /// Counts and gives an error for a command that does not run.
+    fn refuse(&self, text: Vec<u8>) -> Asked {
+        let session = &self.session;
+        session.server.count_error(&text, session.stats);
+        let counted = true;
+        Asked::Refused { text, counted }
+    }
+
     /// Sees to it that the command's data are leased.
     fn reach(&mut self, row: &Row, words: &Words) -> Reaching {
         let wide = lease::looks_around(row, |asks| {
-            asks(&Args::new(&words.buffer, &words.spans, &self.keys))
+            asks(&Args::new(&words.buffer, &words.spans, &self.scratch.keys))
         });
-        let undeclared = lease::undeclared(&self.keys, self.rules.declared);
+        let undeclared = lease::undeclared(&self.scratch.keys, self.rules.declared);
         if self.rules.only_declared
             && let Some(key) = undeclared
         {
@@ -150,18 +182,32 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
                 true => Reaching::Missing(0),
             };
         }
-        lease::reach(self.session.lease, &self.keys, self.changed)
+        lease::reach(self.session.lease, &self.scratch.keys, self.changed)
     }
 
     fn run_row(&mut self, id: RowId, words: &Words) -> Asked {
         let server = self.session.server;
         let row = server.registry.row(id);
         if let Some(text) = self.refusal(row, words.spans.len()) {
-            return Asked::Refused(text.to_vec());
+            let stats = &self.session.stats.commands[usize::from(id.0)];
+            bump(&stats.rejected, 1);
+            return self.refuse(text.to_vec());
         }
-        self.keys.clear();
+        // As in Redis, what has begun to write goes on.
+        if !self.changed
+            && let Some(why) = gate::disk_trouble(row, server, self.session.settings)
+        {
+            return self.refuse(why.text().to_vec());
+        }
+        self.scratch.keys.clear();
         let (buffer, spans) = (&words.buffer[..], &words.spans[..]);
-        find_keys(row.shape, spans, buffer, &server.keyspace, &mut self.keys);
+        find_keys(
+            row.shape,
+            spans,
+            buffer,
+            &server.keyspace,
+            &mut self.scratch.keys,
+        );
         match self.reach(row, words) {
             Reaching::Covered => {}
             Reaching::Restart => {
@@ -169,8 +215,8 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
                 self.restart = true;
                 return Asked::End;
             }
-            Reaching::Missing(word) => return Asked::Refused(unreachable_key(words, word)),
-            Reaching::Undeclared(word) => return Asked::Refused(undeclared_key(words, word)),
+            Reaching::Missing(word) => return self.refuse(unreachable_key(words, word)),
+            Reaching::Undeclared(word) => return self.refuse(undeclared_key(words, word)),
         }
         if row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE) {
             if !self.changed && self.since.is_some() {
@@ -179,12 +225,13 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
             }
             self.changed = true;
         }
-        let args = Args::new(buffer, spans, &self.keys);
-        if let Some(Waiting::Walk { mut walk, .. }) = call::run(id, args, self.session, self.reply)
+        let args = Args::new(buffer, spans, &self.scratch.keys);
+        if let Some(Waiting::Walk { mut walk, .. }) =
+            call::run(id, args, self.session, &mut self.scratch.reply)
         {
             let session = &mut *self.session;
             let mut tx = WalkTx::new(session.lease, session.env, session.client.db);
-            while walk.step(&mut tx, self.reply) == Step::More {}
+            while walk.step(&mut tx, &mut self.scratch.reply) == Step::More {}
         }
         Asked::Ran
     }
@@ -250,30 +297,37 @@ fn undeclared_key(words: &Words, word: u32) -> Vec<u8> {
 
 impl Host for Nested<'_, '_, '_> {
     fn run(&mut self, words: &Words) -> Asked {
-        self.reply.clear();
+        self.scratch.reply.clear();
         let mut names = words.iter();
         let name = names.next().unwrap_or_default();
         match self.session.server.registry.resolve(name, names.next()) {
             Ok(id) => self.run_row(id, words),
-            Err(_) => Asked::Refused(UNKNOWN.to_vec()),
+            Err(_) => self.refuse(UNKNOWN.to_vec()),
         }
     }
 
     fn reply(&mut self) -> &[u8] {
-        if self.reply.contiguous().is_none() {
-            self.joined.clear();
-            self.reply.copy_to(&mut self.joined);
-            return &self.joined;
+        if self.scratch.reply.contiguous().is_none() {
+            self.scratch.joined.clear();
+            self.scratch.reply.copy_to(&mut self.scratch.joined);
+            return &self.scratch.joined;
         }
-        self.reply.contiguous().unwrap_or_default()
+        self.scratch.reply.contiguous().unwrap_or_default()
+    }
+
+    fn note_error(&mut self, text: &[u8], counted: bool) {
+        self.failed = true;
+        if !counted {
+            self.session.server.count_error(text, self.session.stats);
+        }
     }
 
     fn set_proto(&mut self, proto: Proto) {
-        self.reply.set_proto(proto);
+        self.scratch.reply.set_proto(proto);
     }
 
     fn proto(&self) -> Proto {
-        self.reply.proto()
+        self.scratch.reply.proto()
     }
 
     fn set_recorded(&mut self, recorded: bool) {
@@ -325,12 +379,15 @@ const LOOKS_MAX: u32 = 500;
 
 impl Host for NoCommands {
     fn run(&mut self, _: &Words) -> Asked {
-        Asked::Refused(NOT_ALLOWED.to_vec())
+        let (text, counted) = (NOT_ALLOWED.to_vec(), false);
+        Asked::Refused { text, counted }
     }
 
     fn reply(&mut self) -> &[u8] {
         b""
     }
+
+    fn note_error(&mut self, _: &[u8], _: bool) {}
 
     fn set_proto(&mut self, _: Proto) {}
 

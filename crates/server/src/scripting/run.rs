@@ -12,7 +12,7 @@ use super::state::{Ready, State};
 use super::store::{Learned, Sha};
 use super::{Kind, Scripting};
 use crate::gate::MASTER_DOWN;
-use crate::session::{Blocking, Session};
+use crate::session::{Session, Within};
 
 /// First word after the number of keys.
 const FIRST_KEY: usize = 3;
@@ -71,9 +71,9 @@ pub fn run(
 ) -> Result<(), Failure> {
     // Nothing that a script may call comes back here, so it is not missed meanwhile.
     let mut state = std::mem::take(session.scripts);
-    let blocking = std::mem::replace(&mut session.blocking, Blocking::Denied);
+    let within = std::mem::replace(&mut session.within, Within::Script);
     let result = with_state(&mut state, session, args, out, asked, read_only);
-    session.blocking = blocking;
+    session.within = within;
     *session.scripts = state;
     result
 }
@@ -223,7 +223,7 @@ fn start(
     let State {
         scripts,
         functions,
-        reply,
+        scratch,
         ..
     } = state;
     let engine = match subject.kind {
@@ -253,13 +253,14 @@ fn start(
                 args,
             },
         };
-        let mut nested = Nested::new(session, rules, held, reply);
+        let mut nested = Nested::new(session, rules, held, scratch);
         let db = nested.session.client.db;
         let result = call(engine, subject, args, key_number, &mut nested, out);
         nested.finish();
         nested.session.client.db = db;
-        let restart = nested.restart;
+        let (restart, failed) = (nested.restart, nested.failed);
         if !restart {
+            session.failed = failed;
             break result;
         }
         // It has written nothing, but keys may have expired under it.
@@ -284,12 +285,9 @@ fn call(
     nested: &mut Nested<'_, '_, '_>,
     out: &mut Reply,
 ) -> Result<(), Ended> {
-    let words = |from: usize, count: usize| (from..from + count).map(|at| args.word(at));
-    let rest = FIRST_KEY + key_number;
-    let input = Input {
-        keys: words(FIRST_KEY, key_number),
-        args: words(rest, args.count() - rest),
-    };
+    let (buffer, words) = args.parts();
+    let (keys, args) = words[FIRST_KEY..].split_at(key_number);
+    let input = Input { buffer, keys, args };
     match subject.kind {
         Kind::Script => engine.run(subject.code, input, nested, out),
         Kind::Function => engine.run_function(subject.code, input, nested, out),

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use engine::failure::Failure;
-use resp::Reply;
 use script::{Compiled, Ended, Engine, Facts, Flags, Function, Library};
 
 use super::libraries::Libraries;
-use super::nested::NoCommands;
+use super::nested::{NoCommands, Scratch};
 use super::store::{Learned, Script, Sha, Store};
 use super::{Kind, Scripting};
 use crate::mailbox::WorkerId;
 use crate::version::REDIS_VERSION;
+
+/// As much as each of a worker's Lua states may take.
+const LUA_BYTES_MAX: usize = 1 << 30;
 
 /// Scripts forgotten by the store are let go of here when there are more than so many of all.
 const DEAD_MAX: usize = 1024;
@@ -62,8 +64,8 @@ pub struct State {
     pub(super) functions: Option<Engine>,
     functions_known: HashMap<Vec<u8>, ReadyFunction>,
     functions_version: u64,
-    /// Where replies of commands go.
-    pub(super) reply: Reply,
+    /// Buffers for commands.
+    pub(super) scratch: Scratch,
 }
 
 /// What scripts can learn about this server.
@@ -76,6 +78,7 @@ pub(super) fn facts() -> Facts {
     Facts {
         version: REDIS_VERSION,
         version_number,
+        bytes_max: LUA_BYTES_MAX,
     }
 }
 

@@ -178,3 +178,69 @@ fn undeclared_keys_are_counted_exactly() {
         assert_eq!(counted, early, "{workers} workers");
     }
 }
+
+/// A script that has shown that it needs its declared keys only, and then needs others: it is begun
+/// again under everything, or goes on under more, and nobody can tell. What it answers, does,
+/// publishes and leaves for the append-only file is as with one worker, where nothing is begun again.
+#[test]
+fn a_script_that_begins_again_does_everything_once() {
+    const TRIALS: usize = 8;
+    // Reads others first, so it begins again; writes or publishes first, so it cannot.
+    let bodies = [
+        "local others = wide and redis.call('MGET', 'a', 'b', 'c', 'd') or {}
+         redis.call('INCR', KEYS[1])
+         if wide then for _, key in ipairs({'a', 'b', 'c', 'd'}) do redis.call('INCR', key) end end
+         redis.call('PUBLISH', 'news', KEYS[1])
+         return {redis.call('GET', KEYS[1]), #others, others[1]}",
+        "redis.call('RPUSH', KEYS[1], 'x')
+         local length = wide and redis.call('RPUSH', 'list', KEYS[1]) or 0
+         return {redis.call('LLEN', KEYS[1]), length}",
+        "redis.call('PUBLISH', 'news', KEYS[1])
+         local length = wide and redis.call('APPEND', 'text', 'y') or 0
+         return {redis.call('SCARD', KEYS[1]), redis.call('SADD', KEYS[1], ARGV[1]), length}",
+    ];
+    let run = |workers: &str| {
+        let binary = Path::new(env!("CARGO_BIN_EXE_ruddle"));
+        let args = ["--workers", workers, "--appendonly", "yes"];
+        let server = Server::start_binary(Kind::Ruddle, binary, &args).expect("the server starts");
+        let mut client = server.connect().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while call(&mut client, &["GET", "key"]).is_error() {
+            assert!(Instant::now() < deadline, "it loads for ever");
+        }
+        let mut listener = server.connect().unwrap();
+        call(&mut listener, &["SUBSCRIBE", "news"]);
+        let mut seen = Vec::new();
+        for trial in 0..TRIALS {
+            for (nth, body) in bodies.iter().enumerate() {
+                // A text of its own for each trial: what is known of its keys is forgotten.
+                let text = format!("local wide = ARGV[1] == 'wide' -- {trial}\n{body}");
+                let key = format!("own:{nth}:{trial}");
+                for how in ["narrow", "narrow", "wide", "narrow", "wide"] {
+                    let reply = call(&mut client, &["EVAL", &text, "1", &key, how]);
+                    assert!(!reply.is_error(), "{reply:?}");
+                    seen.push(reply);
+                }
+            }
+        }
+        call(&mut client, &["PUBLISH", "news", "end"]);
+        let end = Reply::Bulk(b"end".into());
+        while seen.last().and_then(Reply::items).and_then(<[Reply]>::last) != Some(&end) {
+            seen.push(listener.receive().unwrap());
+        }
+        let digest = call(&mut client, &["DEBUG", "DIGEST"]);
+        let reloaded = call(&mut client, &["DEBUG", "LOADAOF"]);
+        assert_eq!(reloaded, Reply::Status(b"OK".into()));
+        assert_eq!(
+            call(&mut client, &["DEBUG", "DIGEST"]),
+            digest,
+            "{workers} workers"
+        );
+        seen.push(digest);
+        seen
+    };
+    let expected = run("1");
+    for workers in ["2", "4"] {
+        assert_eq!(run(workers), expected, "{workers} workers");
+    }
+}

@@ -3,15 +3,15 @@
 //! A group has one ordered list of its pending entries, with what is known of each, and every
 //! consumer the set of the ids that it owns. Consumers are numbered; a number is reused after its
 //! consumer is gone. An index by delivery time is made when somebody first asks for the longest
-//! idle entries (XREADGROUP ... CLAIM), and kept from then on.
+//! idle entries (XREADGROUP ... CLAIM), and kept from then on. All of them are shared with copies
+//! of the group (`ordered`), so that a snapshot can keep a long list as it was.
 //!
 //! Invariants: a pending entry with an owner is in that consumer's set and in no other's; `order`
 //! has every consumer once, by name.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::id::StreamId;
 use super::log::Log;
+use crate::ordered::{Ordered, OrderedSet};
 
 /// Number of a consumer within its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ pub struct Consumer {
     pub seen_ms: i64,
     /// When it last got some.
     pub active_ms: Option<i64>,
-    pending: BTreeSet<StreamId>,
+    pending: OrderedSet<StreamId>,
 }
 
 impl Consumer {
@@ -57,7 +57,7 @@ impl Consumer {
 
     /// The ids of its pending entries, in order.
     #[must_use]
-    pub fn pending(&self) -> &BTreeSet<StreamId> {
+    pub fn pending(&self) -> &OrderedSet<StreamId> {
         &self.pending
     }
 }
@@ -70,11 +70,11 @@ pub struct Group {
     pub last_id: StreamId,
     /// How many entries of the stream were read, up to `last_id`; `None` if that is not known.
     pub entries_read: Option<u64>,
-    pending: BTreeMap<StreamId, Pending>,
+    pending: Ordered<StreamId, Pending>,
     consumers: Vec<Option<Consumer>>,
     /// The consumers in use, by name.
     order: Vec<ConsumerId>,
-    by_turn: Option<BTreeSet<(i64, StreamId)>>,
+    by_turn: Option<OrderedSet<(i64, StreamId)>>,
     /// Pending entries without owner.
     unowned: usize,
     /// How often an entry was released.
@@ -89,7 +89,7 @@ impl Group {
             name: name.into(),
             last_id: StreamId::MIN,
             entries_read: None,
-            pending: BTreeMap::new(),
+            pending: Ordered::new(),
             consumers: Vec::new(),
             order: Vec::new(),
             by_turn: None,
@@ -106,7 +106,7 @@ impl Group {
 
     /// Its pending entries, in order.
     #[must_use]
-    pub fn pending(&self) -> &BTreeMap<StreamId, Pending> {
+    pub fn pending(&self) -> &Ordered<StreamId, Pending> {
         &self.pending
     }
 
@@ -167,7 +167,7 @@ impl Group {
             name: name.into(),
             seen_ms: now_ms,
             active_ms: None,
-            pending: BTreeSet::new(),
+            pending: OrderedSet::default(),
         });
         let free = self.consumers.iter().position(Option::is_none);
         let number = free.unwrap_or(self.consumers.len());
@@ -185,7 +185,7 @@ impl Group {
         let at = self.search(name).ok()?;
         let id = self.order.remove(at);
         let consumer = self.consumers[id.0 as usize].take()?;
-        for entry in &consumer.pending {
+        for entry in consumer.pending.iter() {
             if let Some(pending) = self.pending.remove(entry) {
                 self.forget_turn(*entry, pending.turn);
             }
@@ -328,9 +328,16 @@ impl Group {
         read.map(|read| log.entries_added().wrapping_sub(read) as i64)
     }
 
+    /// Number of parts of the pending lists.
+    pub(super) fn part_count(&self) -> usize {
+        let owned = self.consumers().map(|it| it.pending.part_count() + 1);
+        let by_turn = self.by_turn.as_ref().map_or(0, OrderedSet::part_count);
+        self.pending.part_count() + owned.sum::<usize>() + by_turn
+    }
+
     /// Bytes on the heap, roughly.
     pub(super) fn allocated(&self) -> usize {
-        // A tree's nodes are about two thirds full.
+        // Parts are about two thirds full.
         let tree = |len: usize, element: usize| len * element * 3 / 2;
         let consumers: usize = self.consumers().map(|it| 16 + it.name.len()).sum();
         let pair = size_of::<(StreamId, Pending)>();
@@ -349,7 +356,7 @@ impl Group {
         assert!(names.is_sorted_by(|a, b| a < b));
         assert_eq!(names.len(), self.consumers.iter().flatten().count());
         for &id in &self.order {
-            for entry in &self.consumer(id).pending {
+            for entry in self.consumer(id).pending.iter() {
                 assert_eq!(self.pending[entry].owner, Some(id));
             }
         }
@@ -357,7 +364,8 @@ impl Group {
         assert_eq!(owned + self.unowned, self.pending.len());
         if let Some(by_turn) = &self.by_turn {
             let times = self.pending.iter().map(|(&id, it)| (it.turn, id));
-            assert_eq!(*by_turn, times.collect::<BTreeSet<_>>());
+            let times: OrderedSet<_> = times.collect();
+            assert!(by_turn.iter().eq(times.iter()));
         }
     }
 }

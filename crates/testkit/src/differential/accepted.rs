@@ -9,7 +9,8 @@ use crate::reply::Reply;
 pub(super) struct Accepted {
     /// Between this kind of peer and any subject of another kind.
     peer: Kind,
-    /// The command's first words, upper case; empty for any command.
+    /// The command's first words, upper case, and after dots what is to come somewhere; empty for
+    /// any command.
     command: &'static str,
     /// Why this is as it should be.
     pub(super) reason: &'static str,
@@ -157,12 +158,31 @@ const TABLE: &[Accepted] = &[
         fits: |ours, theirs| !ours.is_error() && is_not_a_score(theirs),
     },
     Accepted {
+        peer: Kind::Redis,
+        command: "SORT...BY NOSUCH",
+        reason: UNORDERED_SET,
+        fits: |ours, theirs| are_as_long(ours, theirs),
+    },
+    Accepted {
+        peer: Kind::Valkey,
+        command: "SORT...BY NOSUCH",
+        reason: UNORDERED_SET,
+        fits: |ours, theirs| are_as_long(ours, theirs),
+    },
+    Accepted {
         peer: Kind::Valkey,
         command: "SORT",
         reason: "SORT: empty texts and numbers out of range are no numbers in Valkey",
         fits: |ours, theirs| !ours.is_error() && is_not_a_score(theirs),
     },
 ];
+
+const UNORDERED_SET: &str = "a set that SORT does not sort comes in its table's order";
+
+fn are_as_long(ours: &Reply, theirs: &Reply) -> bool {
+    let len = |reply: &Reply| reply.items().map(<[Reply]>::len);
+    len(ours).is_some() && len(ours) == len(theirs)
+}
 
 /// Whether two lists of keyspace events tell the same of deadlines that had passed already: Valkey
 /// tells of expiry (with a deadline set before it), Redis of deletion.
@@ -233,10 +253,14 @@ pub(super) fn explain(
     peer: &Reply,
 ) -> Option<&'static Accepted> {
     let line = line.to_uppercase();
+    let is_meant = |command: &str| {
+        let (begin, part) = command.split_once("...").unwrap_or((command, ""));
+        line.starts_with(begin) && line.contains(part)
+    };
     TABLE.iter().find(|row| {
         row.peer == peer_kind
             && subject_kind != peer_kind
-            && line.starts_with(row.command)
+            && is_meant(row.command)
             && (row.fits)(subject, peer)
     })
 }

@@ -15,6 +15,7 @@ mod compare;
 mod events;
 mod generate;
 mod grammar;
+pub mod lua;
 pub mod pubsub;
 mod session;
 mod shrink;

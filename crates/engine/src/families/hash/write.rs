@@ -159,9 +159,7 @@ pub(super) fn hincrbyfloat(
     let due = DropDue::of(tx, key);
     let (text, timed) = tx.update(key, |hash: &mut Hash| {
         due.look(hash, field);
-        let found = hash.borrow().get_timed(field, now);
-        let timed = found.is_some_and(|(_, deadline)| deadline.is_some());
-        let number = match found.map(|(value, _)| value) {
+        let number = match hash.borrow().get(field, now) {
             Some(Text::Int(number)) => LongDouble::from(number),
             Some(value) => {
                 let digits = &mut [0; I64_TEXT_MAX];
@@ -175,23 +173,20 @@ pub(super) fn hincrbyfloat(
         }
         let text = sum.format_human();
         hash.set(field, &text, Until::Kept, packing);
+        let kept = hash.borrow().get_timed(field, now);
+        let timed = kept.is_some_and(|(_, deadline)| deadline.is_some());
         Ok::<_, Failure>((text, timed))
     })??;
     tx.event(Classes::HASH, "hincrbyfloat", key);
     out.bulk(&text);
-    // Another machine might compute other digits. Only newer servers know HSETEX; HSET would end
-    // the field's deadline.
-    tx.instead(|| match timed {
-        true => words(&[
-            b"HSETEX",
-            key.bytes,
-            b"KEEPTTL",
-            b"FIELDS",
-            b"1",
-            field.bytes,
-            &text,
-        ]),
-        false => words(&[b"HSET", key.bytes, field.bytes, &text]),
+    // Another machine might compute other digits.
+    tx.instead(|| {
+        let head: &[&[u8]] = match timed {
+            true => &[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1"],
+            // Which older versions know, too.
+            false => &[b"HSET", key.bytes],
+        };
+        words(&[head, &[field.bytes, &text]].concat())
     });
     Ok(Effect::instead(1))
 }

@@ -1,6 +1,7 @@
 //! DUMP and RESTORE: a value as bytes, and back.
 
 use base::num::{format_i64, parse_i64};
+use base::strings::repr;
 use base::time::UnixMillis;
 use rdb::file::Usage;
 use rdb::payload::{self, Refusal};
@@ -21,6 +22,8 @@ const INVALID_IDLE: Failure = Failure::fixed("ERR Invalid IDLETIME value, must b
 const INVALID_FREQUENCY: Failure =
     Failure::fixed("ERR Invalid FREQ value, must be >= 0 and <= 255");
 const WRONG_PAYLOAD: Failure = Failure::fixed("ERR DUMP payload version or checksum are wrong");
+/// Bytes of a key that the log shows.
+const KEY_SHOWN_MAX: usize = 128;
 const BAD_FORMAT: Failure = Failure::fixed("ERR Bad data format");
 
 pub(super) fn dump(
@@ -65,12 +68,8 @@ pub(super) fn restore(
     if ttl < 0 {
         return Err(INVALID_TTL);
     }
-    let value = payload::read(order.payload, tx.env().limits.payloads, tx.packing()).map_err(
-        |refusal| match refusal {
-            Refusal::VersionOrChecksum => WRONG_PAYLOAD,
-            Refusal::Kind | Refusal::Format => BAD_FORMAT,
-        },
-    )?;
+    let value = payload::read(order.payload, tx.env().limits.payloads, tx.packing())
+        .map_err(|refusal| refused(refusal, &order, tx))?;
     out.ok();
     let deadline = match (ttl, order.absolute) {
         (0, _) => None,
@@ -87,6 +86,23 @@ pub(super) fn restore(
             Ok(Effect::instead(1))
         }
         _ => Ok(Effect::as_sent(1)),
+    }
+}
+
+fn refused(refusal: Refusal, order: &Order<'_>, tx: &WriteTx<'_, '_>) -> Failure {
+    match refusal {
+        Refusal::VersionOrChecksum => WRONG_PAYLOAD,
+        Refusal::Kind | Refusal::Format => {
+            let bytes = order.key.bytes;
+            let key = repr(&bytes[..bytes.len().min(KEY_SHOWN_MAX)]);
+            let (key, why) = (
+                String::from_utf8_lossy(&key),
+                payload::explain(order.payload, tx.packing()),
+            );
+            tx.env()
+                .complain(format!("RESTORE of key {key} is refused: {why}"));
+            BAD_FORMAT
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Sorted {
         };
         match entry.kind() {
             Type::List => sorted.load_list(entry, options)?,
-            Type::Set => sorted.load_set(entry, options)?,
+            Type::Set => sorted.load_set(entry, options, tx.env().scripted)?,
             Type::Zset => sorted.load_zset(entry, options)?,
             Type::String | Type::Hash | Type::Stream | Type::Array => {
                 return Err(Failure::WRONG_TYPE);
@@ -118,9 +118,15 @@ impl Sorted {
 
     /// Loads a set.
     ///
-    /// Compat: a set has no order of its own, so one that is stored "unsorted" is sorted by text.
-    fn load_set(&mut self, entry: &Entry, options: &mut Options<'_>) -> Result<(), Failure> {
-        if options.unsorted && options.store.is_some() {
+    /// Compat: a set has no order of its own, so one that is stored "unsorted", or given so to a
+    /// script, is sorted by text.
+    fn load_set(
+        &mut self,
+        entry: &Entry,
+        options: &mut Options<'_>,
+        scripted: bool,
+    ) -> Result<(), Failure> {
+        if options.unsorted && (options.store.is_some() || scripted) {
             options.unsorted = false;
             options.alpha = true;
             options.by = None;

@@ -8,19 +8,21 @@ use engine::describe;
 use engine::dump::value_of;
 use engine::entry::Entry;
 use engine::failure::Failure;
-use engine::tx::ReadTx;
 use log::warn;
 use rdb::{Cursor, Encoder, Progress, Target};
 use resp::Reply;
 
 use crate::session::Session;
 
-/// The entry of the key that is the next word, without a trace.
+/// The entry of the key that is the next word, without a trace; also one whose time is up.
 fn entry<'s>(session: &'s mut Session<'_, '_>, args: &mut Args<'_>) -> Result<&'s Entry, Failure> {
     let key = session.lease.keyspace().key(args.bytes());
     session.lease.cover(std::iter::once(key.hash));
-    let tx = ReadTx::new(session.lease, session.env, session.client.db);
-    tx.peek(key).ok_or(Failure::NO_SUCH_KEY)
+    let table = session.lease.stripe(key.hash).table(session.client.db);
+    let place = table.find(key.hash, key.bytes);
+    place
+        .map(|place| table.at(place))
+        .ok_or(Failure::NO_SUCH_KEY)
 }
 
 pub(super) fn object(

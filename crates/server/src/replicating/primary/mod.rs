@@ -40,6 +40,9 @@ pub struct Introduction {
     pub knows_marks: bool,
     /// `capa psync2`: a history may change its name.
     pub knows_names: bool,
+    /// `version`: only Valkey says that, which does not read what Redis writes of hashes whose
+    /// fields expire.
+    pub tells_version: bool,
     /// `rdb-only`: it wants no stream.
     pub copy_only: bool,
     /// It came with SYNC: it never says how far it is.

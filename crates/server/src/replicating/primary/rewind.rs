@@ -61,7 +61,7 @@ fn parts(server: &Server, from: Offset) -> Vec<Part> {
 /// The files do not have them, or nobody takes them.
 pub(super) fn send(
     server: &Server,
-    wires: &mut Wires<'_>,
+    wires: &mut Wires,
     from: Offset,
     until: Offset,
 ) -> io::Result<()> {

@@ -21,7 +21,7 @@ use journal::journal::Cursor;
 use log::{info, warn};
 use parking_lot::{Condvar, Mutex};
 
-use super::wires::{Wire, Wires};
+use super::wires::{Shared, Wire, Wires};
 use super::{Standing, Without, close, rewind};
 use crate::allocator;
 use crate::mailbox::Message;
@@ -66,6 +66,8 @@ pub struct Queue {
 struct Manner {
     by_mark: bool,
     without: Without,
+    /// It says that it is a Valkey.
+    valkey: bool,
     /// It needs no copy, but a part of the log from the disk.
     from: Option<Offset>,
 }
@@ -78,6 +80,7 @@ impl Manner {
         Manner {
             by_mark: standing.about.knows_marks && direct,
             without,
+            valkey: standing.about.tells_version,
             from: standing.rewound,
         }
     }
@@ -153,7 +156,7 @@ pub fn serve(server: &Server) {
 }
 
 /// Sends replicas what they lack from the append-only file.
-fn rewind(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control, from: Offset) {
+fn rewind(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Arc<Control>, from: Offset) {
     let seconds = server.settings.get().primary.timeout_seconds;
     // One by one: each has a place in memory of its own from where on its worker goes on.
     for wire in wires {
@@ -168,7 +171,7 @@ fn rewind(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control, 
         let mut wires = Wires {
             all: vec![wire],
             patience: Duration::from_secs(seconds.unsigned_abs()),
-            control,
+            control: Arc::clone(control),
         };
         let sent = wires
             .write(line.as_bytes())
@@ -191,6 +194,15 @@ fn rewind(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control, 
     }
 }
 
+/// The settings in force, but for what those who share this copy can read.
+fn settings_for(server: &Server, manner: Manner) -> Settings {
+    let mut settings = Settings::clone(&server.settings.get());
+    if manner.valkey {
+        settings.snapshot_reader = rdb::Reader::Valkey;
+    }
+    settings
+}
+
 /// What is noted at the moment of a snapshot.
 struct Begun {
     counts: Vec<Counts>,
@@ -199,20 +211,20 @@ struct Begun {
 }
 
 /// Sends one copy to all who share it.
-fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control) {
-    let settings = server.settings.get();
+fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Arc<Control>) {
+    let settings = settings_for(server, manner);
     let kind = if manner.by_mark { "sockets" } else { "disk" };
     info!("Starting BGSAVE for SYNC with target: {kind}");
     let standings: Vec<Arc<Standing>> = wires
         .iter()
         .map(|wire| Arc::clone(&wire.standing))
         .collect();
-    let mut wires = Wires {
+    let wires = Shared(Arc::new(Mutex::new(Wires {
         all: wires,
         patience: Duration::from_secs(settings.primary.timeout_seconds.unsigned_abs()),
-        control,
-    };
-    let to = &mut wires;
+        control: Arc::clone(control),
+    })));
+    let to = &wires;
     let taken = walk::take(
         &server.keyspace,
         &server.snapshot_turn,
@@ -236,7 +248,7 @@ fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Control) {
         Ok(Err(error)) => Some(error.to_string()),
         Err(walk::CalledOff) => Some("called off".to_owned()),
     };
-    for wire in &wires.all {
+    for wire in &wires.0.lock().all {
         let name = wire.standing.name();
         let why = wire.lost().or(failure.as_deref());
         match why {
@@ -292,7 +304,8 @@ fn about<'a>(server: &Server, settings: &'a Settings, begun: &'a Begun) -> About
 }
 
 /// Tells those who know the protocol what they are about to be sent.
-fn announce(wires: &mut Wires<'_>, place: &StreamPlace) -> io::Result<()> {
+fn announce(wires: &Shared, place: &StreamPlace) -> io::Result<()> {
+    let mut wires = wires.0.lock();
     let line = format!("+FULLRESYNC {} {}\r\n", place.id, place.offset.0);
     // The older SYNC has no such line; it never shares a copy with the others' manner.
     let (old, new): (Vec<Wire>, Vec<Wire>) = std::mem::take(&mut wires.all)
@@ -311,7 +324,7 @@ fn send_marked(
     server: &Server,
     settings: &Settings,
     without: Without,
-    wires: &mut Wires<'_>,
+    wires: &Shared,
     pieces: &Pieces,
     control: &Control,
     begun: &Begun,
@@ -320,14 +333,20 @@ fn send_marked(
     let mark: RunId = new_name();
     wires.write(format!("$EOF:{mark}\r\n").as_bytes())?;
     let about = about(server, settings, begun);
-    write_to(&mut *wires, !without.keys, pieces, control, &about)?;
+    write_to(
+        Box::new(wires.clone()),
+        !without.keys,
+        pieces,
+        control,
+        &about,
+    )?;
     wires.write(mark.as_str().as_bytes())
 }
 
 fn send_file(
     server: &Server,
     settings: &Settings,
-    wires: &mut Wires<'_>,
+    wires: &Shared,
     pieces: &Pieces,
     control: &Control,
     begun: &Begun,
@@ -337,10 +356,10 @@ fn send_file(
     let about = about(server, settings, begun);
     let patient = Patient {
         file: File::options().write(true).open(&file.0)?,
-        wires,
+        wires: wires.clone(),
         told: Instant::now(),
     };
-    write_to(patient, true, pieces, control, &about)?;
+    write_to(Box::new(patient), true, pieces, control, &about)?;
     let mut input = File::open(&file.0)?;
     let len = input.metadata()?.len();
     wires.write(format!("${len}\r\n").as_bytes())?;
@@ -372,13 +391,13 @@ impl Drop for Temporary {
 }
 
 /// A file that is written while others wait for it.
-struct Patient<'a, 'w> {
+struct Patient {
     file: File,
-    wires: &'a mut Wires<'w>,
+    wires: Shared,
     told: Instant,
 }
 
-impl Destination for Patient<'_, '_> {
+impl Destination for Patient {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.told.elapsed() >= KEEPALIVE {
             self.told = Instant::now();
@@ -390,16 +409,6 @@ impl Destination for Patient<'_, '_> {
     fn sync(&mut self, _: bool) -> io::Result<()> {
         // It need not outlive this process.
         Ok(())
-    }
-}
-
-impl<D: Destination> Destination for &mut D {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        (**self).put(bytes)
-    }
-
-    fn sync(&mut self, all: bool) -> io::Result<()> {
-        (**self).sync(all)
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use parking_lot::Mutex;
+
 use super::Standing;
 use crate::saving::file::Destination;
 use crate::saving::walk::Control;
@@ -70,16 +72,16 @@ impl Wire {
 }
 
 /// See the module's head.
-pub(super) struct Wires<'a> {
+pub(super) struct Wires {
     /// All of them, those left out too.
     pub(super) all: Vec<Wire>,
     /// How long one may stand still.
     pub(super) patience: Duration,
     /// Says when to give up altogether.
-    pub(super) control: &'a Control,
+    pub(super) control: Arc<Control>,
 }
 
-impl Wires<'_> {
+impl Wires {
     /// Writes all of `bytes` to all who still take part.
     ///
     /// # Errors
@@ -130,7 +132,18 @@ impl Wires<'_> {
     }
 }
 
-impl Destination for Wires<'_> {
+/// The same for several threads in turn.
+#[derive(Clone)]
+pub(super) struct Shared(pub(super) Arc<Mutex<Wires>>);
+
+impl Shared {
+    /// See [`Wires::write`].
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().write(bytes)
+    }
+}
+
+impl Destination for Shared {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write(bytes)
     }
