@@ -11,6 +11,7 @@ mod interleavings;
 mod inventory;
 mod linear;
 mod peers;
+mod queues;
 mod sanitize;
 mod server;
 mod shell;
@@ -39,6 +40,8 @@ enum Task {
     Differential(differential::Options),
     /// Let many connections work on hot keys and check that one order explains their answers.
     Linear(linear::Options),
+    /// Run BullMQ, rq and Celery against Ruddle.
+    Queues,
     /// Check the rules of the house.
     Tidy(tidy::Options),
     /// Write COMPATIBILITY.md anew.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Differential(options) => differential::run(&options),
         Task::Interleavings => interleavings::run(),
         Task::Linear(options) => linear::run(&options),
+        Task::Queues => queues::run().result(),
         Task::Tidy(options) => tidy::run(&options),
         Task::Docs => docs::run(),
         Task::Sanitize(options) => sanitize::run(&options),

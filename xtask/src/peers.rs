@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<(), String> {
     let stamp = directory.join("installed");
     let wanted = PACKAGES.join("\n");
     if !fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        install(&directory)?;
+        install_python(PACKAGES, &directory)?;
     }
     for (kind, file, version) in PROGRAMS {
         let path = directory.join(file);
@@ -59,7 +59,8 @@ pub(crate) fn run() -> Result<(), String> {
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
-fn install(directory: &Path) -> Result<(), String> {
+/// Installs packages into a directory, just as they are named.
+pub(crate) fn install_python(packages: &[&str], directory: &Path) -> Result<(), String> {
     let mut pip = Command::new("python3");
     pip.env("PIP_ROOT_USER_ACTION", "ignore");
     pip.args([
@@ -71,8 +72,8 @@ fn install(directory: &Path) -> Result<(), String> {
         "--upgrade",
         "--target",
     ]);
-    shell::run(pip.arg(directory).args(PACKAGES))
-        .map_err(|why| format!("{why} (the peers need python3 with pip)"))
+    shell::run(pip.arg(directory).args(packages))
+        .map_err(|why| format!("{why} (python3 with pip is needed)"))
 }
 
 /// Puts Redis 7.0 at `program`: a copy of Debian's if that is installed, else unpacked from its
@@ -103,17 +104,42 @@ fn redis_7(program: &Path) -> Result<(), String> {
     }
 }
 
+/// Gets the packages into this directory, with the lists that the machine has or, where it has none,
+/// with lists of our own: neither needs root.
+fn download(directory: &Path) -> Result<(), String> {
+    let own = directory.join("apt");
+    let own = std::path::absolute(&own).map_err(|error| format!("{}: {error}", own.display()))?;
+    let apt = |words: &[&str], options: &[String]| {
+        let mut apt = Command::new("apt-get");
+        apt.arg("--quiet").args(options).args(words);
+        // Into the directory where it runs.
+        apt.current_dir(directory)
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let words = [&["download"], DEBIAN_PACKAGES].concat();
+    if apt(&words, &[]) {
+        return Ok(());
+    }
+    for part in ["lists/partial", "cache/archives/partial"] {
+        let path = own.join(part);
+        fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let options = [("State::lists", "lists"), ("Cache", "cache")]
+        .map(|(name, part)| format!("--option=Dir::{name}={}", own.join(part).display()));
+    match apt(&["update"], &options) && apt(&words, &options) {
+        true => Ok(()),
+        false => {
+            Err("Redis 7.0 comes with Debian 12: `apt-get download redis-tools` failed".into())
+        }
+    }
+}
+
 fn unpack_redis_7(directory: &Path, program: &Path) -> Result<(), String> {
     let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     let root = directory.join("debian");
     fs::create_dir_all(&root).map_err(|error| told(&root, error))?;
-    let mut apt = Command::new("apt-get");
-    apt.args(["--quiet", "download"]).args(DEBIAN_PACKAGES);
-    // Into the directory where it runs.
-    let fetched = apt.current_dir(directory).status();
-    if !fetched.is_ok_and(|status| status.success()) {
-        return Err("Redis 7.0 comes with Debian 12: `apt-get download redis-tools` failed".into());
-    }
+    download(directory)?;
     for entry in fs::read_dir(directory)
         .map_err(|error| told(directory, error))?
         .flatten()
@@ -137,7 +163,8 @@ fn unpack_redis_7(directory: &Path, program: &Path) -> Result<(), String> {
     make_executable(program)
 }
 
-fn make_executable(path: &Path) -> Result<(), String> {
+/// Lets a file be run: pip does not keep that.
+pub(crate) fn make_executable(path: &Path) -> Result<(), String> {
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(path, mode).map_err(|error| format!("{}: {error}", path.display()))
 }

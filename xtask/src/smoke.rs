@@ -17,16 +17,7 @@ pub(crate) fn run() -> Tally {
     if !peers::has_ruddle() {
         return Tally::default();
     }
-    match checks() {
-        Ok(tally) => tally,
-        Err(why) => {
-            eprintln!("{why}");
-            Tally {
-                passed: 0,
-                failed: 1,
-            }
-        }
-    }
+    checks().unwrap_or_else(|why| Tally::of(Err(why)))
 }
 
 fn checks() -> Result<Tally, String> {
@@ -38,18 +29,5 @@ fn checks() -> Result<Tally, String> {
         .arg(server.port().to_string());
     let (succeeded, printed) = shell::output(&mut python)?;
     print!("{printed}");
-    let count = |word: &str| {
-        printed
-            .lines()
-            .filter(|line| line.starts_with(word))
-            .count()
-    };
-    let tally = Tally {
-        passed: count("ok "),
-        failed: count("failed "),
-    };
-    if !succeeded && tally.failed == 0 {
-        return Err(format!("{SCRIPT} ended with an error\n{}", server.log()));
-    }
-    Ok(tally)
+    Tally::of_lines(&printed, succeeded).map_err(|why| format!("{SCRIPT} {why}\n{}", server.log()))
 }

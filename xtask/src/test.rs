@@ -10,7 +10,7 @@ use clap::Args;
 use testkit::differential::Plan;
 use testkit::peers::{self as peers_lookup, Kind};
 
-use crate::{differential, peers, shell, smoke, tidy};
+use crate::{differential, peers, queues, shell, smoke, tidy};
 
 /// How much to do.
 #[derive(Args)]
@@ -31,8 +31,39 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// The checks of a script that prints `ok NAME` or `failed NAME: why` for each; an error if it
+    /// `succeeded` in none, or ended otherwise than its lines say.
+    pub(crate) fn of_lines(printed: &str, succeeded: bool) -> Result<Tally, String> {
+        let count = |word| {
+            let lines = printed.lines();
+            lines.filter(|line| line.starts_with(word)).count()
+        };
+        let (passed, failed) = (count("ok "), count("failed "));
+        if failed == 0 && (!succeeded || passed == 0) {
+            return Err(format!("ended early, after {passed} checks"));
+        }
+        Ok(Tally { passed, failed })
+    }
+
+    /// Success, if nothing failed.
+    pub(crate) fn result(self) -> Result<(), String> {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        match self.failed {
+            0 => Ok(()),
+            _ => Err("tests failed".to_owned()),
+        }
+    }
+
+    /// The sum.
+    pub(crate) fn and(self, other: Tally) -> Tally {
+        Tally {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+        }
+    }
+
     /// One check, and whether it went well; a failure is printed.
-    fn of(result: Result<(), String>) -> Tally {
+    pub(crate) fn of(result: Result<(), String>) -> Tally {
         match result {
             Ok(()) => Tally {
                 passed: 1,
@@ -58,6 +89,7 @@ const PARTS: &[(&str, Part)] = &[
     ("tidy", |_| Tally::of(tidy::run(&tidy::Options::default()))),
     ("cargo test", |_| cargo_test()),
     ("client library", |_| smoke::run()),
+    ("queue libraries", |_| queues::run()),
     ("differential, redis", |options| {
         compare(options, Kind::Redis, false)
     }),
@@ -85,15 +117,9 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             "== {name}: {} passed, {} failed",
             tally.passed, tally.failed
         );
-        total.passed += tally.passed;
-        total.failed += tally.failed;
+        total = total.and(tally);
     }
-    println!("{} passed, {} failed", total.passed, total.failed);
-    if total.failed == 0 {
-        Ok(())
-    } else {
-        Err("tests failed".to_owned())
-    }
+    total.result()
 }
 
 fn build() -> Result<(), String> {

@@ -5,11 +5,12 @@
 //! (`Patch`) and nothing else. With values of several sizes the batch is rendered anew each time. A
 //! workload of several commands becomes a ring of batches that together hold the commands in
 //! exactly their proportions; which batch goes next is drawn at random, so the proportions hold on
-//! average at any moment. Batches belong to a thread, not to a connection: a few kilobytes that
+//! average at any moment. Commands that are sent in turn make a ring, too; there each connection
+//! goes round by itself. Batches belong to a thread, not to a connection: a few kilobytes that
 //! stay in the cache.
 
-use crate::keys::{KeyShape, KeySource};
-use crate::scenario::{Command, Piece, Workload};
+use crate::keys::{self, KeyShape, KeySource};
+use crate::scenario::{Command, Order, Piece, Workload};
 use crate::values::{self, Values};
 
 /// A place in a batch's bytes that depends on the drawn keys.
@@ -25,6 +26,8 @@ enum Hole {
     Number,
     Same,
     Data { len: usize },
+    Own,
+    Other,
 }
 
 /// Where a command ends, in bytes and in patches.
@@ -46,6 +49,7 @@ struct Batch {
 pub(crate) struct Batches {
     commands: Vec<Command>,
     ring: Vec<Batch>,
+    order: Order,
     filler: Filler,
 }
 
@@ -54,8 +58,18 @@ struct Filler {
     keys: KeySource,
     shape: KeyShape,
     values: Values,
+    /// The number of the connection that sends.
+    connection: usize,
     /// One argument, while its length is not known yet.
     argument: Vec<u8>,
+}
+
+/// Digits of a connection's number, see `options::CONNECTIONS_MAX`.
+const CONNECTION_DIGITS: usize = 5;
+
+/// The number of a connection's partner.
+fn partner(connection: usize) -> usize {
+    connection ^ 1
 }
 
 /// Batches in a ring at most: proportions finer than that are rounded to it.
@@ -86,14 +100,21 @@ impl Batches {
         let ring_len = ring_len(&weights, pipeline);
         // What is rendered in advance is never sent: the first key drawn for sending is the first.
         let first_keys = keys.clone();
-        let mut order = Interleave::new(weights);
+        let turns = (0..weights.len() as u16).cycle();
+        let mut mixed = Interleave::new(weights);
+        let mut order: Box<dyn Iterator<Item = u16>> = match workload.order {
+            Order::Mixed => Box::new(&mut mixed),
+            Order::Turns => Box::new(turns),
+        };
         let mut batches = Self {
             commands,
             ring: Vec::new(),
+            order: workload.order,
             filler: Filler {
                 keys,
                 shape,
                 values,
+                connection: 0,
                 argument: Vec::new(),
             },
         };
@@ -118,20 +139,29 @@ impl Batches {
         batches
     }
 
-    /// The next batch's index, for [`Batches::fill`] and [`Batches::command`].
+    /// The next batch's index, for [`Batches::fill`] and [`Batches::command`]; `turn` is how many
+    /// batches the connection has had.
     #[inline]
-    pub(crate) fn next(&mut self) -> usize {
-        match self.ring.len() {
-            1 => 0,
-            several => self.filler.keys.choose(several),
+    pub(crate) fn next(&mut self, turn: usize) -> usize {
+        match (self.ring.len(), self.order) {
+            (1, _) => 0,
+            (several, Order::Mixed) => self.filler.keys.choose(several),
+            (several, Order::Turns) => turn % several,
         }
     }
 
     /// Draws new keys for the first `count` commands of batch `index`, writes them to `drawn` in
-    /// order, and returns the bytes to send.
+    /// order, and returns the bytes that connection `connection` is to send.
     #[inline]
-    pub(crate) fn fill(&mut self, index: usize, count: usize, drawn: &mut Vec<u64>) -> &[u8] {
+    pub(crate) fn fill(
+        &mut self,
+        index: usize,
+        count: usize,
+        connection: usize,
+        drawn: &mut Vec<u64>,
+    ) -> &[u8] {
         drawn.clear();
+        self.filler.connection = connection;
         let batch = &mut self.ring[index];
         if self.filler.values.is_fixed() {
             batch.patch(count, &mut self.filler, drawn);
@@ -219,6 +249,15 @@ impl Batch {
                     let len = filler.argument.len() - at;
                     Hole::Data { len }
                 }
+                Piece::Own | Piece::Other => {
+                    filler.argument.resize(at + CONNECTION_DIGITS, b'0');
+                    let (hole, number) = match piece {
+                        Piece::Own => (Hole::Own, filler.connection),
+                        _ => (Hole::Other, partner(filler.connection)),
+                    };
+                    patch_connection(&mut filler.argument, at, number);
+                    hole
+                }
             };
             self.patches.push(Patch { at, hole });
         }
@@ -248,9 +287,17 @@ impl Batch {
                 }
                 Hole::Same => filler.shape.patch_number(&mut self.bytes, patch.at, key),
                 Hole::Data { len } => values::patch(&mut self.bytes, patch.at, len, key),
+                Hole::Own => patch_connection(&mut self.bytes, patch.at, filler.connection),
+                Hole::Other => {
+                    patch_connection(&mut self.bytes, patch.at, partner(filler.connection));
+                }
             }
         }
     }
+}
+
+fn patch_connection(bytes: &mut [u8], at: usize, connection: usize) {
+    keys::write_digits(&mut bytes[at..at + CONNECTION_DIGITS], connection as u64);
 }
 
 fn append_header(out: &mut Vec<u8>, head: u8, count: usize) {
@@ -322,6 +369,7 @@ mod tests {
         let workload = Workload {
             name: "test".into(),
             commands,
+            order: Order::Mixed,
         };
         let keys = KeySource::new(Pattern::Sequential, 0..1000, 1.0, 1);
         let shape = KeyShape::new(1000, DEFAULT_KEY_BYTES).unwrap();
@@ -355,7 +403,7 @@ mod tests {
             let mut drawn = Vec::new();
             for round in 0..50 {
                 let count = 1 + round % 4;
-                let bytes = batches.fill(0, count, &mut drawn).to_vec();
+                let bytes = batches.fill(0, count, 0, &mut drawn).to_vec();
                 let expected: Vec<u8> = drawn
                     .iter()
                     .flat_map(|&key| naive(batches.values(), key))
@@ -369,12 +417,36 @@ mod tests {
     #[test]
     fn numbers_and_embedded_keys_keep_their_lengths() {
         let mut batches = batches(&[(1, "ZADD {a}:__key__ __num__ x__same__")], 1, "1");
-        let bytes = batches.fill(0, 1, &mut Vec::new()).to_vec();
+        let bytes = batches.fill(0, 1, 0, &mut Vec::new()).to_vec();
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(
             text,
             "*4\r\n$4\r\nZADD\r\n$20\r\n{a}:key:000000000000\r\n$3\r\n001\r\n$4\r\nx001\r\n"
         );
+    }
+
+    #[test]
+    fn commands_come_in_turn_and_partners_name_each_other() {
+        let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+        let workload = Workload::raw(&words(
+            "LPUSH __other__ x ; BLPOP __own__ 0 ; PING __other__",
+        ))
+        .unwrap();
+        assert!(workload.is_paired());
+        let keys = KeySource::new(Pattern::Sequential, 0..10, 1.0, 1);
+        let shape = KeyShape::new(10, DEFAULT_KEY_BYTES).unwrap();
+        let values = Values::new("1".parse::<Sizes>().unwrap());
+        let mut batches = Batches::new(&workload, 2, keys, shape, values);
+        let mut sent = Vec::new();
+        for turn in 0..3 {
+            let index = batches.next(turn);
+            sent.extend_from_slice(batches.fill(index, 2, 6, &mut Vec::new()));
+        }
+        let round = "*3\r\n$5\r\nLPUSH\r\n$5\r\n00007\r\n$1\r\nx\r\n\
+                     *3\r\n$5\r\nBLPOP\r\n$5\r\n00006\r\n$1\r\n0\r\n\
+                     *2\r\n$4\r\nPING\r\n$5\r\n00007\r\n";
+        assert_eq!(String::from_utf8(sent).unwrap(), round.repeat(2));
+        assert!(Workload::raw(&words("PING ;")).is_err());
     }
 
     #[test]

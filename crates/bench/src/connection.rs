@@ -15,6 +15,10 @@ use crate::sink::{Check, CheckPosition, Count, Tally};
 pub(crate) struct Connection {
     /// The socket; registered by the owner.
     pub(crate) stream: Stream,
+    /// Which of the plan's connections it is.
+    number: usize,
+    /// Batches begun, counted from where its order begins.
+    turn: usize,
     scanner: Scanner,
     /// The start of a line whose end has not come yet.
     carry: Vec<u8>,
@@ -36,6 +40,8 @@ pub(crate) struct Traffic {
     /// Bytes written and read.
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
+    /// Messages that came to listeners.
+    pub(crate) messages: u64,
     /// About the replies.
     pub(crate) tally: Tally,
 }
@@ -51,10 +57,13 @@ pub(crate) struct Received {
 }
 
 impl Connection {
-    /// A connection without a batch.
-    pub(crate) fn new(stream: Stream) -> Self {
+    /// A connection without a batch, number `number`; of commands sent in turn, it begins with
+    /// batch `turn`.
+    pub(crate) fn new(stream: Stream, number: usize, turn: usize) -> Self {
         Self {
             stream,
+            number,
+            turn,
             scanner: Scanner::default(),
             carry: Vec::new(),
             unsent: Vec::new(),
@@ -77,11 +86,12 @@ impl Connection {
         traffic: &mut Traffic,
     ) -> io::Result<()> {
         debug_assert_eq!(self.awaited, 0, "one batch at a time");
-        self.batch = batches.next();
+        self.batch = batches.next(self.turn);
+        self.turn += 1;
         self.position = CheckPosition::default();
         self.awaited = count as u64;
         self.sent_at = due;
-        let bytes = batches.fill(self.batch, count, &mut self.drawn);
+        let bytes = batches.fill(self.batch, count, self.number, &mut self.drawn);
         let taken = write(&mut self.stream, bytes)?;
         traffic.sent_bytes += taken as u64;
         if taken < bytes.len() {
@@ -197,7 +207,7 @@ const DISCARD_BYTES_MIN: u64 = 16 * 1024;
 /// Sorts what a read returned: bytes, `None` when there are none yet, or an error. The end of the
 /// stream is one.
 #[inline]
-fn outcome(result: io::Result<usize>) -> io::Result<Option<usize>> {
+pub(crate) fn outcome(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
         Ok(count) => Ok(Some(count)),

@@ -75,7 +75,7 @@ impl KeyShape {
 
 /// Writes `number` in decimal, right-aligned, over all of `out`; digits that do not fit are
 /// dropped.
-fn write_digits(out: &mut [u8], mut number: u64) {
+pub(crate) fn write_digits(out: &mut [u8], mut number: u64) {
     let mut pairs = out.rchunks_exact_mut(2);
     for pair in pairs.by_ref() {
         let two = (number % 100) as usize * 2;

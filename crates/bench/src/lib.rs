@@ -3,7 +3,8 @@
 //! It is to cost so little that one core of load saturates one core of server. Hence: requests are
 //! rendered once and patched (`batch`, from `scenario`, `keys`, `values`), a connection writes a
 //! batch and reads its replies with one system call each (`connection`), replies are skimmed and
-//! not built (`scan`, `sink`), and one thread serves all connections (`load`). Around that: the
+//! not built (`scan`, `sink`), and one thread serves all connections (`load`), those that only
+//! listen to a channel (`listener`) among them. Around that: the
 //! command line (`options`), connecting (`net`), and results (`report`).
 //!
 //! Reading order: `options`, this file, `load`, `connection`, `batch`, `scan`.
@@ -12,6 +13,7 @@
 mod batch;
 mod connection;
 mod keys;
+mod listener;
 mod load;
 mod net;
 mod options;
@@ -33,11 +35,12 @@ use clap::Parser;
 use batch::Batches;
 use connection::Connection;
 use keys::{KeySource, Pattern};
+use listener::Listener;
 use load::{Limit, Outcome, Share};
-use net::Stream;
+use net::{Handshake, Stream};
 use options::{Options, Output, Plan};
 pub use report::{Measurement, Report};
-use scenario::{Command, PREFILL, Workload};
+use scenario::{CHANNEL, Command, PREFILL, Workload};
 use values::Values;
 
 /// Runs the load generator. `args` are the command line, the program's (or subcommand's) name
@@ -91,6 +94,7 @@ fn run(plan: &Plan) -> io::Result<Report> {
             limit: plan.limit,
             rate: plan.rate,
             pattern: plan.pattern,
+            subscribers: plan.subscribers,
         };
         let result = measure(plan, &run)?;
         if plan.quiet && plan.output != Output::Json {
@@ -135,6 +139,7 @@ struct Run {
     limit: Limit,
     rate: Option<f64>,
     pattern: Pattern,
+    subscribers: usize,
 }
 
 /// Stores each key once, in order, in long batches.
@@ -145,6 +150,7 @@ fn prefill(plan: &Plan) -> Run {
         limit: Limit::Requests(plan.keyspace),
         rate: None,
         pattern: Pattern::Sequential,
+        subscribers: 0,
     }
 }
 
@@ -223,11 +229,27 @@ fn share(plan: &Plan, run: &Run, thread: usize) -> io::Result<Share> {
         .wrapping_add(thread as u64);
     let keys = KeySource::new(run.pattern, range, plan.zipf_exponent, seed);
     let values = Values::new(plan.sizes.clone());
+    let paired = run.workload.is_paired();
     let connections = part(plan.connections as u64)
-        .map(|_| Stream::open(&plan.address, &plan.handshake).map(Connection::new))
+        .map(|number| {
+            let stream = Stream::open(&plan.address, &plan.handshake)?;
+            let number = number as usize;
+            let turn = if paired { number % 2 } else { 0 };
+            Ok(Connection::new(stream, number, turn))
+        })
+        .collect::<io::Result<_>>()?;
+    let listening = Handshake {
+        resp3: false,
+        channel: Some(CHANNEL),
+        ..plan.handshake.clone()
+    };
+    let listeners = (0..run.subscribers)
+        .map(|_| Stream::open(&plan.address, &listening).map(Listener::new))
         .collect::<io::Result<_>>()?;
     Ok(Share {
         connections,
+        listeners,
+        paired,
         batches: Batches::new(&run.workload, run.pipeline, keys, plan.shape, values),
         pipeline: run.pipeline,
         limit: match run.limit {

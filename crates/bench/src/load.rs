@@ -5,7 +5,8 @@
 //! (`--rate`): batches fall due at even intervals, whether or not a connection is free, and a
 //! latency counts from the due moment, so a server that stalls cannot hide by stalling the load
 //! ("coordinated omission"). Invariant: when `run` returns without an error, every request sent has
-//! been answered.
+//! been answered, and every message has come to every listener; of a pair of connections that wake
+//! each other, one may be left waiting.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,12 +18,16 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::batch::Batches;
 use crate::connection::{Connection, Traffic};
+use crate::listener::Listener;
 
 /// Bytes read at once: large values arrive in few calls.
 const READ_BYTES: usize = 256 * 1024;
 
 /// Latencies are recorded between these, in nanoseconds, to three digits.
 const LATENCY_NS: (u64, u64) = (1, 3_600_000_000_000);
+
+/// How long the last messages may take once all requests are answered.
+const MESSAGES_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// When to stop sending.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +53,10 @@ pub(crate) fn watch_input() {
 /// What one thread is to do.
 pub(crate) struct Share {
     pub(crate) connections: Vec<Connection>,
+    /// Each of them gets each message that the connections publish.
+    pub(crate) listeners: Vec<Listener>,
+    /// Whether a connection may have to wait for its partner, see `Workload::is_paired`.
+    pub(crate) paired: bool,
     pub(crate) batches: Batches,
     pub(crate) pipeline: usize,
     pub(crate) limit: Limit,
@@ -102,16 +111,27 @@ pub(crate) fn run(share: Share, answered: &AtomicU64) -> io::Result<Outcome> {
     let mut room = vec![0; READ_BYTES];
     let mut events = Events::with_capacity(load.share.connections.len().clamp(1, 1024));
     loop {
-        let timeout = load.send_due(Instant::now())?;
+        let mut timeout = load.send_due(Instant::now())?;
         if !load.is_busy() {
-            break;
+            if load.messages_missing() == 0 {
+                break;
+            }
+            timeout = Some(MESSAGES_TIME_MAX);
         }
         match load.wait(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
         }
+        if events.is_empty() && !load.is_busy() {
+            let missing = load.messages_missing();
+            return Err(io::Error::other(format!("{missing} messages did not come")));
+        }
         for event in &events {
             let Token(index) = event.token();
+            if let Some(index) = index.checked_sub(load.share.connections.len()) {
+                load.share.listeners[index].receive(&mut room, &mut load.traffic)?;
+                continue;
+            }
             if event.is_writable() {
                 load.share.connections[index].resume_sending(&mut load.traffic)?;
             }
@@ -136,6 +156,11 @@ impl<'a> Load<'a> {
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry()
                 .register(&mut connection.stream, Token(index), interest)?;
+        }
+        for (index, listener) in share.listeners.iter_mut().enumerate() {
+            let token = Token(share.connections.len() + index);
+            let registry = poll.registry();
+            registry.register(&mut listener.stream, token, Interest::READABLE)?;
         }
         let unsent = match share.limit {
             Limit::Requests(count) => count,
@@ -174,6 +199,7 @@ impl<'a> Load<'a> {
     /// Whether there is anything left to send or to wait for.
     fn is_busy(&self) -> bool {
         let waiting = self.idle.len() < self.share.connections.len();
+        let waiting = waiting && !self.pairs_are_done();
         waiting || (self.unsent > 0 && self.pace.is_some())
     }
 
@@ -197,6 +223,19 @@ impl<'a> Load<'a> {
         let registry = self.poll.registry();
         rustix::event::poll(&mut [PollFd::new(registry, PollFlags::IN)], Some(&timeout))?;
         self.poll.poll(events, Some(Duration::ZERO))
+    }
+
+    /// Whether connections work in pairs, and of each pair one has stopped.
+    fn pairs_are_done(&self) -> bool {
+        let pairs = self.share.connections.len() / 2;
+        let stopped = |pair| self.idle.iter().any(|index| index / 2 == pair);
+        self.share.paired && self.idle.len() >= pairs && (0..pairs).all(stopped)
+    }
+
+    /// Messages that listeners have yet to get, once all requests are answered.
+    fn messages_missing(&self) -> u64 {
+        let sent = self.traffic.tally.replies * self.share.listeners.len() as u64;
+        sent.saturating_sub(self.traffic.messages)
     }
 
     /// Open loop: sends what is due, returns how long to wait at most.

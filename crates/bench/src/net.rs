@@ -29,6 +29,8 @@ pub(crate) struct Handshake {
     pub(crate) resp3: bool,
     /// Logical database.
     pub(crate) database: u32,
+    /// A channel to listen to.
+    pub(crate) channel: Option<&'static str>,
 }
 
 impl Handshake {
@@ -43,6 +45,9 @@ impl Handshake {
         }
         if self.database != 0 {
             commands.push(vec!["SELECT".into(), self.database.to_string()]);
+        }
+        if let Some(channel) = self.channel {
+            commands.push(vec!["SUBSCRIBE".into(), channel.into()]);
         }
         commands
     }
@@ -105,7 +110,8 @@ impl Stream {
     }
 }
 
-/// One command at a time; an error reply ends it. Only status and map replies are expected.
+/// One command at a time; an error reply ends it. Only the replies of [`Handshake::commands`] are
+/// expected.
 fn shake_hands<S: Read + Write>(stream: &mut S, handshake: &Handshake) -> io::Result<()> {
     for command in handshake.commands() {
         let mut request = format!("*{}\r\n", command.len());

@@ -9,7 +9,7 @@ use clap::Parser;
 use crate::keys::{DEFAULT_KEY_BYTES, KeyShape, Pattern};
 use crate::load::Limit;
 use crate::net::{Address, Handshake};
-use crate::scenario::{self, Command, Workload};
+use crate::scenario::{self, Workload};
 use crate::values::Sizes;
 
 /// Puts load on a Redis-compatible server and reports throughput and latency.
@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// Connections.
     #[arg(short, long, default_value_t = 50, value_name = "N")]
     connections: usize,
+    /// More connections, which listen to the channel of the scenario "publish".
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    subscribers: usize,
     /// Requests under way per connection.
     #[arg(short = 'P', long, default_value_t = 1, value_name = "N")]
     pipeline: usize,
@@ -120,8 +123,9 @@ pub(crate) struct Options {
     #[arg(long, action = clap::ArgAction::HelpLong)]
     help: (),
 
-    /// A command to send instead of scenarios; in it, __key__, __num__, __same__ and __data__ are
-    /// replaced.
+    /// A command to send instead of scenarios, or several with ";" between them, sent in turn. In
+    /// them, __key__, __num__, __same__, __data__, __own__ (the connection's number) and __other__
+    /// (its partner's) are replaced.
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
@@ -165,6 +169,9 @@ fn ratio(text: &str) -> Result<(u32, u32), String> {
 /// Keeps the ring of prepared batches short.
 const RATIO_SUM_MAX: u64 = 1000;
 
+const PAIRED: &str = "connections that wake each other need an even number of --connections, \
+                      --pipeline 1, one thread and no --rate";
+
 /// More would be refused by the kernel's limits on open files and ports long before.
 const CONNECTIONS_MAX: usize = 60_000;
 
@@ -187,6 +194,7 @@ pub(crate) struct Plan {
     pub(crate) address: Address,
     pub(crate) handshake: Handshake,
     pub(crate) connections: usize,
+    pub(crate) subscribers: usize,
     pub(crate) pipeline: usize,
     pub(crate) threads: usize,
     pub(crate) limit: Limit,
@@ -222,9 +230,19 @@ impl Options {
                 .map(|name| Workload::named(name, self.ratio))
                 .collect::<Result<_, _>>()?
         } else {
-            let command = Command::new(self.command.iter().map(String::as_str));
-            vec![Workload::single(self.command.join(" "), command)]
+            vec![Workload::raw(&self.command)?]
         };
+        if workloads.iter().any(Workload::is_paired) {
+            let fits =
+                self.connections.is_multiple_of(2) && self.threads == 1 && self.rate.is_none();
+            if !fits || self.pipeline != 1 {
+                return Err(PAIRED.into());
+            }
+        }
+        if self.subscribers > 0 {
+            within("--subscribers", self.subscribers, CONNECTIONS_MAX)?;
+            within("--threads (with --subscribers)", self.threads, 1)?;
+        }
         Ok(Plan {
             address: match self.unix_socket {
                 Some(path) => Address::Unix(path),
@@ -234,8 +252,10 @@ impl Options {
                 password: self.password.map(|password| (self.user, password)),
                 resp3: self.resp3,
                 database: self.db,
+                channel: None,
             },
             connections: self.connections,
+            subscribers: self.subscribers,
             pipeline: self.pipeline,
             threads: self.threads,
             limit: match self.duration {
@@ -322,6 +342,10 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for words in [
+            "-c 3 -t pingpong",
+            "-P 2 -t pingpong",
+            "--threads 2 --subscribers 5",
+            "GET x ;",
             "-c 0",
             "-P 0",
             "--threads 51",

@@ -27,6 +27,8 @@ pub struct Measurement {
     pub scenario: String,
     /// Replies received.
     pub replies: u64,
+    /// Messages that came to subscribers.
+    pub messages: u64,
     /// Error values among them.
     pub errors: u64,
     /// Nil values among them.
@@ -65,6 +67,7 @@ impl Measurement {
         let mut latencies = crate::load::empty_histogram();
         let mut tally = crate::sink::Tally::default();
         let (mut sent_bytes, mut received_bytes, mut seconds) = (0, 0, 0.0_f64);
+        let mut messages = 0;
         let mut cpu_seconds = Some(0.0);
         for outcome in outcomes {
             // Invariant: all histograms have the same bounds.
@@ -73,6 +76,7 @@ impl Measurement {
                 .expect("histograms of one shape");
             sent_bytes += outcome.traffic.sent_bytes;
             received_bytes += outcome.traffic.received_bytes;
+            messages += outcome.traffic.messages;
             seconds = seconds.max(outcome.elapsed.as_secs_f64());
             cpu_seconds = cpu_seconds
                 .zip(outcome.cpu)
@@ -85,6 +89,7 @@ impl Measurement {
         Self {
             scenario: scenario.to_string(),
             replies,
+            messages,
             errors: tally.errors,
             misses: tally.misses,
             mismatches: tally.mismatches,

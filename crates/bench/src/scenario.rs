@@ -2,7 +2,8 @@
 //!
 //! A command is written as words separated by spaces. In a word, `__key__` draws a key, `__num__`
 //! draws a number of the key space, `__same__` is the number drawn last, and `__data__` is the
-//! value that belongs to it. To add a scenario: one row.
+//! value that belongs to it. `__own__` is the connection's number, `__other__` that of its partner:
+//! connections that say so work in pairs, see [`Workload::is_paired`]. To add a scenario: one row.
 
 use std::ops::RangeInclusive;
 
@@ -20,9 +21,11 @@ pub(crate) enum Commands {
     One(&'static str),
     /// A writing and a reading one, mixed as `--ratio` says.
     Ratio(&'static str, &'static str),
+    /// These in turn.
+    Turns(&'static [&'static str]),
 }
 
-use Commands::{One, Ratio};
+use Commands::{One, Ratio, Turns};
 
 /// All scenarios, in the order in which `--help` lists them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -150,7 +153,23 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "publish",
         commands: One("PUBLISH bench:channel __data__"),
     },
+    Scenario {
+        name: "multi",
+        commands: Turns(&[
+            "MULTI",
+            "INCR counter:__key__",
+            "INCR counter:__key__",
+            "EXEC",
+        ]),
+    },
+    Scenario {
+        name: "pingpong",
+        commands: Turns(&["LPUSH bench:__other__ __data__", "BLPOP bench:__own__ 0"]),
+    },
 ];
+
+/// The channel that `--subscribers` listen to.
+pub(crate) const CHANNEL: &str = "bench:channel";
 
 /// The command that `--prefill` stores every key with.
 pub(crate) const PREFILL: &str = "SET __key__ __data__";
@@ -201,6 +220,10 @@ pub(crate) enum Piece {
     Same,
     /// The value that belongs to the last drawn key or number.
     Data,
+    /// The number of the connection.
+    Own,
+    /// The number of the connection's partner.
+    Other,
 }
 
 /// A command whose arguments have holes for keys and values.
@@ -218,6 +241,8 @@ const PLACEHOLDERS: &[(&str, Piece)] = &[
     ("__num__", Piece::Number),
     ("__same__", Piece::Same),
     ("__data__", Piece::Data),
+    ("__own__", Piece::Own),
+    ("__other__", Piece::Other),
 ];
 
 impl Command {
@@ -284,7 +309,21 @@ pub(crate) struct Workload {
     pub(crate) name: String,
     /// Never empty, and the counts are not all 0.
     pub(crate) commands: Vec<(u32, Command)>,
+    /// How they follow one another.
+    pub(crate) order: Order,
 }
+
+/// How the commands of a workload follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// At random, in their proportions.
+    Mixed,
+    /// Each connection sends them in turn.
+    Turns,
+}
+
+/// What separates commands that are sent in turn, on the command line.
+const TURN: &str = ";";
 
 impl Workload {
     /// The workload of one command, called by its name or by `name`.
@@ -292,7 +331,34 @@ impl Workload {
         Self {
             name: name.into(),
             commands: vec![(1, command)],
+            order: Order::Mixed,
         }
+    }
+
+    /// The workload of these words: a command, or several with `;` between them, sent in turn.
+    /// An error if one of them is empty.
+    pub(crate) fn raw(words: &[String]) -> Result<Self, String> {
+        let turns: Vec<_> = words.split(|word| word == TURN).collect();
+        if turns.iter().any(|words| words.is_empty()) {
+            return Err(format!("a command between {TURN:?} is empty"));
+        }
+        let command = |words: &&[String]| (1, Command::new(words.iter().map(String::as_str)));
+        Ok(Self {
+            name: words.join(" "),
+            commands: turns.iter().map(command).collect(),
+            order: if turns.len() == 1 {
+                Order::Mixed
+            } else {
+                Order::Turns
+            },
+        })
+    }
+
+    /// Whether connections work in pairs, 0 with 1, 2 with 3 and so on: whoever has an odd number
+    /// begins with the second command, so that partners always do different things.
+    pub(crate) fn is_paired(&self) -> bool {
+        let mut arguments = self.commands.iter().flat_map(|(_, it)| &it.arguments);
+        arguments.any(|argument| argument.contains(&Piece::Other))
     }
 
     /// The row that is called `name`; `ratio` is writes to reads. An error names the rows that
@@ -315,7 +381,16 @@ impl Workload {
                     (ratio.0, Command::new(write.split_whitespace())),
                     (ratio.1, Command::new(read.split_whitespace())),
                 ],
+                order: Order::Mixed,
             },
+            Turns(texts) => {
+                let command = |text: &&str| (1, Command::new(text.split_whitespace()));
+                Self {
+                    name: row.name.to_owned(),
+                    commands: texts.iter().map(command).collect(),
+                    order: Order::Turns,
+                }
+            }
         })
     }
 }

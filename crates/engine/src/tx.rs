@@ -644,8 +644,20 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         count
     }
 
-    /// Exchanges two databases. Needs a lease on all stripes.
+    /// Exchanges two databases. Needs a lease on all stripes. Watched keys that are due in one of
+    /// them go first: a key that comes into the other one but is due is no change there.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        if self.env.expire {
+            let watchers = self.lease.held().map(|stripe| stripe.watchers());
+            let keys = watchers.flat_map(|watchers| watchers.keys());
+            let watched: Vec<_> = keys.map(|key| (key.bytes.to_vec(), key.hash)).collect();
+            for (bytes, hash) in &watched {
+                let key = Key { bytes, hash: *hash };
+                for db in [a, b] {
+                    crate::dispatch::expire_if_due(key, db, self.lease, self.env);
+                }
+            }
+        }
         for stripe in self.lease.held() {
             stripe.swap(a, b);
             note_awaited(stripe, self.env, &[a, b]);

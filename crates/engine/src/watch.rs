@@ -140,6 +140,17 @@ impl Watchers {
         }
     }
 
+    /// All watched keys.
+    pub fn keys(&self) -> impl Iterator<Item = Key<'_>> {
+        let chains = self.keys.iter();
+        chains.flat_map(|(&hash, chain)| {
+            chain.iter().map(move |watched| {
+                let bytes = &*watched.key;
+                Key { bytes, hash }
+            })
+        })
+    }
+
     /// Raises the flags of all watched keys of these databases that `changes` says yes to.
     pub fn mark_all(&self, dbs: &[DbIndex], changes: impl Fn(Key<'_>) -> bool) {
         for (&hash, chain) in &self.keys {

@@ -44,20 +44,11 @@ pub fn run(
                 args,
             };
             match execute(call, session.lease, session.env, out) {
-                Outcome::Done if matches!(run, DataRun::WriteAll(_)) => {
-                    if row.spec.name == "flushall" {
-                        session.stats.publish(&session.env.stats);
-                        let changes = server.totals().changes;
-                        server.saving.forget(changes, session.settings);
-                    }
-                }
-                Outcome::Done => {}
+                Outcome::Done => note_end(run, row, session),
                 Outcome::Failed(failure) => {
                     failed = true;
                     server.count_error(failure.text(), session.stats);
-                    if let Some(complaint) = session.env.take_complaint() {
-                        log::warn!("{complaint}");
-                    }
+                    pass_on_complaint(session);
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -105,6 +96,23 @@ pub fn run(
     bump(&session.stats.commands_processed, 1);
     session.client.commands += u64::from(!waits);
     waiting
+}
+
+/// What the server does besides when a data command was run.
+#[inline]
+fn note_end(run: DataRun, row: &Row, session: &Session<'_, '_>) {
+    if matches!(run, DataRun::WriteAll(_)) && row.spec.name == "flushall" {
+        session.stats.publish(&session.env.stats);
+        let changes = session.server.totals().changes;
+        session.server.saving.forget(changes, session.settings);
+    }
+}
+
+/// What a command that failed has to say to the operator.
+fn pass_on_complaint(session: &Session<'_, '_>) {
+    if let Some(complaint) = session.env.take_complaint() {
+        log::warn!("{complaint}");
+    }
 }
 
 /// Shows a command to those who monitor.

@@ -443,44 +443,41 @@ impl Connection {
 /// What a replica is sent.
 impl Connection {
     /// Writes some of the stream: what its socket takes, up to a bound; `unfinished` says that it
-    /// would take more. Bytes written.
-    ///
-    /// # Errors
-    /// The connection is of no more use.
-    pub fn feed(&mut self, pieces: &mut Pieces) -> Result<usize, ()> {
+    /// may take more. Bytes written; `None` if the connection is of no more use.
+    pub fn feed(&mut self, pieces: &mut Pieces) -> Option<usize> {
         let Some(attached) = &mut self.client.attached else {
-            return Ok(0);
+            return Some(0);
         };
         if attached.cursor.is_none() && attached.standing.feed.lock().phase() == Phase::Online {
             attached.cursor = attached.standing.cursor.lock().take();
         }
         let Some(cursor) = &mut attached.cursor else {
-            return Ok(0);
+            return Some(0);
         };
         if attached.standing.feed.lock().phase() != Phase::Online {
-            return Ok(0);
+            return Some(0);
         }
         if !self.out.is_empty() {
             // A reply in the middle of the stream would be taken for a part of it.
-            return if attached.begun { Err(()) } else { Ok(0) };
+            return (!attached.begun).then_some(0);
         }
         attached.begun = true;
         self.unfinished = false;
         if !cursor.read(pieces) {
-            return Err(());
+            return None;
         }
         let (mut total, mut room) = (0, FLUSH_BYTES_MAX);
         let mut slices: Vec<&[u8]> = pieces.slices().filter(|piece| !piece.is_empty()).collect();
         let mut rest = &mut slices[..];
-        let result = loop {
+        let alive = loop {
             if rest.is_empty() || room == 0 {
-                self.unfinished = !rest.is_empty() || total > 0 && room == 0;
-                break Ok(());
+                self.unfinished = true;
+                break true;
             }
             let many = rest.len().min(IO_SLICES);
             let views: Vec<IoSlice<'_>> = rest[..many].iter().map(|s| IoSlice::new(s)).collect();
             match self.stream.write_vectored(&views) {
-                Ok(0) => break Err(()),
+                Ok(0) => break false,
                 Ok(mut count) => {
                     total += count;
                     room = room.saturating_sub(count);
@@ -494,14 +491,14 @@ impl Connection {
                         *first = &first[count..];
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break Err(()),
+                Err(_) => break false,
             }
         };
         cursor.advance(total);
         pieces.clear();
-        result.map(|()| total)
+        alive.then_some(total)
     }
 
     /// Tells a replica that waits that it is not forgotten.

@@ -50,7 +50,8 @@ pub fn admit<'a>(
         // Nothing stands against the primary but what lets it wait.
         let flags = effective_flags(row, client, registry);
         let waits = server.appending.journal.is_behind() && flags.has(Flags::WRITE);
-        return match waits || server.is_pausing() && postponed(flags, server) {
+        let pauses = server.is_pausing() && postponed(row, words, client, server);
+        return match waits || pauses {
             true => Verdict::Postpone,
             false => Verdict::Run(id),
         };
@@ -100,7 +101,7 @@ pub fn admit<'a>(
     if journal.is_behind() && effective_flags(row, client, registry).has(Flags::WRITE) {
         return Verdict::Postpone;
     }
-    if server.is_pausing() && postponed(effective_flags(row, client, registry), server) {
+    if server.is_pausing() && postponed(row, words, client, server) {
         return Verdict::Postpone;
     }
     Verdict::Run(id)
@@ -260,13 +261,32 @@ fn logged_lately(flags: Flags, row: &Row, server: &Server) -> Result<(), Failure
     )))
 }
 
-fn postponed(flags: Flags, server: &Server) -> bool {
-    match server.pause_kind() {
+fn postponed<'a>(
+    row: &Row,
+    mut words: impl Iterator<Item = &'a [u8]>,
+    client: &Client,
+    server: &Server,
+) -> bool {
+    match (server.pause_kind(), &client.transaction) {
         // As in Redis, nothing at all: not even the end of the pause can be ordered.
-        Some(PauseKind::All) => true,
-        Some(PauseKind::Write) => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
-        None => false,
+        (Some(PauseKind::All), _) => true,
+        (Some(PauseKind::Write), Some(transaction)) if row.in_multi == InMulti::Exec => {
+            transaction.commands().any(|queued| {
+                let subject = queued.words.get(1).map(|word| word.of(queued.buffer));
+                may_change(server.registry.row(queued.row), subject, server)
+            })
+        }
+        (Some(PauseKind::Write), _) => may_change(row, words.nth(1), server),
+        (None, _) => false,
     }
+}
+
+/// Whether a command, whose first argument is `subject`, may change something: not a script that
+/// says it does not.
+fn may_change(row: &Row, subject: Option<&[u8]>, server: &Server) -> bool {
+    let may = row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE);
+    let subject = subject.unwrap_or_default();
+    may && !server.scripting.says_it_only_reads(&row.name, subject)
 }
 
 #[cold]

@@ -260,8 +260,8 @@ impl Server {
         self.paused_until.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether due keys are looked for: not while commands are paused or a log is loaded, and not if
-    /// DEBUG said so.
+    /// Whether due keys are looked for: not while commands are paused or a log is loaded, and not
+    /// if DEBUG said so.
     pub fn expires_actively(&self) -> bool {
         let may = self.active_expire.load(Ordering::Relaxed) && !self.loading.keeps_all();
         may && !self.is_pausing()

@@ -105,7 +105,7 @@ fn wait_for_replicas(server: &Server) -> bool {
     primary.ask();
     server.broadcast(|| Message::Feed);
     while lags() && Instant::now() < deadline && !wait.aborted.load(SeqCst) {
-        std::thread::sleep(LOOK);
+        std::thread::park_timeout(LOOK);
     }
     wait.waiting.store(false, SeqCst);
     if lags() && !wait.aborted.load(SeqCst) {

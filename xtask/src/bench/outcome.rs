@@ -35,7 +35,7 @@ pub(super) struct Score {
 /// What several passes of one load came to. The other numbers are medians over the passes.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct LoadScore {
-    /// Server's processor time per reply: the least of the passes, that is, the least disturbed.
+    /// Server's processor time per reply (per message, if there were any): the least of the passes, that is, the least disturbed.
     pub(super) cpu_us_lowest: f64,
     pub(super) cpu_us_median: f64,
     /// The most of the passes.
@@ -167,7 +167,7 @@ impl Score {
     fn value(&self, metric: Metric) -> f64 {
         let load = |field: fn(&LoadScore) -> f64| self.load.as_ref().map_or(f64::NAN, field);
         match metric {
-            Metric::CpuPerReply => load(|load| load.cpu_us_lowest),
+            Metric::CpuPerReply | Metric::CpuPerMessage => load(|load| load.cpu_us_lowest),
             Metric::Throughput => load(|load| load.per_second_highest),
             Metric::BytesPerKey => self.bytes_per_key,
             Metric::P999 => load(|load| load.p999_us),
@@ -180,6 +180,7 @@ impl Metric {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::CpuPerReply => "CPU/op",
+            Self::CpuPerMessage => "CPU/message",
             Self::Throughput => "throughput",
             Self::BytesPerKey => "bytes/key",
             Self::P999 => "p99.9",

@@ -1,9 +1,10 @@
 //! What is measured: one row each, in the order of the report.
 //!
 //! Consecutive rows with the same data and line-up share their servers. `strings` has the rows
-//! about strings and the server as a whole, `types` those about the other types. To add a
-//! measurement: one row.
+//! about strings and the server as a whole, `types` those about the other types, `coordination` those
+//! about clients that work together. To add a measurement: one row.
 
+mod coordination;
 mod strings;
 mod types;
 
@@ -19,6 +20,8 @@ pub(super) enum Group {
     Types,
     /// Snapshots, the append-only file, loading: not rows but phases, see `persistence`.
     Persistence,
+    /// Scripts, transactions, publish/subscribe, waiting.
+    Coordination,
 }
 
 /// Something for the load generator to do.
@@ -91,6 +94,8 @@ pub(super) enum Work {
 pub(super) enum Metric {
     /// Server's processor time per reply.
     CpuPerReply,
+    /// Server's processor time per message that came to a subscriber.
+    CpuPerMessage,
     /// Replies a second.
     Throughput,
     /// Resident memory over that of the empty server, per key.
@@ -137,7 +142,7 @@ pub(super) const MEDIANS: &[Median] = types::MEDIANS;
 
 /// All rows, in order.
 pub(super) fn rows() -> Vec<Row> {
-    [strings::rows(), types::rows()].concat()
+    [strings::rows(), types::rows(), coordination::rows()].concat()
 }
 
 pub(super) const fn ruddle(label: &'static str, arguments: &'static [&'static str]) -> Contender {

@@ -41,7 +41,7 @@ pub(super) struct Subject<'a> {
 
 /// One load's numbers.
 pub(super) struct Sample {
-    /// Server's processor time per reply.
+    /// Server's processor time per message to subscribers; without subscribers, per reply.
     pub(super) cpu_us: f64,
     /// What the load generator saw.
     pub(super) load: Measurement,
@@ -141,7 +141,11 @@ impl<'a> Subject<'a> {
         options.extend(load.options);
         let load = finish(self.spawn_load(&options, load.command)?)?;
         let used_ns = self.cpu_ns()?.saturating_sub(before);
-        let cpu_us = used_ns as f64 / 1e3 / load.replies as f64;
+        let units = match load.messages {
+            0 => load.replies,
+            messages => messages,
+        };
+        let cpu_us = used_ns as f64 / 1e3 / units as f64;
         Ok(Sample { cpu_us, load })
     }
 

@@ -9,7 +9,8 @@
 //! lanes have run everything before it. So each key sees its commands in their order, and nothing
 //! else can tell the difference: nobody looks while a log is loaded, and nothing expires by itself.
 //!
-//! Invariant: between two calls of [`Lanes::fence`] no command's keys are in two lanes.
+//! Invariants: between two calls of [`Lanes::fence`] no command's keys are in two lanes; the reader
+//! holds no stripe while a lane may want it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -135,10 +135,12 @@ impl Appending {
     /// Ends the rewrite under way, and forgets the one that is about to begin.
     pub fn call_off(&self) {
         let mut state = self.state.lock();
-        state.asked = false;
-        if let Some(running) = &state.running {
+        let asked = std::mem::take(&mut state.asked);
+        if asked || state.running.is_some() {
             // Compat: the words that people look for, though no process is involved.
             info!("Killing AOF child: the AOF rewrite under way is called off");
+        }
+        if let Some(running) = &state.running {
             running.control.cancelled.store(true, Ordering::Relaxed);
         }
     }

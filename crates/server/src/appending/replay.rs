@@ -332,6 +332,8 @@ impl Replay<'_, '_> {
             self.fence()?;
             let args = Args::new(bytes, words, &self.keys);
             self.runner.run(run, self.db, args);
+            // The lanes want the stripes.
+            self.runner.lease.release();
         }
         Ok(())
     }

@@ -153,7 +153,7 @@ fn wait_for_memory(shared: &Shared<'_>, patience: &mut Duration, ended: &mut dyn
     let high = limit + limit / EXCESS_SHARE;
     let mut used = allocator::used_bytes();
     while used > high && !patience.is_zero() && !ended() {
-        thread::sleep(NAP);
+        thread::park_timeout(NAP);
         let now = allocator::used_bytes();
         match now < used {
             true => *patience = EVICTION_PATIENCE,

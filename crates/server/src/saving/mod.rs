@@ -144,7 +144,9 @@ impl Saving {
         if state.ending {
             return Err(Busy::Ending);
         }
-        if state.asked || state.running.is_some() {
+        // One that FLUSHALL has asked for is in nobody's way: another follows it.
+        let busy = state.asked || state.running.is_some();
+        if busy && state.unsaved_since.is_none() {
             return Err(Busy::Saving);
         }
         state.asked = true;
@@ -333,6 +335,10 @@ pub fn serve(server: &Server) {
             saving.conclude(&result, server.now());
         }
         saving.ended.notify_all();
+        if saving.state.lock().asked {
+            // Who waits for a snapshot waits for the one that follows.
+            continue;
+        }
         let ok = result.is_ok();
         server.broadcast(|| Message::Saved(ok));
     }

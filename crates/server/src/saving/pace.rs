@@ -47,7 +47,7 @@ impl Pace {
             if left.is_zero() || ended() {
                 return;
             }
-            thread::sleep(left.min(NAP));
+            thread::park_timeout(left.min(NAP));
         }
     }
 }

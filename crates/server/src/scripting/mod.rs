@@ -17,11 +17,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine::failure::Failure;
 use parking_lot::{Mutex, RwLock};
+use script::{Flags, Header};
 
-use libraries::Libraries;
+use libraries::{Libraries, Library};
 use running::Running;
 pub use state::{State, load_library};
-use store::Store;
+use store::{Sha, Store};
 
 use crate::mailbox::WorkerId;
 
@@ -54,6 +55,25 @@ pub enum Kind {
 }
 
 impl Scripting {
+    /// Whether the script or function that this command would run promises not to write.
+    pub fn says_it_only_reads(&self, command: &str, subject: &[u8]) -> bool {
+        let flags = match command {
+            "eval" => Header::of_script(subject).ok().and_then(|it| it.flags),
+            "evalsha" => {
+                let script = Sha::parse(subject).and_then(|sha| self.store.get(&sha));
+                script.and_then(|script| script.flags)
+            }
+            "fcall" => {
+                let libraries = self.libraries.read();
+                let mut functions = libraries.iter().flat_map(Library::functions);
+                let about = functions.find(|about| about.name == subject);
+                about.map(|about| about.flags)
+            }
+            _ => None,
+        };
+        flags.is_some_and(|flags| flags.has(Flags::NO_WRITES))
+    }
+
     /// Without scripts, for so many workers.
     pub fn new(workers: usize) -> Scripting {
         Scripting {

@@ -129,8 +129,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         if row.flags.has(Flags::NOSCRIPT) && !self.may_all_the_same(row) {
             return Some(NOT_ALLOWED);
         }
-        let writes = row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE);
-        if self.rules.read_only && writes {
+        if self.rules.read_only && may_write(row) {
             return Some(READ_ONLY);
         }
         if row.flags.has(Flags::WRITE) && self.session.is_read_only_replica() {
@@ -218,7 +217,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
             Reaching::Missing(word) => return self.refuse(unreachable_key(words, word)),
             Reaching::Undeclared(word) => return self.refuse(undeclared_key(words, word)),
         }
-        if row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE) {
+        if may_write(row) {
             if !self.changed && self.since.is_some() {
                 let worker = self.session.client.card.worker;
                 server.scripting.running.set_wrote(worker);
@@ -273,6 +272,11 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
             );
         }
     }
+}
+
+/// Whether the command is a write, or counts as one in scripts.
+fn may_write(row: &Row) -> bool {
+    row.flags.has(Flags::WRITE) || row.flags.has(Flags::MAY_REPLICATE)
 }
 
 fn unreachable_key(words: &Words, word: u32) -> Vec<u8> {

@@ -76,12 +76,9 @@ impl Worker<'_> {
         }
         let end = self.server.appending.journal.end();
         let limits = primary::limits(&self.settings);
-        let sent = match connection.feed(&mut self.pieces) {
-            Ok(sent) => sent,
-            Err(()) => {
-                connection.client.fate = Fate::CloseNow;
-                return self.enqueue(id);
-            }
+        let Some(sent) = connection.feed(&mut self.pieces) else {
+            connection.client.fate = Fate::CloseNow;
+            return self.enqueue(id);
         };
         if sent > 0 {
             bump(&self.stats.bytes_out, sent as u64);
@@ -106,9 +103,11 @@ impl Worker<'_> {
                 connection.client.fate = Fate::CloseNow;
             }
             drop(feed);
-            if connection.unfinished || connection.client.fate == Fate::CloseNow {
-                self.enqueue(id);
-            }
+        }
+        // No event will say that there is more to send.
+        let more = std::mem::take(&mut connection.unfinished) && waiting > 0;
+        if more || connection.client.fate == Fate::CloseNow {
+            self.enqueue(id);
         }
     }
 

@@ -13,6 +13,9 @@ use tikv_jemalloc_ctl::thread::allocatedp;
 
 use crate::servers::{Directory, call, start};
 
+/// Whether a length may stand where these bytes begin.
+type MayBegin = fn(&[u8]) -> bool;
+
 /// Buffers, tables of a first size, and so many announced elements as room is made for.
 const FIXED_BYTES: u64 = 16 << 20;
 /// A text may be so many times longer than its compressed form, and is copied a few times.
@@ -67,12 +70,7 @@ fn allocated() -> u64 {
 }
 
 /// Reads `bytes` with a gigantic length in turn at every place that may have one.
-fn damage(
-    what: &str,
-    bytes: &[u8],
-    (lengths, places): (&[&[u8]], fn(&[u8]) -> bool),
-    read: &dyn Fn(&[u8]),
-) {
+fn damage(what: &str, bytes: &[u8], (lengths, places): (&[&[u8]], MayBegin), read: &dyn Fn(&[u8])) {
     let bound = FIXED_BYTES + TIMES * bytes.len() as u64;
     for length in lengths {
         let places = (0..bytes.len()).filter(|&at| places(&bytes[at..]));

@@ -44,7 +44,7 @@ fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "never happens: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
@@ -86,8 +86,17 @@ impl Played {
         bytes
     }
 
-    /// The next command of the stream.
+    /// The next command of the stream; pings may come at any time.
     fn command(&mut self) -> String {
+        loop {
+            let command = self.any_command();
+            if command != "PING" {
+                return command;
+            }
+        }
+    }
+
+    fn any_command(&mut self) -> String {
         let head = self.line();
         let count: usize = head[1..].parse().expect("a number of words");
         let mut words = Vec::new();

@@ -31,6 +31,7 @@ pub(super) const COMMANDS: &[Spec<DataRun>] = &[
         ..row("pfadd", -2, DataRun::Write(pfadd))
     },
     Spec {
+        flags: Flags::MAY_REPLICATE,
         keys: &[KeySpec {
             notes: Some(
                 "RW because it may change the internal representation of the key, and propagate to \

@@ -287,7 +287,7 @@ fn value(random: &mut Random, depth: usize) -> String {
         2..4 => number(random),
         4..6 => text(random),
         6 => (*random.pick(&["cjson.null", "print", "tostring", "{}"])).to_owned(),
-        7..9 => table(random, depth, |random, depth| value(random, depth)),
+        7..9 => table(random, depth, value),
         9 => table(random, depth, |random, depth| {
             format!("[{}] = {}", key(random), value(random, depth))
         }),
@@ -424,10 +424,10 @@ fn layout(random: &mut Random) -> (String, Vec<String>) {
     let (mut format, mut values) = (String::new(), Vec::new());
     for _ in 0..random.below(6) {
         match random.below(12) {
-            0 => format.push_str(*random.pick(&["<", ">", "=", "!", "!4", "!8", "!1", " "])),
+            0 => format.push_str(random.pick::<&str>(&["<", ">", "=", "!", "!4", "!8", "!1", " "])),
             1 => format.push('x'),
             2 => {
-                format.push_str(*random.pick(&["s", "c0"]));
+                format.push_str(random.pick::<&str>(&["s", "c0"]));
                 values.push(quoted(random.pick(&["", "abc", "a b"]).as_bytes()));
             }
             3 => {
@@ -436,10 +436,11 @@ fn layout(random: &mut Random) -> (String, Vec<String>) {
                 values.push(quoted(&vec![b'y'; len]));
             }
             4 => {
-                format.push_str(*random.pick(&["f", "d"]));
+                format.push_str(random.pick::<&str>(&["f", "d"]));
                 values.push(number(random));
             }
-            5 => format.push_str(*random.pick(&["z", "i9", "i33", "c", "!3", "!64", "?", "n"])),
+            5 => format
+                .push_str(random.pick::<&str>(&["z", "i9", "i33", "c", "!3", "!64", "?", "n"])),
             6 => {
                 let width = random.between(1, 8);
                 let sign = *random.pick(&["i", "I"]);
@@ -448,7 +449,7 @@ fn layout(random: &mut Random) -> (String, Vec<String>) {
             }
             _ => {
                 let kinds = ["b", "B", "h", "H", "l", "L", "T", "i", "I"];
-                format.push_str(*random.pick(&kinds));
+                format.push_str(random.pick::<&str>(&kinds));
                 values.push(number(random));
             }
         }
