@@ -4,7 +4,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use testkit::differential::{Plan, Report, lua, pubsub, run as run_plan};
+use testkit::differential::several::{self, Theme};
+use testkit::differential::{Plan, Report, lua, pubsub, run as run_plan, transactions};
 use testkit::peers::Kind;
 
 /// What to run.
@@ -31,10 +32,17 @@ pub(crate) struct Options {
     /// Compare publish/subscribe on several connections instead.
     #[arg(long, conflicts_with = "events")]
     pubsub: bool,
-    /// Compare what scripts compute instead.
+    /// Compare transactions, scripts and client-side caching on several connections instead.
     #[arg(long, conflicts_with_all = ["events", "pubsub"])]
+    transactions: bool,
+    /// Compare what scripts compute instead.
+    #[arg(long, conflicts_with_all = ["events", "pubsub", "transactions"])]
     lua: bool,
 }
+
+/// Themes of several connections.
+pub(crate) const PUBSUB: &Theme = &pubsub::THEME;
+pub(crate) const TRANSACTIONS: &Theme = &transactions::THEME;
 
 pub(crate) fn kind(name: &str) -> Result<Kind, String> {
     Kind::named(name).ok_or_else(|| "expected ruddle, redis or valkey".to_owned())
@@ -42,9 +50,14 @@ pub(crate) fn kind(name: &str) -> Result<Kind, String> {
 
 /// Runs and reports; a difference is an error.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    if options.pubsub {
+    let themes = [
+        (options.pubsub, PUBSUB),
+        (options.transactions, TRANSACTIONS),
+    ];
+    if let Some((_, theme)) = themes.iter().find(|(wanted, _)| *wanted) {
         let seed = options.seed.unwrap_or_else(clock_seed);
-        return check_pubsub((options.subject, options.peer), seed, options.commands);
+        let servers = (options.subject, options.peer);
+        return check_several(theme, servers, seed, options.commands);
     }
     if options.lua {
         let seed = options.seed.unwrap_or_else(clock_seed);
@@ -61,18 +74,19 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     check(&plan)
 }
 
-/// Compares publish/subscribe, prints what happened; a difference is an error.
-pub(crate) fn check_pubsub(
+/// Compares several connections, prints what happened; a difference is an error.
+pub(crate) fn check_several(
+    theme: &Theme,
     (subject, peer): (Kind, Kind),
     seed: u64,
     steps: usize,
 ) -> Result<(), String> {
     let names = (subject.name(), peer.name());
     println!(
-        "differential: publish/subscribe, {} against {}, seed {seed}",
-        names.0, names.1
+        "differential: {}, {} against {}, seed {seed}",
+        theme.name, names.0, names.1
     );
-    let done = pubsub::run(subject, peer, seed, steps)?;
+    let done = several::run(theme, (subject, peer), seed, steps)?;
     println!("differential: {done} steps, no difference");
     Ok(())
 }

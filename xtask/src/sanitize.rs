@@ -31,6 +31,9 @@ const SUPPRESSIONS: &str = "xtask/data/thread-sanitizer.txt";
 /// jemalloc starts its own threads past the sanitizer, which crashes in them.
 const ALLOCATOR_OPTIONS: &str = "background_thread:false";
 
+/// Servers are ten times slower under it, and some tests are about large numbers.
+const REPLY_SECONDS: &str = "120";
+
 /// What runs under ThreadSanitizer: arguments of `cargo test`.
 const THREAD_TESTS: &[&[&str]] = &[
     &["--package", "engine", "--lib", "snapshot"],
@@ -83,6 +86,7 @@ fn run_thread() -> Result<(), String> {
         cargo.env("RUSTFLAGS", "-Zsanitizer=thread");
         cargo.env("TSAN_OPTIONS", &options);
         cargo.env("_RJEM_MALLOC_CONF", ALLOCATOR_OPTIONS);
+        cargo.env("RUDDLE_REPLY_SECONDS", REPLY_SECONDS);
         cargo.args(["test", "-Zbuild-std", "--target", TARGET]);
         cargo.arg("--target-dir").arg(&products);
         failed.extend(shell::run(cargo.args(*tests)).err());

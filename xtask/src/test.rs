@@ -8,6 +8,7 @@ use std::process::Command;
 
 use clap::Args;
 use testkit::differential::Plan;
+use testkit::differential::several::Theme;
 use testkit::peers::{self as peers_lookup, Kind};
 
 use crate::{differential, peers, queues, shell, smoke, tidy};
@@ -97,8 +98,12 @@ const PARTS: &[(&str, Part)] = &[
         compare(options, Kind::Valkey, false)
     }),
     ("differential, redis, publish/subscribe", |options| {
-        compare_pubsub(options, Kind::Redis)
+        compare_several(options, differential::PUBSUB)
     }),
+    (
+        "differential, redis, transactions, scripts, caching",
+        |options| compare_several(options, differential::TRANSACTIONS),
+    ),
     ("differential, redis, events", |options| {
         compare(options, Kind::Redis, true)
     }),
@@ -174,16 +179,17 @@ fn compare(options: &Options, peer: Kind, events: bool) -> Tally {
     }))
 }
 
-fn compare_pubsub(options: &Options, peer: Kind) -> Tally {
+fn compare_several(options: &Options, theme: &Theme) -> Tally {
     if !peers_lookup::has_ruddle() {
         return Tally::default();
     }
     let steps = options.commands / COMMANDS_PER_STEP;
-    let servers = (Kind::Ruddle, peer);
-    Tally::of(differential::check_pubsub(servers, options.seed, steps))
+    let servers = (Kind::Ruddle, Kind::Redis);
+    let checked = differential::check_several(theme, servers, options.seed, steps);
+    Tally::of(checked)
 }
 
-/// A step of publish/subscribe is so many times the work of a command.
+/// A step of several connections is so many times the work of a command.
 const COMMANDS_PER_STEP: usize = 10;
 
 #[cfg(test)]

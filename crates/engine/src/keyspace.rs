@@ -531,7 +531,24 @@ impl<'k> Lease<'k> {
     /// nobody can wait in a circle. Whether it has it.
     #[must_use]
     pub fn extend(&mut self, hash: u64) -> bool {
-        let stripe = self.keyspace.stripe_of(hash);
+        self.extend_by(self.keyspace.stripe_of(hash))
+    }
+
+    /// Adds all stripes that are not held, each as [`extend`](Self::extend) does. Whether all are
+    /// held now.
+    #[must_use]
+    pub fn extend_to_all(&mut self) -> bool {
+        let keyspace = self.keyspace;
+        let is_held = |lease: &Self, id: StripeId| {
+            let one = lease.one.as_ref().is_some_and(|(held, _)| *held == id);
+            one || lease.many[id.0 as usize].is_some()
+        };
+        keyspace
+            .stripes()
+            .all(|id| is_held(self, id) || self.extend_by(id))
+    }
+
+    fn extend_by(&mut self, stripe: StripeId) -> bool {
         if let Some((id, held)) = self.one.take() {
             self.many[id.0 as usize] = Some(held);
             self.held = 1;

@@ -201,8 +201,8 @@ impl Engine {
             Outcome::Returned if !shared.ending.get() => Ok(()),
             Outcome::Returned | Outcome::Raised => Err(self.ended()),
             Outcome::NoMemory => {
-                // What the script has left behind must not fail the next one. There is nothing to do
-                // if even that fails.
+                // What the script has left behind must not fail the next one. There is nothing to
+                // do if even that fails.
                 let _ = self.sandbox.lua.gc_collect();
                 Err(Ended::Failed {
                     text: b"ERR not enough memory".to_vec(),

@@ -6,8 +6,8 @@
 //!
 //! Read in this order: `host` (what a script may ask of the outside), `engine` (a state, compiled
 //! scripts, running them), `sandbox` and `prelude.lua` (what a script sees), `api` (the `redis`
-//! table), `raw` (how a script is entered, its commands, replies to values and back), `thrown` (errors as Lua sees them), `header`
-//! (`#!lua` lines), `libs`.
+//! table), `raw` (how a script is entered, its commands, replies to values and back), `thrown`
+//! (errors as Lua sees them), `header` (`#!lua` lines), `libs`.
 
 pub mod api;
 mod engine;

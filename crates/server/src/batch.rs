@@ -271,6 +271,7 @@ impl Batch {
             let Some(connection) = connections.get_mut(command.connection as usize) else {
                 continue;
             };
+            let own = connection.client.card.worker;
             let mut disturbed = false;
             if matches!(connection.waiting, Waiting::No) && connection.client.fate == Fate::Open {
                 if self.runs_scripts(command, connection, around) {
@@ -281,6 +282,8 @@ impl Batch {
             }
             if around.mailbox.has_left() {
                 let mut delivery = Delivery {
+                    server: around.server,
+                    own,
                     desk: around.desk,
                     connections,
                     ready: around.ready,

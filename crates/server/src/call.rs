@@ -57,9 +57,12 @@ pub fn run(
                 }
                 Outcome::Waiting(wait) => {
                     if let (Some(args), Within::Nothing) = (again, session.within) {
+                        // Before anybody can see that it waits, and shows a command of his own.
+                        if let Some(words) = shown.take() {
+                            show(row, words, session);
+                        }
                         out.truncate(start);
-                        let proto = out.proto();
-                        waiting = Some(waking::begin(run, &args, *wait, proto, session));
+                        waiting = Some(waking::begin(run, &args, *wait, out.proto(), session));
                     }
                 }
             }
@@ -84,18 +87,24 @@ pub fn run(
     if let Some(words) = shown {
         show(row, words, session);
     }
-    let stats = &session.stats.commands[usize::from(id.0)];
     // One that waits is counted when it goes on.
     let waits = matches!(waiting, Some(Waiting::Blocked(_)));
+    count(id, waits, failed, session);
+    waiting
+}
+
+/// Counts a command and its time.
+#[inline]
+fn count(id: RowId, waits: bool, failed: bool, session: &mut Session<'_, '_>) {
+    let stats = &session.stats.commands[usize::from(id.0)];
     bump(&stats.calls, u64::from(!waits));
-    let end = server.ticks.raw();
-    let nanos = server.ticks.delta_as_nanos(*session.mark, end);
+    let ticks = &session.server.ticks;
+    let end = ticks.raw();
+    bump(&stats.nanos, ticks.delta_as_nanos(*session.mark, end));
     *session.mark = end;
-    bump(&stats.nanos, nanos);
     bump(&stats.failed, u64::from(failed));
     bump(&session.stats.commands_processed, 1);
     session.client.commands += u64::from(!waits);
-    waiting
 }
 
 /// What the server does besides when a data command was run.

@@ -147,6 +147,16 @@ pub enum Waiting {
     Blocked(Blocked),
 }
 
+impl Waiting {
+    /// Where news that are no reply are written: behind a long one under way, else to `out`.
+    pub fn news_to<'c>(&'c mut self, out: &'c mut Reply) -> &'c mut Reply {
+        match self {
+            Waiting::Walk { held, .. } => held,
+            _ => out,
+        }
+    }
+}
+
 /// See the module's head.
 pub struct Connection {
     /// The socket.

@@ -1,17 +1,26 @@
-//! Gives published messages to the connections that listen.
+//! Gives published messages to the connections that listen, and news of changed keys to those that
+//! cache them (`tracking`).
 //!
-//! A worker does so when it reads its mail, and after each command that has published something
-//! itself: a client that listens to its own messages finds them between its replies, as in Redis.
-//! A connection in the middle of a long reply gets them behind it.
+//! A worker does so when it reads its mail, and after each command that has made such mail itself:
+//! a client that listens to its own messages finds them between its replies, as in Redis. Both
+//! kinds keep their order: who is told by a message that something has changed has been told before
+//! to forget it. A connection in the middle of a long reply gets them behind it.
 
+use base::ids::ClientId;
 use slab::Slab;
 
-use crate::connection::{Connection, Waiting};
-use crate::mailbox::Mailbox;
+use crate::connection::Connection;
+use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::pubsub::{Desk, Encoded, Publication};
+use crate::server::Server;
+use crate::tracking::{self, Note, Way};
 
 /// Where messages go to.
 pub struct Delivery<'w> {
+    /// What the workers share.
+    pub server: &'w Server,
+    /// This worker.
+    pub own: WorkerId,
     /// Who listens.
     pub desk: &'w mut Desk,
     /// All connections of the worker.
@@ -25,8 +34,12 @@ impl Delivery<'_> {
     #[cold]
     pub fn deliver_mail(&mut self, mailbox: &Mailbox) {
         self.deliver_resolved();
-        for publication in mailbox.drain_publications() {
-            self.deliver(&publication);
+        for message in mailbox.drain_news() {
+            match message {
+                Message::Publish(publication) => self.deliver(&publication),
+                Message::Forget(notes) => self.tell_cachers(notes),
+                other => mailbox.leave(other),
+            }
         }
     }
 
@@ -44,6 +57,104 @@ impl Delivery<'_> {
             give(connections, ready, place, message);
         });
     }
+
+    /// The connection of this client, if it is there, to be written to and served.
+    fn addressee(&mut self, client: ClientId, place: u32) -> Option<&mut Connection> {
+        let at = place as usize;
+        let connection = self.connections.get_mut(at)?;
+        if connection.client.card.id != client {
+            return None;
+        }
+        connection.dirty = true;
+        if !connection.queued {
+            connection.queued = true;
+            self.ready.push(at);
+        }
+        Some(connection)
+    }
+
+    /// Gives news to those who cache keys.
+    pub fn tell_cachers(&mut self, notes: Vec<Note>) {
+        self.server.tracking.arrived(&notes);
+        for note in notes {
+            if !self.tell_cacher(&note) {
+                self.send_on(note);
+            }
+        }
+    }
+
+    /// The usual case: the client is here and gets its own news.
+    fn tell_cacher(&mut self, note: &Note) -> bool {
+        let Some(connection) = self.addressee(note.client, note.place) else {
+            return false;
+        };
+        let Some(caching) = &connection.client.caching else {
+            return true;
+        };
+        let wish = caching.wish;
+        if wish.redirect.is_some() {
+            return false;
+        }
+        if note.news.concerns(wish.mode) {
+            let except = wish.no_loop.then_some(note.client);
+            tracking::write(
+                &note.news,
+                except,
+                false,
+                connection.waiting.news_to(&mut connection.out),
+            );
+        }
+        true
+    }
+
+    /// Gives the news to whom REDIRECT names, or sends them to that client's worker.
+    fn send_on(&mut self, note: Note) {
+        let Note { client, news, .. } = note;
+        match tracking::way(self.server, client, &news) {
+            Way::Nowhere => {}
+            Way::To { post, .. } if post.worker != self.own => {
+                let place = post.place;
+                let note = Note {
+                    client,
+                    place,
+                    news,
+                };
+                let notes = vec![note];
+                self.server.tracking.depart(&notes);
+                self.server.mailboxes[usize::from(post.worker.0)].send(Message::Forget(notes));
+            }
+            Way::To {
+                recipient,
+                post,
+                redirected,
+                no_loop,
+            } => {
+                if let Some(connection) = self.addressee(recipient, post.place) {
+                    let listening = redirected && connection.client.subscriptions.any();
+                    let except = no_loop.then_some(client);
+                    tracking::write(
+                        &news,
+                        except,
+                        listening,
+                        connection.waiting.news_to(&mut connection.out),
+                    );
+                }
+            }
+            Way::Broken(post) if post.worker != self.own => {
+                self.server.mailboxes[usize::from(post.worker.0)]
+                    .send(Message::Broken(client, post.place));
+            }
+            Way::Broken(post) => self.tell_broken(client, post.place),
+        }
+    }
+
+    /// Tells a client that whom its news were to go to is gone.
+    pub fn tell_broken(&mut self, client: ClientId, place: u32) {
+        if let Some(connection) = self.addressee(client, place) {
+            let out = connection.waiting.news_to(&mut connection.out);
+            tracking::write_broken(&connection.client, out);
+        }
+    }
 }
 
 /// Writes a message to the connection at `place`.
@@ -57,10 +168,7 @@ fn give(
     let Some(connection) = connections.get_mut(place) else {
         return;
     };
-    match &mut connection.waiting {
-        Waiting::Walk { held, .. } => message.write(held),
-        _ => message.write(&mut connection.out),
-    }
+    message.write(connection.waiting.news_to(&mut connection.out));
     connection.dirty = true;
     if !connection.queued {
         connection.queued = true;

@@ -69,6 +69,8 @@ pub enum Message {
     Follow(Box<Arrival>),
     /// Look what there is to send to this worker's replicas.
     Feed,
+    /// Scripts or functions were flushed: let go of what this worker has compiled of them.
+    LetGo,
     /// End the event loop.
     Stop,
 }
@@ -135,6 +137,19 @@ impl Mailbox {
     #[inline]
     pub fn is_filled(&self) -> bool {
         self.0.filled.load(Acquire)
+    }
+
+    /// Takes out what `Delivery` gives to clients, oldest first: published messages, and news of
+    /// changed keys. For the worker itself, between two rounds' `drain`, as below.
+    pub fn drain_news(&self) -> Vec<Message> {
+        let mut queue = self.0.queue.lock();
+        let is_news =
+            |message: &Message| matches!(message, Message::Publish(_) | Message::Forget(_));
+        let (news, others): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_news);
+        self.0.left.store(!others.is_empty(), Relaxed);
+        self.0.filled.store(!others.is_empty(), Relaxed);
+        *queue = others;
+        news
     }
 
     /// Takes the published messages out, oldest first. For the worker itself, between two rounds'

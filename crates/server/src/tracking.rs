@@ -223,6 +223,8 @@ pub struct Tracking {
     /// Those in BCAST mode, by prefix.
     prefixes: RwLock<BTreeMap<Box<[u8]>, Listeners>>,
     broadcasting: AtomicBool,
+    /// Somebody has had REDIRECT: where the news of a read go may have changed since.
+    redirected: AtomicBool,
     /// What each worker's commands have changed in this round.
     changed: Vec<Mutex<Vec<Change>>>,
     under_way_bytes: AtomicU64,
@@ -235,6 +237,7 @@ impl Tracking {
             clients: Mutex::default(),
             prefixes: RwLock::default(),
             broadcasting: AtomicBool::new(false),
+            redirected: AtomicBool::new(false),
             changed: (0..workers).map(|_| Mutex::default()).collect(),
             under_way_bytes: AtomicU64::new(0),
         }
@@ -274,6 +277,16 @@ impl Tracking {
         self.broadcasting.load(Relaxed)
     }
 
+    /// Where the news of what a client has read go, which was `post` when it read. Asked when they
+    /// are sent, so that they take one way and come before whatever is sent there later.
+    fn post_now(&self, client: ClientId, post: u64) -> Post {
+        let then = Post::unpack(post);
+        match self.redirected.load(Relaxed) {
+            true => self.clients.lock().get(&client).copied().unwrap_or(then),
+            false => then,
+        }
+    }
+
     /// Begins a client's tracking, or changes it; `prefixes` come on top of those it has.
     pub fn start(&self, client: &mut Client, wish: Wish, prefixes: &[&[u8]]) {
         let id = client.card.id;
@@ -282,6 +295,9 @@ impl Tracking {
             place: client.card.place.load(Relaxed),
         };
         let post = wish.redirect.map_or(own, |(_, post)| post);
+        if wish.redirect.is_some() {
+            self.redirected.store(true, Relaxed);
+        }
         let before = client.caching.take();
         let (given, mut known) = before.map_or((false, Vec::new()), |caching| {
             (caching.given, caching.prefixes)
@@ -431,7 +447,7 @@ pub fn tell(server: &Server, own: WorkerId, env: &Env, mut by: Option<&mut Clien
                 for Reader { client, post } in readers {
                     let news = News::Key(Arc::clone(&key));
                     if !take_own(by.as_deref_mut(), client, &news) {
-                        outgoing.add(client, Post::unpack(post), news);
+                        outgoing.add(client, tracking.post_now(client, post), news);
                     }
                 }
             }

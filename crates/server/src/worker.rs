@@ -281,8 +281,8 @@ impl<'k> Worker<'k> {
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
-                Message::Forget(notes) => self.tell_cachers(notes),
-                Message::Broken(client, place) => self.tell_broken(client, place),
+                Message::Forget(notes) => self.delivery().tell_cachers(notes),
+                Message::Broken(client, place) => self.delivery().tell_broken(client, place),
                 Message::Relieve => {
                     self.scales.heed(&self.server.burden);
                     self.relieve();
@@ -301,6 +301,7 @@ impl<'k> Worker<'k> {
                 }
                 // The end of the round does it.
                 Message::Feed => {}
+                Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
                 Message::Stop => self.stopping = true,
             }
         }
@@ -374,6 +375,8 @@ impl<'k> Worker<'k> {
 
     fn delivery(&mut self) -> Delivery<'_> {
         Delivery {
+            server: self.server,
+            own: self.id,
             desk: &mut self.desk,
             connections: &mut self.connections,
             ready: &mut self.ready,

@@ -4,14 +4,23 @@
 //! Sits between a test and a [`crate::process::Server`]. Invariant: replies come out in the order
 //! of the wire, pushes included; the caller knows what it is waiting for.
 
+use std::env;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::reply::Reply;
 
-/// How long a reply may take before the test is called hung.
-pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a reply may take before the test is called hung: `RUDDLE_REPLY_SECONDS`, for servers
+/// that are slowed down by a sanitizer, else ten seconds.
+pub fn reply_timeout() -> Duration {
+    static TIMEOUT: OnceLock<Duration> = OnceLock::new();
+    *TIMEOUT.get_or_init(|| {
+        let seconds = env::var("RUDDLE_REPLY_SECONDS").ok();
+        Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(10))
+    })
+}
 
 /// One connection to a server.
 pub struct Client {
@@ -25,10 +34,10 @@ impl Client {
     /// Connects to a server on the loopback interface.
     pub fn connect(port: u16) -> io::Result<Client> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let stream = TcpStream::connect_timeout(&address, REPLY_TIMEOUT)?;
+        let stream = TcpStream::connect_timeout(&address, reply_timeout())?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
-        stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
+        stream.set_read_timeout(Some(reply_timeout()))?;
+        stream.set_write_timeout(Some(reply_timeout()))?;
         Ok(Client {
             stream,
             unread: Vec::new(),
@@ -49,7 +58,7 @@ impl Client {
     }
 
     /// Reads the next reply or push. `UnexpectedEof` when the server has closed the connection,
-    /// `WouldBlock`/`TimedOut` after [`REPLY_TIMEOUT`], `InvalidData` when the bytes are not RESP.
+    /// `WouldBlock`/`TimedOut` after [`reply_timeout`], `InvalidData` when the bytes are not RESP.
     pub fn receive(&mut self) -> io::Result<Reply> {
         loop {
             match Reply::decode(&self.unread[self.used..]) {

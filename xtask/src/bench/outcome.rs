@@ -35,7 +35,8 @@ pub(super) struct Score {
 /// What several passes of one load came to. The other numbers are medians over the passes.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct LoadScore {
-    /// Server's processor time per reply (per message, if there were any): the least of the passes, that is, the least disturbed.
+    /// Server's processor time per reply (per message, if there were any): the least of the
+    /// passes, that is, the least disturbed.
     pub(super) cpu_us_lowest: f64,
     pub(super) cpu_us_median: f64,
     /// The most of the passes.

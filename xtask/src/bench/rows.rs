@@ -1,8 +1,8 @@
 //! What is measured: one row each, in the order of the report.
 //!
 //! Consecutive rows with the same data and line-up share their servers. `strings` has the rows
-//! about strings and the server as a whole, `types` those about the other types, `coordination` those
-//! about clients that work together. To add a measurement: one row.
+//! about strings and the server as a whole, `types` those about the other types, `coordination`
+//! those about clients that work together. To add a measurement: one row.
 
 mod coordination;
 mod strings;

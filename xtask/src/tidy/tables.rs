@@ -213,6 +213,8 @@ const WAITERS: &[&str] = &[
     // Kills a server at any moment: there is nothing to await.
     "crates/server/tests/it/crashes.rs",
     "crates/server/tests/it/replica.rs",
+    // Polls, with a deadline.
+    "crates/server/tests/it/servers.rs",
 ];
 
 const fn everywhere(word: &'static str, instead: &'static str, scope: Scope) -> Banned {

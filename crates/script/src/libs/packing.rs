@@ -134,8 +134,10 @@ fn trim_zeros(text: &[u8]) -> &[u8] {
 }
 
 fn pack(lua: &Lua, mut values: MultiValue) -> Result<LuaString> {
-    // Compat: the reference has a nil behind the arguments.
-    values.push_back(Value::Nil);
+    // Compat: the reference has a nil behind the arguments when it reads those after the format.
+    if !values.is_empty() {
+        values.push_back(Value::Nil);
+    }
     let given = Given::new(lua, values);
     let text = given.bytes(1)?;
     let mut format = Format::new(lua, &text);

@@ -2,10 +2,10 @@
 //! these two ways are most of what a short script costs, and through mlua each value on them takes
 //! a reference, a copy, or an allocation.
 //!
-//! Everything here runs inside of a protected call. Lua leaves a C function that raises an error, or
-//! finds no memory, by a jump past the frames above it, so no frame here holds anything to drop
-//! while it calls a function of Lua's that may raise: words, texts and replies lie in [`Shared`] and
-//! in the host, and `ask`, which needs guards, calls only what cannot raise.
+//! Everything here runs inside of a protected call. Lua leaves a C function that raises an error,
+//! or finds no memory, by a jump past the frames above it, so no frame here holds anything to drop
+//! while it calls a function of Lua's that may raise: words, texts and replies lie in [`Shared`]
+//! and in the host, and `ask`, which needs guards, calls only what cannot raise.
 
 mod push;
 mod write;

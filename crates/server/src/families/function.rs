@@ -12,7 +12,7 @@ use resp::Reply;
 use super::reply_help;
 use super::script::{
     ARGS, FLUSH_TYPES, KEYS, NUMKEYS, READER, READER_KEYS, WRITER, WRITER_KEYS, answer_kill,
-    flush_type,
+    flush_type, let_go,
 };
 use crate::scripting::libraries::{Libraries, Library, metadata};
 use crate::scripting::run::{self, Asked};
@@ -283,6 +283,7 @@ fn flush(
     out: &mut Reply,
 ) -> Result<(), Failure> {
     apply(session, args, flush_all)?;
+    let_go(session);
     out.ok();
     Ok(())
 }

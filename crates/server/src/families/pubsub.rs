@@ -11,6 +11,7 @@ use crate::aftermath;
 use crate::client::ReplyMode;
 use crate::pubsub::Kind;
 use crate::session::{ControlRun, Session};
+use crate::tracking;
 
 const ANYTIME: Flags = Flags::PUBSUB.or(Flags::LOADING).or(Flags::STALE);
 const SUBSCRIBER: Flags = ANYTIME.or(Flags::NOSCRIPT);
@@ -292,6 +293,11 @@ fn publish_to(
     let server = session.server;
     let own = session.client.card.worker;
     let mailboxes = &server.mailboxes;
+    // What the same transaction has done before comes first, so that nobody who hears the message
+    // finds what it is about in a cache of before.
+    if session.env.has_invalidations() {
+        tracking::tell(server, own, session.env, Some(session.client));
+    }
     aftermath::tell_events(server, own, session.env);
     let receivers = server
         .exchange

@@ -7,6 +7,7 @@ use engine::spec::{Arg, ArgKind, Begin, Find, Flags, Group, KeySpec, Run, Spec};
 use resp::Reply;
 
 use super::reply_help;
+use crate::mailbox::Message;
 use crate::scripting::Kind;
 use crate::scripting::run::{self, Asked};
 use crate::scripting::running::Killed;
@@ -297,11 +298,18 @@ fn flush(
         args,
         Failure::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option"),
     )?;
-    let store = &session.server.scripting.store;
-    store.flush();
-    session.scripts.forget_flushed(store);
+    session.server.scripting.store.flush();
+    let_go(session);
     out.ok();
     Ok(())
+}
+
+/// Scripts or functions were flushed: the workers let go of what they have compiled of them, this
+/// one at once.
+pub(super) fn let_go(session: &mut Session<'_, '_>) {
+    let (server, worker) = (session.server, session.client.card.worker);
+    session.scripts.forget_flushed(&server.scripting, worker);
+    server.broadcast(|| Message::LetGo);
 }
 
 fn load(

@@ -178,6 +178,7 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         if wide && !self.session.lease.covers_all() {
             return match self.changed {
                 false => Reaching::Restart,
+                true if self.session.lease.extend_to_all() => Reaching::Covered,
                 true => Reaching::Missing(0),
             };
         }

@@ -146,14 +146,20 @@ impl State {
         });
     }
 
-    /// Forgets compiled scripts that the store has forgotten; all of them: the whole state.
-    pub fn forget_flushed(&mut self, store: &Store) {
-        if store.is_empty() {
+    /// Forgets compiled scripts that the store has forgotten, and functions if none are left; all
+    /// of them: the whole state.
+    pub fn forget_flushed(&mut self, scripting: &Scripting, worker: WorkerId) {
+        if scripting.store.is_empty() {
             self.known.clear();
             self.scripts = None;
         } else {
             self.forget_dead();
         }
+        if scripting.libraries.read().is_empty() {
+            self.functions_known.clear();
+            self.functions = None;
+        }
+        self.note_memory(scripting, worker);
     }
 
     /// The function with this name. Loads the libraries first if they have changed.

@@ -13,9 +13,6 @@ use tikv_jemalloc_ctl::thread::allocatedp;
 
 use crate::servers::{Directory, call, start};
 
-/// Whether a length may stand where these bytes begin.
-type MayBegin = fn(&[u8]) -> bool;
-
 /// Buffers, tables of a first size, and so many announced elements as room is made for.
 const FIXED_BYTES: u64 = 16 << 20;
 /// A text may be so many times longer than its compressed form, and is copied a few times.
@@ -69,8 +66,11 @@ fn allocated() -> u64 {
     allocatedp::read().expect("jemalloc tells").get()
 }
 
+/// Whether a length may stand where these bytes begin.
+type Places = fn(&[u8]) -> bool;
+
 /// Reads `bytes` with a gigantic length in turn at every place that may have one.
-fn damage(what: &str, bytes: &[u8], (lengths, places): (&[&[u8]], MayBegin), read: &dyn Fn(&[u8])) {
+fn damage(what: &str, bytes: &[u8], (lengths, places): (&[&[u8]], Places), read: &dyn Fn(&[u8])) {
     let bound = FIXED_BYTES + TIMES * bytes.len() as u64;
     for length in lengths {
         let places = (0..bytes.len()).filter(|&at| places(&bytes[at..]));
@@ -157,6 +157,6 @@ fn gigantic_lengths_allocate_no_more_than_the_bytes_justify() {
     let path = directory.0.join("appendonlydir/appendonly.aof.1.incr.aof");
     let bytes = std::fs::read(path).expect("a log");
     let lengths: &[&[u8]] = &[b"*16777216\r\n", b"$4294967290\r\n", b"$536870912\r\n"];
-    let headers = |bytes: &[u8]| matches!(bytes, [b'*' | b'$', b'0'..=b'9', ..]);
+    let headers: Places = |bytes| matches!(bytes, [b'*' | b'$', b'0'..=b'9', ..]);
     damage("log", &bytes, (lengths, headers), &read_log);
 }

@@ -3,14 +3,13 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use testkit::client::Client;
 use testkit::process::Server;
 use testkit::reply::Reply;
 
-use crate::servers::{Directory, RUDDLE, call, info, start, text};
+use crate::servers::{Directory, RUDDLE, await_some, call, info, start, text};
 
 const LOGGED: &[&str] = &[
     "--appendonly",
@@ -60,10 +59,10 @@ fn second() -> u64 {
 /// Waits for the next second; the one that is over.
 fn next_second() -> u64 {
     let over = second();
-    while second() == over {
-        thread::sleep(Duration::from_millis(5));
-    }
-    over
+    await_some(|| match second() {
+        now if now == over => Err(format!("second {over} does not end")),
+        _ => Ok(over),
+    })
 }
 
 /// The increment that is written to.

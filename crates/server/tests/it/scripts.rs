@@ -181,7 +181,8 @@ fn undeclared_keys_are_counted_exactly() {
 
 /// A script that has shown that it needs its declared keys only, and then needs others: it is begun
 /// again under everything, or goes on under more, and nobody can tell. What it answers, does,
-/// publishes and leaves for the append-only file is as with one worker, where nothing is begun again.
+/// publishes and leaves for the append-only file is as with one worker, where nothing is begun
+/// again.
 #[test]
 fn a_script_that_begins_again_does_everything_once() {
     const TRIALS: usize = 8;

@@ -1,5 +1,6 @@
-//! What scripts compute, compared: random calls of the libraries that scripts have (cjson, cmsgpack,
-//! struct, bit, and Lua's own as far as numbers and texts go) and random values as replies.
+//! What scripts compute, compared: random calls of the libraries that scripts have (cjson,
+//! cmsgpack, struct, bit, and Lua's own as far as numbers and texts go) and random values as
+//! replies.
 //!
 //! A script is a template with drawn literals in it. It returns what its expression gives, or the
 //! error, as text that names every type; or the values themselves, so that their conversion to

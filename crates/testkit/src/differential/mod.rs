@@ -18,7 +18,9 @@ mod grammar;
 pub mod lua;
 pub mod pubsub;
 mod session;
+pub mod several;
 mod shrink;
+pub mod transactions;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,27 +1,17 @@
-//! Publish/subscribe, compared: several connections in a fixed interleaving.
-//!
-//! A step is what one connection sends in one write: a command, or a few (a transaction, CLIENT
-//! REPLY around a command). Then every connection is asked for a mark, by PING, and what it gets
-//! before the mark is compared: replies, confirmations, messages and keyspace events, in order. So
-//! each message is seen to come to the right connections, once, and at its place among the replies
-//! of a connection that listens to itself.
-//!
-//! Invariant: as in the other mode, the steps depend on the seed only.
+//! Publish/subscribe on several connections: a step is a command or a few, a transaction, or CLIENT
+//! REPLY around a command. Compared are replies, confirmations, messages and keyspace events.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use crate::client::{Client, encode};
-use crate::peers::Kind;
+use super::several::{self, Begun, MARK, Step, Theme};
+use crate::client::Client;
 use crate::process::Server;
 use crate::random::Random;
 use crate::reply::Reply;
 
 /// Connections of each server.
 const CONNECTIONS: usize = 4;
-/// Steps after which both servers get new connections.
-const EPISODE: usize = 200;
-/// What marks are asked for with.
-const MARK: &[u8] = b"mark";
 
 const CHANNELS: &[&str] = &["a", "b", "news", "news.1", "__keyevent@0__:set"];
 const PATTERNS: &[&str] = &["*", "n*", "news*", "a", "[ab]", "__key*__:*", "news.?"];
@@ -57,117 +47,75 @@ const SHAPES: &[(usize, &str)] = &[
     (1, "PUBLISH channel"),
 ];
 
-/// What one connection sends in one write.
-#[derive(Clone, Debug)]
-struct Step {
-    connection: usize,
-    commands: Vec<Vec<Vec<u8>>>,
-}
+/// The theme.
+pub const THEME: Theme = Theme {
+    name: "publish/subscribe",
+    step,
+    begin,
+    answers,
+    canonical,
+};
 
-impl Step {
-    fn line(&self) -> String {
-        let command = |words: &Vec<Vec<u8>>| {
-            let words = words.iter().map(|word| match word.len() {
-                0 => "\"\"".into(),
-                1..=40 => String::from_utf8_lossy(word).into_owned(),
-                long => format!("<{long} bytes>"),
-            });
-            words.collect::<Vec<_>>().join(" ")
-        };
-        let commands: Vec<String> = self.commands.iter().map(command).collect();
-        format!("{}> {}", self.connection, commands.join(" ; "))
-    }
-}
-
-struct Generator(Random);
-
-impl Generator {
-    fn step(&mut self) -> Step {
-        let words = |line: &str| line.split(' ').map(|word| word.into()).collect();
-        let mut commands: Vec<Vec<Vec<u8>>> = Vec::new();
-        let count = 1 + self.0.below(3);
-        match self.0.below(10) {
-            0 => {
-                commands.push(words("MULTI"));
-                // A message to oneself from before a HELLO inside is in the old protocol in Redis.
-                // What is given up all at once takes more places than one in EXEC's reply, in any
-                // order.
-                let fits = |words: &Vec<Vec<u8>>| {
-                    words[0] != b"HELLO" && (words.len() > 1 || !words[0].ends_with(b"UNSUBSCRIBE"))
-                };
-                let inside = std::iter::repeat_with(|| self.command());
-                commands.extend(inside.filter(fits).take(count));
-                commands.push(words("EXEC"));
-            }
-            1 => {
-                commands.push(words("CLIENT REPLY SKIP"));
-                commands.push(self.command());
-            }
-            2 => {
-                commands.push(words("CLIENT REPLY OFF"));
-                commands.extend((0..count).map(|_| self.command()));
-                // Not CLIENT REPLY ON: who listens and speaks RESP2 may not say it.
-                commands.push(words("RESET"));
-            }
-            3 | 4 => commands.extend((0..count).map(|_| self.command())),
-            _ => commands.push(self.command()),
+fn step(random: &mut Random, _: &mut BTreeSet<usize>) -> Step {
+    let words = |line: &str| line.split(' ').map(|word| word.into()).collect();
+    let mut commands: Vec<Vec<Vec<u8>>> = Vec::new();
+    let count = 1 + random.below(3);
+    match random.below(10) {
+        0 => {
+            commands.push(words("MULTI"));
+            // A message to oneself from before a HELLO inside is in the old protocol in Redis. What
+            // is given up all at once takes more places than one in EXEC's reply, in any order.
+            let fits = |words: &Vec<Vec<u8>>| {
+                words[0] != b"HELLO" && (words.len() > 1 || !words[0].ends_with(b"UNSUBSCRIBE"))
+            };
+            let inside = std::iter::repeat_with(|| command(random));
+            commands.extend(inside.filter(fits).take(count));
+            commands.push(words("EXEC"));
         }
-        Step {
-            connection: self.0.below(CONNECTIONS),
-            commands,
+        1 => {
+            commands.push(words("CLIENT REPLY SKIP"));
+            commands.push(command(random));
         }
+        2 => {
+            commands.push(words("CLIENT REPLY OFF"));
+            commands.extend((0..count).map(|_| command(random)));
+            // Not CLIENT REPLY ON: who listens and speaks RESP2 may not say it.
+            commands.push(words("RESET"));
+        }
+        3 | 4 => commands.extend((0..count).map(|_| command(random))),
+        _ => commands.push(command(random)),
     }
-
-    fn command(&mut self) -> Vec<Vec<u8>> {
-        let total: usize = SHAPES.iter().map(|(weight, _)| weight).sum();
-        let mut at = self.0.below(total);
-        let mut shapes = SHAPES.iter();
-        let shape = loop {
-            // Invariant: `at` is below the sum of the weights.
-            let (weight, shape) = shapes.next().expect("a shape for every number");
-            match at.checked_sub(*weight) {
-                Some(rest) => at = rest,
-                None => break shape,
-            }
-        };
-        shape.split(' ').flat_map(|word| self.word(word)).collect()
-    }
-
-    fn word(&mut self, word: &str) -> Vec<Vec<u8>> {
-        let (name, count) = match word.as_bytes().last() {
-            Some(b'+') => (&word[..word.len() - 1], 1 + self.0.below(3)),
-            Some(b'*') => (&word[..word.len() - 1], self.0.below(3)),
-            _ => (word, 1),
-        };
-        let mut draw = || match name {
-            "channel" => self.0.pick(CHANNELS).as_bytes().to_vec(),
-            "pattern" => self.0.pick(PATTERNS).as_bytes().to_vec(),
-            "key" => self.0.pick(KEYS).as_bytes().to_vec(),
-            "message" if self.0.one_in(40) => vec![b'm'; LONG_MESSAGE],
-            "message" => self.0.below(1000).to_string().into_bytes(),
-            literal => literal.as_bytes().to_vec(),
-        };
-        (0..count).map(|_| draw()).collect()
+    Step {
+        connection: random.below(CONNECTIONS),
+        commands,
     }
 }
 
-/// A server and its connections.
-struct Side {
-    server: Server,
-    clients: Vec<Client>,
+fn command(random: &mut Random) -> Vec<Vec<u8>> {
+    several::command(random, SHAPES, word)
 }
 
-impl Side {
-    fn start(kind: Kind) -> Result<Side, String> {
-        let server = Server::start(kind, &[])?;
-        let clients = Vec::new();
-        Ok(Side { server, clients })
-    }
+fn word(random: &mut Random, word: &'static str) -> Vec<Vec<u8>> {
+    let (name, count) = match word.as_bytes().last() {
+        Some(b'+') => (&word[..word.len() - 1], 1 + random.below(3)),
+        Some(b'*') => (&word[..word.len() - 1], random.below(3)),
+        _ => (word, 1),
+    };
+    let mut draw = || match name {
+        "channel" => random.pick(CHANNELS).as_bytes().to_vec(),
+        "pattern" => random.pick(PATTERNS).as_bytes().to_vec(),
+        "key" => random.pick(KEYS).as_bytes().to_vec(),
+        "message" if random.one_in(40) => vec![b'm'; LONG_MESSAGE],
+        "message" => random.below(1000).to_string().into_bytes(),
+        literal => literal.as_bytes().to_vec(),
+    };
+    (0..count).map(|_| draw()).collect()
+}
 
-    /// An empty server and new connections, once the old ones are gone.
-    fn begin(&mut self) -> io::Result<()> {
-        self.clients.clear();
-        let mut client = self.server.connect()?;
+/// Empty servers and new connections, once the old ones are gone.
+fn begin(servers: &[&Server; 2]) -> io::Result<[Begun; 2]> {
+    let begin = |server: &Server| -> io::Result<Begun> {
+        let mut client = server.connect()?;
         while client.call(&["PUBSUB", "NUMPAT"])? != Reply::Int(0)
             || client.call(&["PUBSUB", "CHANNELS"])? != Reply::Array(Vec::new())
             || client.call(&["PUBSUB", "SHARDCHANNELS"])? != Reply::Array(Vec::new())
@@ -176,36 +124,25 @@ impl Side {
         }
         client.call(&["FLUSHALL"])?;
         client.call(&["CONFIG", "SET", "notify-keyspace-events", "KEA"])?;
-        for _ in 0..CONNECTIONS {
-            self.clients.push(self.server.connect()?);
-        }
-        Ok(())
-    }
+        let clients = (0..CONNECTIONS).map(|_| server.connect());
+        Ok(Begun {
+            clients: clients.collect::<io::Result<_>>()?,
+            stand_in: None,
+        })
+    };
+    Ok([begin(servers[0])?, begin(servers[1])?])
+}
 
-    /// What each connection gets of a step.
-    fn run(&mut self, step: &Step) -> io::Result<Vec<Vec<Reply>>> {
-        let mut wire = Vec::new();
-        for command in &step.commands {
-            encode(&mut wire, command);
+/// All that comes before the mark. How many replies a command has depends on what is subscribed.
+fn answers(client: &mut Client, _: usize) -> io::Result<Vec<Reply>> {
+    client.send(&[b"PING", MARK])?;
+    let mut answers = Vec::new();
+    loop {
+        let reply = client.receive()?;
+        if is_mark(&reply) {
+            return Ok(answers);
         }
-        self.clients[step.connection].send_raw(&wire)?;
-        let mut all = vec![Vec::new(); CONNECTIONS];
-        // First the one that acts: only then is it certain that the others have all in front of
-        // their marks.
-        let others = (0..CONNECTIONS).filter(|&at| at != step.connection);
-        for at in [step.connection].into_iter().chain(others) {
-            let client = &mut self.clients[at];
-            client.send(&[b"PING", MARK])?;
-            loop {
-                let reply = client.receive()?;
-                if is_mark(&reply) {
-                    break;
-                }
-                all[at].push(reply);
-            }
-            all[at] = canonical(std::mem::take(&mut all[at]));
-        }
-        Ok(all)
+        answers.push(reply);
     }
 }
 
@@ -285,65 +222,4 @@ fn within(reply: Reply) -> Reply {
         }
         other => other,
     }
-}
-
-/// Runs so many steps on `subject` and `peer`. Returns how many, or the steps that lead to the
-/// first difference, and what it is.
-pub fn run(subject: Kind, peer: Kind, seed: u64, steps: usize) -> Result<usize, String> {
-    let mut sides = [Side::start(subject)?, Side::start(peer)?];
-    let mut generator = Generator(Random::new(seed));
-    let mut done = 0;
-    while done < steps {
-        let length = EPISODE.min(steps - done);
-        let episode: Vec<Step> = (0..length).map(|_| generator.step()).collect();
-        if let Some(mut found) = rerun(&mut sides, &episode)? {
-            let mut rest = episode;
-            // Steps that are not needed for it go, from the end, where most are not.
-            for at in (0..found.0).rev() {
-                let mut shorter = rest.clone();
-                shorter.remove(at);
-                if let Some(again) = rerun(&mut sides, &shorter)? {
-                    (rest, found) = (shorter, again);
-                }
-            }
-            let lines: Vec<String> = rest[..=found.0].iter().map(Step::line).collect();
-            let lines = lines.join("\n  ");
-            return Err(format!(
-                "seed {seed}, on empty servers:\n  {lines}\n{}",
-                found.1
-            ));
-        }
-        done += length;
-    }
-    Ok(done)
-}
-
-/// Runs steps on empty servers; the number of the first one that differs, and how.
-fn rerun(sides: &mut [Side; 2], steps: &[Step]) -> Result<Option<(usize, String)>, String> {
-    let failure = |error: io::Error| error.to_string();
-    for side in &mut *sides {
-        side.begin().map_err(failure)?;
-    }
-    for (at, step) in steps.iter().enumerate() {
-        let [subject, peer] = &mut *sides;
-        let line = |error: io::Error| format!("{}: {error}", step.line());
-        let (ours, theirs) = (subject.run(step), peer.run(step).map_err(line)?);
-        let Ok(ours) = ours else {
-            return Ok(Some((at, format!("{}: {:?}", step.line(), ours.err()))));
-        };
-        for (connection, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            if ours != theirs {
-                let text = |side: &[Reply]| {
-                    let lines = side.iter().flat_map(Reply::lines);
-                    lines
-                        .map(|line| format!("\n    {line:.100}"))
-                        .collect::<String>()
-                };
-                let (ours, theirs) = (text(ours), text(theirs));
-                let told = format!("connection {connection}\n  subject:{ours}\n  peer:{theirs}");
-                return Ok(Some((at, told)));
-            }
-        }
-    }
-    Ok(None)
 }

@@ -70,6 +70,8 @@ pub(super) fn tracking(
             .server
             .tracking
             .start(session.client, wish, &options.prefixes);
+        // From the next command on, also of this round.
+        session.env.broadcast = session.server.tracking.is_broadcasting();
     } else {
         session.server.tracking.stop(session.client);
     }

@@ -460,8 +460,8 @@ fn layout(random: &mut Random) -> (String, Vec<String>) {
     (format, values)
 }
 
-/// A value to be returned as a reply: all that the conversion knows. Tables of the kinds whose order
-/// is that of a hash table have at most one key.
+/// A value to be returned as a reply: all that the conversion knows. Tables of the kinds whose
+/// order is that of a hash table have at most one key.
 pub(super) fn reply(random: &mut Random, depth: usize) -> String {
     let kinds = if depth == 0 { 10 } else { 16 };
     match random.below(kinds) {
