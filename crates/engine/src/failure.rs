@@ -28,6 +28,9 @@ impl Failure {
     /// A string that would pass `proto-max-bulk-len`.
     pub const STRING_TOO_LONG: Failure =
         Failure::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    /// A write on a replica.
+    pub const READ_ONLY: Failure =
+        Failure::fixed("READONLY You can't write against a read only replica.");
     /// A write while `maxmemory` is reached and nothing can be evicted.
     pub const OUT_OF_MEMORY: Failure =
         Failure::fixed("OOM command not allowed when used memory > 'maxmemory'.");

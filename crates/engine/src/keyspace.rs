@@ -22,6 +22,7 @@ use crate::snapshot::Capture;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::track::{Invalidation, Name, Totals, Trackers};
+use crate::tx::note_awaited;
 use crate::waiters::Waiters;
 use crate::watch::Watchers;
 
@@ -181,6 +182,25 @@ impl Stripe {
         if let Some(capture) = &mut self.capture {
             capture.swap(a, b);
         }
+    }
+
+    /// Takes over everything that is in another keyspace's stripe of the same number, in place of
+    /// what is here. The same seed is both keyspaces'. Returns what the caller is to free. As with
+    /// `take`, it tells those who cache keys.
+    fn adopt(&mut self, other: &mut Stripe) -> Vec<Table> {
+        let mut freed = Vec::new();
+        for at in 0..self.databases.len() {
+            let db = DbIndex(at as u32);
+            let empty = other.databases[at].emptied();
+            let new = std::mem::replace(&mut other.databases[at], empty);
+            self.watchers
+                .mark_all(&[db], |key| new.find(key.hash, key.bytes).is_some());
+            freed.extend(self.take(db));
+            self.databases[at] = new;
+        }
+        // A snapshot under way has what was here; what is here now is not its business.
+        self.epoch = other.epoch;
+        freed
     }
 
     /// Empties a database's part. The caller frees what it held, unless a snapshot needs it, and
@@ -612,6 +632,11 @@ impl<'k> Lease<'k> {
         self.release();
     }
 
+    /// Ends what `pin` began; what is held stays held until something else is needed.
+    pub fn unpin_kept(&mut self) {
+        self.pinned = false;
+    }
+
     fn cover_many(&mut self, hashes: &mut impl Iterator<Item = u64>) {
         if self.pinned {
             return;
@@ -693,6 +718,34 @@ impl<'k> Lease<'k> {
                     .expect("stripe is covered")
             }
         }
+    }
+
+    /// Takes over everything that is in another keyspace, which has the same seed, stripes and
+    /// databases, in place of what is here. Both leases cover all.
+    pub fn adopt(&mut self, other: &mut Lease<'_>, env: &Env) {
+        for (stripe, other) in self.held().zip(other.held()) {
+            let freed = stripe.adopt(other);
+            freed.into_iter().for_each(|table| env.discard_table(table));
+        }
+    }
+
+    /// Notes for those who cache keys or wait for some that all data are others now. It covers all.
+    pub fn note_renewed(&mut self, env: &Env) {
+        let databases: Vec<DbIndex> = (0..self.keyspace.databases()).map(DbIndex).collect();
+        for stripe in self.held() {
+            note_awaited(stripe, env, &databases);
+        }
+        env.note_emptied();
+    }
+
+    /// Empties all databases, all of which it covers.
+    pub fn clear(&mut self, env: &Env) {
+        let databases = self.keyspace.databases();
+        for stripe in self.held() {
+            let tables = (0..databases).filter_map(|db| stripe.take(DbIndex(db)));
+            tables.for_each(|table| env.discard_table(table));
+        }
+        env.note_emptied();
     }
 
     /// All stripes that are held, ascending.

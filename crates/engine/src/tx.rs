@@ -113,6 +113,12 @@ impl<'t, 'k> ReadTx<'t, 'k> {
         self.env.now
     }
 
+    /// The time that a clock shows, also while commands run before every deadline (a log, the
+    /// stream of a primary).
+    pub fn clock(&self) -> UnixMillis {
+        self.env.access_now()
+    }
+
     /// Settings, counters, randomness.
     pub fn env(&self) -> &'t Env {
         self.env
@@ -238,15 +244,15 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         WriteTx { lease, env, db }
     }
 
-    /// How what happens now is dated: the time of this command, or today's while a log is replayed,
-    /// which happens long before every deadline.
-    pub fn today(&self) -> UnixMillis {
-        self.env.access_now()
-    }
-
     /// The time of this command.
     pub fn now(&self) -> UnixMillis {
         self.env.now
+    }
+
+    /// The time that a clock shows, also while commands run before every deadline (a log, the
+    /// stream of a primary).
+    pub fn clock(&self) -> UnixMillis {
+        self.env.access_now()
     }
 
     /// Settings, counters, randomness.
@@ -723,7 +729,7 @@ impl<'t, 'k> WriteTx<'t, 'k> {
 }
 
 /// Notes that these databases are no longer what they were, for those who wait for keys of them.
-fn note_awaited(stripe: &Stripe, env: &Env, dbs: &[DbIndex]) {
+pub(crate) fn note_awaited(stripe: &Stripe, env: &Env, dbs: &[DbIndex]) {
     for touched in stripe.waiters().all_touched(dbs) {
         env.note_ready(touched);
     }

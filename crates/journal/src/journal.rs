@@ -81,6 +81,8 @@ pub(crate) struct Shared {
     filed: AtomicBool,
     /// Replication wants them.
     kept: AtomicBool,
+    /// The log is a copy of another's: no effects of commands here belong into it.
+    copy: AtomicBool,
     pub(crate) log: Mutex<Log>,
     end: AtomicU64,
     durable: AtomicU64,
@@ -119,6 +121,7 @@ impl Journal {
             switch: Arc::default(),
             filed: AtomicBool::new(false),
             kept: AtomicBool::new(false),
+            copy: AtomicBool::new(false),
             log: Mutex::default(),
             end: AtomicU64::new(0),
             durable: AtomicU64::new(0),
@@ -171,20 +174,35 @@ impl Journal {
         if !self.0.filed.swap(true, Ordering::SeqCst) {
             self.0.durable.store(end.0, Ordering::Release);
         }
-        !self.0.switch.swap(true, Ordering::SeqCst)
+        self.set_switch()
+    }
+
+    /// Brings the switch up to date. Whether effects are wanted that nobody wanted before.
+    fn set_switch(&self) -> bool {
+        let wanted = self.is_on() || self.is_kept();
+        let own = !self.0.copy.load(Ordering::SeqCst);
+        let before = self.0.switch.swap(wanted && own, Ordering::SeqCst);
+        wanted && own && !before
+    }
+
+    /// From now on the log is a copy of another server's ([`Journal::append_stream`]), and what
+    /// commands do here is not recorded; or no more. As `turn_on`.
+    pub fn set_copy(&self, copy: bool) {
+        self.0.copy.store(copy, Ordering::SeqCst);
+        self.set_switch();
     }
 
     /// The file does not want effects any more. As `turn_on`.
     pub fn turn_off(&self) {
         self.0.filed.store(false, Ordering::SeqCst);
-        self.0.switch.store(self.is_kept(), Ordering::SeqCst);
+        self.set_switch();
     }
 
     /// Replication wants effects from now on, and so many bytes of them kept. As `turn_on`.
     pub fn keep(&self, backlog_bytes: u64) -> bool {
         self.0.log.lock().set_backlog(Some(backlog_bytes));
         self.0.kept.store(true, Ordering::SeqCst);
-        !self.0.switch.swap(true, Ordering::SeqCst)
+        self.set_switch()
     }
 
     /// So many bytes are kept from now on, if any are.
@@ -199,7 +217,7 @@ impl Journal {
     pub fn stop_keeping(&self) {
         self.0.log.lock().set_backlog(None);
         self.0.kept.store(false, Ordering::SeqCst);
-        self.0.switch.store(self.is_on(), Ordering::SeqCst);
+        self.set_switch();
     }
 
     /// Forgets everything and goes on at this offset; who reads the log is cut off. Needs a lease

@@ -6,7 +6,7 @@
 //! seed.
 //!
 //! Reading order: `history` (which bytes two servers have in common), `feed` (a replica as its
-//! primary sees it).
+//! primary sees it), `link` (a replica's end of a link).
 //!
 //! Source of the protocol: <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>.
 
@@ -14,3 +14,4 @@
 
 pub mod feed;
 pub mod history;
+pub mod link;

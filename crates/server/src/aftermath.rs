@@ -13,6 +13,7 @@ use journal::journal::Framing;
 use crate::client::Client;
 use crate::mailbox::WorkerId;
 use crate::pubsub::Kind;
+use crate::replicating::replica::apply;
 use crate::server::Server;
 use crate::tracking;
 use crate::waking;
@@ -28,6 +29,9 @@ pub fn settle(
     lease: &mut Lease<'_>,
     mut by: Option<&mut Client>,
 ) {
+    if let Some(client) = by.as_deref_mut() {
+        apply::settle(client, server, env);
+    }
     if env.has_effects() {
         // What no command did happened each by itself.
         let framing = match by {

@@ -17,6 +17,7 @@ use engine::failure::Failure;
 use engine::keyspace::ahead::{Ahead, KEYS_MAX};
 use engine::keyspace::{Keyspace, Lease};
 use engine::spec::Flags;
+use log::warn;
 use resp::{Limits, Reply, Span, Step};
 use slab::Slab;
 
@@ -31,6 +32,7 @@ use crate::limits::{is_above_hard, output_limit};
 use crate::mailbox::Mailbox;
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
+use crate::replicating::replica::apply;
 use crate::scripting;
 use crate::server::Server;
 use crate::session::{Session, Within};
@@ -381,6 +383,71 @@ impl Batch {
         others: Option<&mut Slab<Connection>>,
         around: &mut Surroundings<'_, '_>,
     ) {
+        match &mut connection.client.upstream {
+            None => self.run_admitted(command, connection, others, around),
+            Some(_) => self.run_streamed(command, connection, others, around),
+        }
+    }
+
+    /// Runs a command of the primary that this server follows.
+    fn run_streamed(
+        &self,
+        command: &Command,
+        connection: &mut Connection,
+        others: Option<&mut Slab<Connection>>,
+        around: &mut Surroundings<'_, '_>,
+    ) {
+        let (server, keys) = (
+            around.server,
+            command.keys.start as usize..command.keys.end as usize,
+        );
+        let row = match &command.found {
+            Found::Command(found) => found.ok(),
+            Found::Nothing => None,
+            Found::Broken(text) => {
+                let text = String::from_utf8_lossy(text);
+                warn!("The stream of the master cannot be understood: {text}");
+                connection.client.fate = Fate::CloseNow;
+                return;
+            }
+        };
+        let client = &connection.client;
+        if !apply::lease(row, &self.keys[keys], client, server, around.lease) {
+            // A script holds what it needs for long: later.
+            connection.rewind();
+            connection.enqueue(command.connection as usize, around.ready);
+            return;
+        }
+        let raw = &connection.input.unread()[..command.bytes as usize];
+        let Some(upstream) = connection.client.upstream.as_deref_mut() else {
+            return;
+        };
+        if server.replicating.replica.is_current(upstream.number()) {
+            let before = upstream.note(raw);
+            let ordinary = apply::enter(around.env);
+            self.run_admitted(command, connection, others, around);
+            if let Waiting::Pause = connection.waiting
+                && let Some(upstream) = connection.client.upstream.as_deref_mut()
+            {
+                upstream.forget(before);
+            }
+            // What ran was settled already; what was refused is part of the stream all the same.
+            apply::settle(&mut connection.client, server, around.env);
+            apply::leave(around.env, ordinary);
+        } else {
+            connection.client.fate = Fate::CloseNow;
+        }
+        around.lease.unpin_kept();
+    }
+
+    #[inline]
+    fn run_admitted(
+        &self,
+        command: &Command,
+        connection: &mut Connection,
+        others: Option<&mut Slab<Connection>>,
+        around: &mut Surroundings<'_, '_>,
+    ) {
         let bytes = command.bytes as usize;
         connection.dirty = true;
         match &command.found {
@@ -415,7 +482,7 @@ impl Batch {
                     around.server,
                     around.settings,
                 );
-                let verdict = if around.settings.maxmemory_bytes == 0 {
+                let verdict = if around.settings.maxmemory_bytes == 0 || client.upstream.is_some() {
                     verdict
                 } else {
                     within_memory(verdict, client, out, around)

@@ -15,6 +15,7 @@ use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
 use crate::quorum::Demand;
 use crate::registry::RowId;
 use crate::replicating::primary::{Attached, Introduction};
+use crate::replicating::replica::apply::Upstream;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::tracking::Caching;
@@ -72,6 +73,8 @@ pub struct Client {
     pub caching: Option<Box<Caching>>,
     /// MONITOR: it is shown all commands.
     pub monitors: bool,
+    /// It is the primary that this server follows.
+    pub upstream: Option<Box<Upstream>>,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// What it has said of itself as a replica.
@@ -107,9 +110,18 @@ impl Client {
             watched: None,
             caching: None,
             monitors: false,
+            upstream: None,
             subscriptions: Subscriptions::default(),
             fate: Fate::Open,
         }
+    }
+
+    /// From now on it is the primary that this server follows.
+    pub fn become_upstream(&mut self, upstream: Upstream, db: DbIndex) {
+        self.upstream = Some(Box::new(upstream));
+        self.db = db;
+        self.authenticated = true;
+        self.reply_mode = ReplyMode::Off;
     }
 
     /// Whether it need not log in (any more). A password taken away lets everybody in.

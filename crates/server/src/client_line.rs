@@ -23,6 +23,7 @@ pub fn flags(card: &Card) -> String {
     let set = [
         ('S', card.replica.load(Relaxed)),
         ('O', card.monitors.load(Relaxed)),
+        ('M', card.primary.load(Relaxed)),
         ('P', card.is_subscriber()),
         ('x', card.queued.load(Relaxed) >= 0),
         ('b', card.blocked.load(Relaxed)),

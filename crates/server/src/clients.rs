@@ -83,6 +83,8 @@ pub struct Card {
     pub tracking: Seen,
     /// MONITOR: it is shown all commands.
     pub monitors: AtomicBool,
+    /// It is the primary that this server follows.
+    pub primary: AtomicBool,
     /// It is a replica.
     pub replica: AtomicBool,
     /// CLIENT NO-EVICT.

@@ -124,7 +124,8 @@ impl Evictor {
         by: Option<&mut Client>,
     ) -> Room {
         let limit = settings.maxmemory_bytes;
-        if limit == 0 || self.used() <= limit {
+        let leaves_it = server.replicating.is_replica() && settings.replica.ignore_maxmemory;
+        if limit == 0 || leaves_it || self.used() <= limit {
             self.behind = false;
             return Room::Enough;
         }

@@ -46,6 +46,16 @@ pub fn admit<'a>(
     if !row.spec.accepts(words.len()) || matches!(row.handler, Handler::Container) {
         return Verdict::Refuse(Some(id), Failure::arity(&row.name));
     }
+    if client.upstream.is_some() {
+        // Nothing stands against the primary but what lets it wait.
+        let flags = effective_flags(row, client, registry);
+        let waits = server.appending.journal.is_behind() && flags.has(Flags::WRITE);
+        let pauses = server.is_pausing() && postponed(row, words, client, server);
+        return match waits || pauses {
+            true => Verdict::Postpone,
+            false => Verdict::Run(id),
+        };
+    }
     for check in CHECKS {
         if let Err(failure) = check(row, client, settings) {
             return Verdict::Refuse(Some(id), failure);
@@ -69,17 +79,24 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), failure);
     }
-    if server.lacks_replicas() && effective_flags(row, client, registry).has(Flags::WRITE) {
-        return Verdict::Refuse(Some(id), LACKING);
-    }
-    if server.loading.is_active() && !row.flags.has(Flags::LOADING) {
-        return Verdict::Refuse(Some(id), LOADING);
-    }
     let journal = &server.appending.journal;
     if journal.is_failing()
         && let Err(failure) = logged_lately(effective_flags(row, client, registry), row, server)
     {
         return Verdict::Refuse(Some(id), failure);
+    }
+    if server.lacks_replicas() && effective_flags(row, client, registry).has(Flags::WRITE) {
+        return Verdict::Refuse(Some(id), LACKING);
+    }
+    if server.replicating.is_replica()
+        && let Err(failure) = as_replica(effective_flags(row, client, registry), server, settings)
+    {
+        return Verdict::Refuse(Some(id), failure);
+    }
+    if server.loading.is_active() && !row.flags.has(Flags::LOADING)
+        || server.loading.is_beside() && row.flags.has(Flags::NO_ASYNC_LOADING)
+    {
+        return Verdict::Refuse(Some(id), LOADING);
     }
     if journal.is_behind() && effective_flags(row, client, registry).has(Flags::WRITE) {
         return Verdict::Postpone;
@@ -210,6 +227,26 @@ fn saved_lately(flags: Flags, row: &Row, settings: &Settings) -> Result<(), Fail
          RDB error.",
     ))
 }
+
+/// Refuses on a replica what only its primary may do, or what would show old data.
+#[cold]
+fn as_replica(flags: Flags, server: &Server, settings: &Settings) -> Result<(), Failure> {
+    if settings.replica.read_only && flags.has(Flags::WRITE) {
+        return Err(Failure::READ_ONLY);
+    }
+    if !settings.replica.serve_stale
+        && !server.replicating.replica.is_up()
+        && !flags.has(Flags::STALE)
+    {
+        return Err(MASTER_DOWN);
+    }
+    Ok(())
+}
+
+/// See its text.
+pub const MASTER_DOWN: Failure = Failure::fixed(
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+);
 
 /// Refuses writes while the append-only file cannot be written.
 #[cold]

@@ -58,6 +58,13 @@ impl Input {
         Ok((count, count == room))
     }
 
+    /// Puts bytes behind those that are there.
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.buffer[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
     fn make_room(&mut self, wanted: usize) {
         if self.start > 0 && self.buffer.len() - self.end < wanted {
             self.buffer.copy_within(self.start..self.end, 0);

@@ -45,11 +45,20 @@ pub fn is_above_hard(limit: &OutputLimit, pending_bytes: usize) -> bool {
     limit.hard_bytes > 0 && counted(pending_bytes) >= limit.hard_bytes
 }
 
+/// For the primary that this server follows.
+const NO_LIMIT: OutputLimit = OutputLimit {
+    hard_bytes: 0,
+    soft_bytes: 0,
+    soft_seconds: 0,
+};
+
 /// The limit on the unwritten replies of a client of this kind.
 #[inline]
 pub fn output_limit<'s>(client: &Client, settings: &'s Settings) -> &'s OutputLimit {
     let limits = &settings.client_output_buffer_limit;
-    if client.subscriptions.any() {
+    if client.upstream.is_some() {
+        &NO_LIMIT
+    } else if client.subscriptions.any() {
         &limits.pubsub
     } else {
         &limits.normal
@@ -86,7 +95,8 @@ pub fn output_excess(
 #[inline]
 pub fn query_excess(connection: &Connection, settings: &Settings) -> Option<Excess> {
     let unread = connection.input.unread().len() as u64;
-    (unread > settings.client_query_buffer_limit_bytes).then_some(Excess::Query)
+    let limited = connection.client.upstream.is_none();
+    (limited && unread > settings.client_query_buffer_limit_bytes).then_some(Excess::Query)
 }
 
 /// Whether anything has to be looked for that time alone brings about.
@@ -105,7 +115,8 @@ pub fn excess(connection: &mut Connection, settings: &Settings, now: UnixMillis)
         .load(std::sync::atomic::Ordering::Relaxed);
     let idle = now.0 - last_active as i64;
     let waits = !matches!(connection.waiting, Waiting::No) || connection.client.subscriptions.any();
-    if idle_millis_max > 0 && idle > idle_millis_max && !waits {
+    let ours = connection.client.upstream.is_some();
+    if idle_millis_max > 0 && idle > idle_millis_max && !waits && !ours {
         return Some(Excess::Idle);
     }
     output_excess(connection, settings, now).or_else(|| query_excess(connection, settings))

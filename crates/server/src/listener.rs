@@ -220,6 +220,7 @@ impl Card {
             interest_bytes: 0.into(),
             tracking: Seen::default(),
             monitors: false.into(),
+            primary: false.into(),
             replica: false.into(),
             no_evict: false.into(),
             no_touch: false.into(),

@@ -16,6 +16,7 @@ use crate::clients::Card;
 use crate::connection::Accepted;
 use crate::migrating::Migrated;
 use crate::pubsub::Publication;
+use crate::replicating::replica::arrival::Arrival;
 use crate::tracking::Note;
 use crate::waking::Unblocked;
 use engine::sync::{AtomicBool, Mutex};
@@ -62,10 +63,14 @@ pub enum Message {
     Unblock(Box<Unblocked>),
     /// Try a client's blocking command again: who made its key ready could not.
     Retry(Arc<Waiter>),
-    /// Scripts or functions were flushed: let go of what this worker has compiled of them.
-    LetGo,
+    /// This server has become a replica: nobody waits for keys any more.
+    Demoted,
+    /// Go on with a link to a primary.
+    Follow(Box<Arrival>),
     /// Look what there is to send to this worker's replicas.
     Feed,
+    /// Scripts or functions were flushed: let go of what this worker has compiled of them.
+    LetGo,
     /// End the event loop.
     Stop,
 }

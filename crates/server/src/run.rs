@@ -19,6 +19,7 @@ use crate::loading;
 use crate::logging;
 use crate::mailbox::{Message, WorkerId};
 use crate::replicating;
+use crate::replicating::replica;
 use crate::saving;
 use crate::server::Server;
 use crate::shutdown;
@@ -134,6 +135,7 @@ fn run(config: Config, listeners: Vec<Listener>) -> io::Result<()> {
             info!("Ready to accept connections");
             wait_for_the_end(&server, &mut signals);
         }
+        server.replicating.replica.end();
         server.saving.end();
         server.replicating.primary.end();
         server.appending.end();
@@ -167,7 +169,13 @@ fn begin_to_log<'s>(
             .map_err(|error| refused(error.to_string()))
     };
     spawn("journal", Box::new(|| server.appending.run_writer()))?;
-    spawn("rewriter", Box::new(|| appending::serve(server)))
+    spawn("rewriter", Box::new(|| appending::serve(server)))?;
+    if let Some(primary) = server.settings.get().replica.of.clone() {
+        let mut lease = server.keyspace.lease();
+        lease.cover_all();
+        replica::follow(server, primary, false);
+    }
+    spawn("link", Box::new(|| replica::serve(server)))
 }
 
 /// Waits until somebody wants the server to end and nothing speaks against it.

@@ -278,7 +278,19 @@ impl Server {
             None => (until, kind),
         };
         *pause = Some((end, kind));
-        self.paused_until.store(end.0, Ordering::Relaxed);
+        drop(pause);
+        self.publish_pause();
+    }
+
+    /// Brings the copy up to date that says whether anything is held back: by CLIENT PAUSE, or
+    /// while a replica takes over.
+    pub fn publish_pause(&self) {
+        let pause = self.pause.lock();
+        let until = match self.replicating.failover.is_active() {
+            true => i64::MAX,
+            false => pause.map_or(0, |(end, _)| end.0),
+        };
+        self.paused_until.store(until, Ordering::Relaxed);
     }
 
     /// Lets the commands go on that a pause has held back, if it was over at `now`.
@@ -290,18 +302,21 @@ impl Server {
         if pause.is_some_and(|(end, _)| end > now) {
             return;
         }
-        *pause = None;
-        self.paused_until.store(0, Ordering::Relaxed);
+        if pause.take().is_none() {
+            return;
+        }
         drop(pause);
+        self.publish_pause();
         self.broadcast(|| Message::Resume);
     }
 
     /// What the pause in force holds back.
     pub fn pause_kind(&self) -> Option<PauseKind> {
         let pause = *self.pause.lock();
-        pause
-            .filter(|(until, _)| *until > self.now())
-            .map(|(_, kind)| kind)
+        let in_force = pause.filter(|(until, _)| *until > self.now());
+        let handed_over = self.replicating.failover.is_active();
+        let kind = in_force.map(|(_, kind)| kind);
+        kind.or_else(|| handed_over.then_some(PauseKind::Write))
     }
 
     /// Logs, at most once a minute, that somebody let a web browser speak to us.

@@ -79,6 +79,13 @@ impl Session<'_, '_> {
         aftermath::settle(self.server, own, self.env, self.lease, by);
     }
 
+    /// Whether the client must not change data, because they are its primary's.
+    pub fn is_read_only_replica(&self) -> bool {
+        self.server.replicating.is_replica()
+            && self.settings.replica.read_only
+            && self.client.upstream.is_none()
+    }
+
     /// Lets what was published before reach those who listen now, before that changes.
     fn resolve_mail(&mut self) {
         aftermath::tell_events(self.server, self.client.card.worker, self.env);

@@ -66,6 +66,18 @@ impl Unblocked {
         }
     }
 
+    /// Its server follows another from now on: what it waits to take is not this server's to give.
+    pub fn demoted(waiter: &Arc<Waiter>) -> Unblocked {
+        let mut reply = Reply::new(waiter.proto);
+        reply.error(DEMOTED.text());
+        Unblocked {
+            waiter: Arc::clone(waiter),
+            reply,
+            failed: true,
+            wrote: None,
+        }
+    }
+
     /// Where its worker keeps the connection that this is for.
     pub fn place(&self) -> usize {
         self.waiter.client.place as usize
@@ -76,6 +88,10 @@ impl Unblocked {
         serve::forget(&self.waiter, lease);
     }
 }
+
+const DEMOTED: Failure = Failure::fixed(
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+);
 
 /// Makes the session's client wait with a command that found nothing. The lease is still the one
 /// it was tried under.

@@ -37,6 +37,8 @@ use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::migrating::{self, Migrated};
 use crate::pubsub::{Desk, Publication};
+use crate::replicating::replica::apply::{self, Upstream};
+use crate::replicating::replica::arrival::Arrival;
 use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
@@ -61,14 +63,14 @@ const TIMEOUTS_MAX: usize = 1000;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
-/// Gives a new connection its place.
+/// Gives a new connection its place, and tells it.
 pub(crate) fn take_over(
     accepted: Accepted,
     connections: &mut Slab<Connection>,
     poll: &Poll,
     server: &Server,
     settings: &Settings,
-) {
+) -> Option<usize> {
     let Accepted { mut stream, card } = accepted;
     let entry = connections.vacant_entry();
     let id = entry.key();
@@ -76,11 +78,12 @@ pub(crate) fn take_over(
     let killed = card.killed.load(Ordering::Relaxed);
     if killed || stream.register(poll.registry(), token).is_err() {
         server.forget(&card);
-        return;
+        return None;
     }
     card.place.store(id as u32, Ordering::Relaxed);
     let client = Client::new(card, settings.requirepass.is_none());
     entry.insert(Connection::new(stream, client));
+    Some(id)
 }
 
 /// A worker's poll and mailbox, made before its thread so that all mailboxes are known to all.
@@ -139,6 +142,8 @@ pub struct Worker<'k> {
     deadlines: Deadlines,
     next_tick: u64,
     next_inspection: u64,
+    /// The connection to the primary, if it is this worker's.
+    upstream: Option<usize>,
     /// Connections of replicas.
     replicas: Vec<usize>,
     /// The journal's end when replicas were last fed.
@@ -177,6 +182,7 @@ impl<'k> Worker<'k> {
             deadlines: Deadlines::default(),
             next_tick: 0,
             next_inspection: 0,
+            upstream: None,
             replicas: Vec::new(),
             fed: Offset::default(),
             pieces: Pieces::default(),
@@ -250,7 +256,7 @@ impl<'k> Worker<'k> {
     fn refresh(&mut self) {
         self.seen_outside = self.outside();
         self.env.now = self.server.now();
-        self.env.expire = !self.server.is_pausing();
+        self.env.expire = !self.server.is_pausing() && !self.server.replicating.is_replica();
         let version = self.server.settings.version();
         if version != self.settings_version {
             self.settings_version = version;
@@ -273,7 +279,9 @@ impl<'k> Worker<'k> {
         self.delivery().deliver_resolved();
         for message in self.seat.mailbox.drain() {
             match message {
-                Message::Accept(accepted) => self.take_over(accepted),
+                Message::Accept(accepted) => drop(self.take_over(accepted)),
+                Message::Demoted => self.end_all_waits(),
+                Message::Follow(arrival) => self.follow(*arrival),
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),
@@ -295,17 +303,61 @@ impl<'k> Worker<'k> {
                     let (env, lease) = (&self.env, &mut self.lease);
                     waking::retry(&waiter, self.server, self.id, env, lease);
                 }
-                Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
                 // The end of the round does it.
                 Message::Feed => {}
+                Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
                 Message::Stop => self.stopping = true,
             }
         }
     }
 
-    fn take_over(&mut self, accepted: Accepted) {
+    fn take_over(&mut self, accepted: Accepted) -> Option<usize> {
         let (poll, settings) = (&self.seat.poll, &self.settings);
-        take_over(accepted, &mut self.connections, poll, self.server, settings);
+        take_over(accepted, &mut self.connections, poll, self.server, settings)
+    }
+
+    /// Goes on with the link to a primary.
+    fn follow(&mut self, arrival: Arrival) {
+        let (server, now) = (self.server, self.env.now);
+        let Arrival {
+            accepted,
+            rest,
+            number,
+            beginning,
+        } = arrival;
+        let (env, lease) = (&self.env, &mut self.lease);
+        let db = Arrival::install(beginning, number, &accepted, server, lease, env);
+        aftermath::settle(server, self.id, env, lease, None);
+        lease.release();
+        let Some(db) = db else {
+            return server.forget(&accepted.card);
+        };
+        let Some(id) = self.take_over(accepted) else {
+            return server.replicating.replica.lost(number, now);
+        };
+        let connection = &mut self.connections[id];
+        connection
+            .client
+            .become_upstream(Upstream::new(number, now), db);
+        connection.input.put(&rest);
+        connection.readable = true;
+        self.upstream = Some(id);
+        apply::beat(connection, server, &self.settings, now);
+        self.enqueue(id);
+    }
+
+    /// Acknowledges what has come from the primary, if the link is this worker's.
+    fn beat(&mut self) {
+        let Some(id) = self.upstream else {
+            return;
+        };
+        match self.connections.get_mut(id) {
+            Some(connection) if connection.client.upstream.is_some() => {
+                apply::beat(connection, self.server, &self.settings, self.env.now);
+                self.enqueue(id);
+            }
+            _ => self.upstream = None,
+        }
     }
 
     /// Closes a client at the end of this round; its place must not be taken by another before the
@@ -365,6 +417,26 @@ impl<'k> Worker<'k> {
         }
         if connection.is_some_and(|connection| connection.end_migrate(&result)) {
             self.enqueue(sender.place);
+        }
+    }
+
+    /// Ends all waits in blocking commands, and closes those clients.
+    fn end_all_waits(&mut self) {
+        let blocked = |connection: &Connection| match &connection.waiting {
+            Waiting::Blocked(blocked) => Some(Arc::clone(&blocked.waiter)),
+            _ => None,
+        };
+        let waiters = self.connections.iter().filter_map(|(id, connection)| {
+            let waiter = blocked(connection)?;
+            Some((id, waiter))
+        });
+        for (id, waiter) in waiters.collect::<Vec<_>>() {
+            let (env, lease) = (&self.env, &mut self.lease);
+            // If somebody was faster, the reply is in the mail.
+            if waking::give_up(&waiter, self.server, self.id, env, lease) {
+                self.unblock(Unblocked::demoted(&waiter));
+                self.connections[id].client.fate = Fate::CloseAfterReply;
+            }
         }
     }
 
@@ -528,7 +600,8 @@ impl<'k> Worker<'k> {
             connection.dirty = false;
             // Before the replies, for who has one can ask another worker how this client stands.
             connection.client.publish(&connection.out, self.env.now);
-            if connection.hold_back(&self.server.appending.journal) {
+            let streams = connection.client.upstream.is_some();
+            if !streams && connection.hold_back(&self.server.appending.journal) {
                 self.holding.push(id);
                 if connection.held.is_voted_on() {
                     self.server.replicating.primary.ask();
@@ -656,6 +729,10 @@ impl<'k> Worker<'k> {
             connection
                 .client
                 .stop_observing(self.server, &mut self.desk);
+            if let Some(upstream) = &connection.client.upstream {
+                let replica = &self.server.replicating.replica;
+                replica.lost(upstream.number(), self.env.now);
+            }
             self.detach(id, &mut connection);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
@@ -735,12 +812,15 @@ impl<'k> Worker<'k> {
         // One worker is enough to notice that a pause is over and to take samples.
         if self.id == WorkerId(0) {
             self.server.end_pause(self.env.now);
+            let failover = &self.server.replicating.failover;
+            failover.tick(self.server, &mut self.lease, self.env.now);
             self.server.rates.sample(now, &self.server.totals());
             let (server, settings) = (self.server, &self.settings);
             server.saving.tick(server, settings, self.env.now);
         }
         if now >= self.next_inspection {
             self.next_inspection = now + INSPECTION.as_nanos() as u64;
+            self.beat();
             self.comfort_replicas();
             if self.id == WorkerId(0) {
                 let (server, now) = (self.server, self.env.now);

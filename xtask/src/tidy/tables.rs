@@ -71,7 +71,7 @@ pub(super) const CRATES: &[CrateRule] = &[
         name: "replication",
         path: "crates/replication",
         own: &["base", "journal"],
-        foreign: &[],
+        foreign: &["memchr"],
     },
     CrateRule {
         name: "script",
@@ -212,6 +212,7 @@ const WAITERS: &[&str] = &[
     "crates/server/src/families/debug.rs",
     // Kills a server at any moment: there is nothing to await.
     "crates/server/tests/it/crashes.rs",
+    "crates/server/tests/it/replica.rs",
     // Polls, with a deadline.
     "crates/server/tests/it/servers.rs",
 ];

@@ -59,6 +59,8 @@ struct State {
     tried_at: UnixMillis,
     report: Report,
     ending: bool,
+    /// Nothing is logged until a full copy of a primary is there.
+    suspended: bool,
 }
 
 /// See the module's head.
@@ -70,6 +72,8 @@ pub struct Appending {
     files: Mutex<Option<Arc<Mutex<Files>>>>,
     state: Mutex<State>,
     asked: Condvar,
+    /// A rewrite has ended.
+    ended: Condvar,
     /// By worker: it wants to be told when more is on disk.
     awaiting: Arc<[AtomicBool]>,
 }
@@ -95,8 +99,10 @@ impl Appending {
                     peak_bytes: 0,
                 },
                 ending: false,
+                suspended: false,
             }),
             asked: Condvar::new(),
+            ended: Condvar::new(),
             awaiting: (0..workers).map(|_| AtomicBool::new(false)).collect(),
         }
     }
@@ -326,9 +332,9 @@ pub fn serve(server: &Server) {
             if state.ending {
                 return;
             }
-            state.asked
+            state.asked && !state.suspended
         };
-        if server.loading.is_active() {
+        if server.loading.is_active() || appending.state.lock().suspended {
             continue;
         }
         let settings = server.settings.get();
@@ -348,6 +354,27 @@ pub fn serve(server: &Server) {
     }
 }
 
+/// Ends the file until [`resume`]: the data are about to be replaced by others.
+pub fn suspend(server: &Server) {
+    let appending = &server.appending;
+    appending.state.lock().suspended = true;
+    appending.call_off();
+    let mut state = appending.state.lock();
+    while state.running.is_some() {
+        appending.ended.wait(&mut state);
+    }
+    drop(state);
+    if appending.journal.is_on() {
+        stop(server);
+    }
+}
+
+/// The file begins anew, with the data as they are, if `appendonly` is on.
+pub fn resume(server: &Server) {
+    server.appending.state.lock().suspended = false;
+    server.appending.asked.notify_one();
+}
+
 /// Ends the file: everything is in it, and no more will be.
 fn stop(server: &Server) {
     let mut lease = server.keyspace.lease();
@@ -359,19 +386,25 @@ fn stop(server: &Server) {
 }
 
 impl Appending {
-    fn begin_rewrite(&self, control: &Arc<Control>, now: UnixMillis) {
+    /// Whether it may begin.
+    fn begin_rewrite(&self, control: &Arc<Control>, now: UnixMillis) -> bool {
         let mut state = self.state.lock();
+        if state.suspended {
+            return false;
+        }
         state.asked = false;
         state.running = Some(Running {
             since: now,
             control: Arc::clone(control),
         });
         state.report.rewrites += 1;
+        true
     }
 
     fn end_rewrite(&self, result: &Result<u64, String>, now: UnixMillis) {
         let mut state = self.state.lock();
         let since = state.running.take().map_or(now, |running| running.since);
+        self.ended.notify_all();
         state.tried_at = now;
         state.report.ok = result.is_ok();
         state.report.seconds = Some(now.millis_since(since) / 1000);

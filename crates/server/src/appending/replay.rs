@@ -64,7 +64,7 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
     let start = last.and_then(|last| last.start);
     let end = start.map(|start| Offset(start.0 + seen.log_bytes));
     match (seen.history, end) {
-        (Some(history), Some(end)) => server.replicating.resume(server, history, end),
+        (Some(history), Some(end)) => server.replicating.resume(server, history, end, seen.db),
         _ => server.appending.journal.begin_at(end.unwrap_or_default()),
     }
     Ok(())
@@ -148,6 +148,7 @@ fn load_parts(
         );
     }
     replay.runner.lease.release();
+    replay.seen.db = replay.db;
     Ok(replay.seen)
 }
 
@@ -156,6 +157,8 @@ fn load_parts(
 struct Seen {
     /// Which history it is.
     history: Option<History>,
+    /// The database that is selected at its end.
+    db: DbIndex,
     /// Its bytes in the last file.
     log_bytes: u64,
 }

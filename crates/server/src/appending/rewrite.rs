@@ -25,7 +25,9 @@ use crate::settings::Settings;
 /// Rewrites, and begins to log if nothing was logged before and `logs` says so.
 pub(super) fn run(server: &Server, settings: &Settings, logs: bool) {
     let control = Arc::new(Control::at_pace(&server.saving.pace));
-    server.appending.begin_rewrite(&control, server.now());
+    if !server.appending.begin_rewrite(&control, server.now()) {
+        return;
+    }
     let result = rewrite(server, settings, logs, &control);
     server.appending.end_rewrite(&result, server.now());
 }

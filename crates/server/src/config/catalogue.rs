@@ -10,7 +10,7 @@ use journal::Policy;
 
 use super::kinds::{Kind, Overflow, ReadWords, any_text, unread};
 use super::params::{Apply, Param, p};
-use super::settings::{EvictionPolicy, LogLevel, Permission, Settings};
+use super::settings::{DisklessLoad, EvictionPolicy, LogLevel, Permission, Settings};
 use super::words;
 
 const I32: i64 = i32::MAX as i64;
@@ -383,7 +383,7 @@ pub const PARAMS: &[Param] = &[
     .ahead(CLUSTER),
     p(
         "cluster-announce-bus-port",
-        PORT,
+        int(0, 65535),
         "0",
         "Port of the cluster bus as others see it.",
     )
@@ -404,14 +404,14 @@ pub const PARAMS: &[Param] = &[
     .ahead(CLUSTER),
     p(
         "cluster-announce-client-port",
-        PORT,
+        int(0, 65535),
         "0",
         "Port that clients are sent to.",
     )
     .ahead(CLUSTER),
     p(
         "cluster-announce-client-tls-port",
-        PORT,
+        int(0, 65535),
         "0",
         "TLS port that clients are sent to.",
     )
@@ -439,14 +439,14 @@ pub const PARAMS: &[Param] = &[
     .ahead(CLUSTER),
     p(
         "cluster-announce-port",
-        PORT,
+        int(0, 65535),
         "0",
         "Port of this node as others see it.",
     )
     .ahead(CLUSTER),
     p(
         "cluster-announce-tls-port",
-        PORT,
+        int(0, 65535),
         "0",
         "TLS port of this node as others see it.",
     )
@@ -953,14 +953,28 @@ pub const PARAMS: &[Param] = &[
     .protected()
     .hidden()
     .ahead(SCRIPTS),
-    p("masterauth", TEXT, "", "Password for the primary.")
-        .alias(&["primaryauth"])
-        .secret()
-        .ahead(REPLICATION),
-    p("masteruser", TEXT, "", "User name for the primary.")
-        .alias(&["primaryuser"])
-        .secret()
-        .ahead(REPLICATION),
+    p(
+        "masterauth",
+        Kind::Text(|s, v| {
+            s.replica.password = words::non_empty(v).map(<[u8]>::to_vec);
+            Ok(v.to_vec())
+        }),
+        "",
+        "Password for the primary.",
+    )
+    .alias(&["primaryauth"])
+    .secret(),
+    p(
+        "masteruser",
+        Kind::Text(|s, v| {
+            s.replica.user = words::non_empty(v).map(<[u8]>::to_vec);
+            Ok(v.to_vec())
+        }),
+        "",
+        "User name for the primary.",
+    )
+    .alias(&["primaryuser"])
+    .secret(),
     p(
         "max-new-connections-per-cycle",
         uint(1, 1000),
@@ -1225,11 +1239,13 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "repl-diskless-load",
-        choice(&["disabled", "on-empty-db", "swapdb", "flush-before-load"]),
+        Kind::Choice {
+            names: DisklessLoad::NAMES,
+            store: |s, v| s.replica.diskless_load = DisklessLoad::ALL[v],
+        },
         "disabled",
         "Whether a replica loads a full copy from the socket.",
-    )
-    .ahead(REPLICATION),
+    ),
     p(
         "repl-diskless-sync",
         Kind::Bool(|s, v| s.primary.diskless = v),
@@ -1274,27 +1290,27 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "replica-announce-ip",
-        TEXT,
+        Kind::Text(|s, v| {
+            s.replica.announce_ip = words::non_empty(v).map(<[u8]>::to_vec);
+            Ok(v.to_vec())
+        }),
         "",
         "Address of this replica as others see it.",
     )
-    .alias(&["slave-announce-ip"])
-    .ahead(REPLICATION),
+    .alias(&["slave-announce-ip"]),
     p(
         "replica-announce-port",
-        PORT,
+        int_to(0, 65535, |s, v| s.replica.announce_port = v as u16),
         "0",
         "Port of this replica as others see it.",
     )
-    .alias(&["slave-announce-port"])
-    .ahead(REPLICATION),
+    .alias(&["slave-announce-port"]),
     p(
         "replica-announced",
-        BOOL,
+        Kind::Bool(|s, v| s.replica.announced = v),
         "yes",
         "Whether Sentinel shows this replica.",
-    )
-    .ahead(REPLICATION),
+    ),
     p(
         "replica-full-sync-buffer-limit",
         memory(0, Overflow::OutOfRange),
@@ -1311,12 +1327,11 @@ pub const PARAMS: &[Param] = &[
     .ahead(REPLICATION),
     p(
         "replica-ignore-maxmemory",
-        BOOL,
+        Kind::Bool(|s, v| s.replica.ignore_maxmemory = v),
         "yes",
         "Leaves eviction to the primary.",
     )
-    .alias(&["slave-ignore-maxmemory"])
-    .ahead(REPLICATION),
+    .alias(&["slave-ignore-maxmemory"]),
     p(
         "replica-lazy-flush",
         BOOL,
@@ -1324,31 +1339,28 @@ pub const PARAMS: &[Param] = &[
         "Empties a replica in the background before a full copy.",
     )
     .alias(&["slave-lazy-flush"])
-    .ahead(REPLICATION),
+    .moot("what a full copy replaces is always freed in the background"),
     p(
         "replica-priority",
-        int(0, I32),
+        int_to(0, I32, |s, v| s.replica.priority = v as u32),
         "100",
         "Sentinel promotes the lowest first, and 0 never.",
     )
-    .alias(&["slave-priority"])
-    .ahead(REPLICATION),
+    .alias(&["slave-priority"]),
     p(
         "replica-read-only",
-        BOOL,
+        Kind::Bool(|s, v| s.replica.read_only = v),
         "yes",
         "Refuses writes on a replica.",
     )
-    .alias(&["slave-read-only"])
-    .ahead(REPLICATION),
+    .alias(&["slave-read-only"]),
     p(
         "replica-serve-stale-data",
-        BOOL,
+        Kind::Bool(|s, v| s.replica.serve_stale = v),
         "yes",
         "Serves reads while the primary is out of reach.",
     )
-    .alias(&["slave-serve-stale-data"])
-    .ahead(REPLICATION),
+    .alias(&["slave-serve-stale-data"]),
     p(
         "replicaof",
         list(words::replicaof),
@@ -1356,8 +1368,7 @@ pub const PARAMS: &[Param] = &[
         "The primary to replicate.",
     )
     .alias(&["slaveof"])
-    .fixed()
-    .refused(REPLICATION),
+    .fixed(),
     p(
         "requirepass",
         Kind::Text(|s, v| {

@@ -30,7 +30,7 @@ use catalogue::{FILE_ONLY, RETIRED};
 pub use kinds::Fault;
 use params::{Apply, Change, Param, Standing};
 pub use rewrite::{Extent, RewriteError};
-use settings::{ClientPlace, Settings};
+use settings::{ClientPlace, Primary, Settings};
 pub use source::ConfigError;
 use source::{INCLUDE, Line, Origin, Sources};
 pub(crate) use words::io_text;
@@ -144,6 +144,17 @@ impl Config {
     /// Changes a setting that is no parameter, see `Packing` (DEBUG).
     pub fn set_list_single_bytes_min(&mut self, bytes: usize) {
         self.settings.packing.list_single_bytes_min = bytes;
+    }
+
+    /// What REPLICAOF has said: CONFIG GET shows it, and CONFIG REWRITE keeps it.
+    pub fn set_primary(&mut self, primary: Option<&Primary>) {
+        let port = primary.map(|primary| primary.port.to_string().into_bytes());
+        let host = primary.map(|primary| primary.host.clone());
+        let words: Vec<Vec<u8>> = host.into_iter().chain(port).collect();
+        if let Some(index) = find(b"replicaof") {
+            // Invariant: a host and a port, or nothing, is what the row takes.
+            let _ = self.assign(index, &words);
+        }
     }
 
     /// The configuration file, absolute.

@@ -75,6 +75,74 @@ named! {
 }
 
 named! {
+    /// How a full copy from a primary is loaded.
+    DisklessLoad {
+        /// From a file that it is received into.
+        Disabled = "disabled",
+        /// From the socket if there are no keys.
+        OnEmptyDb = "on-empty-db",
+        /// From the socket, beside the old data, which are served meanwhile and stay if it fails.
+        SwapDb = "swapdb",
+        /// From the socket, in place of the old data.
+        FlushBeforeLoad = "flush-before-load",
+    }
+}
+
+/// Where a primary is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Its address or name.
+    pub host: Vec<u8>,
+    /// Its port.
+    pub port: u16,
+}
+
+/// How this server is a replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaSettings {
+    /// `replicaof`.
+    pub of: Option<Primary>,
+    /// `masteruser`.
+    pub user: Option<Vec<u8>>,
+    /// `masterauth`.
+    pub password: Option<Vec<u8>>,
+    /// `replica-read-only`.
+    pub read_only: bool,
+    /// `replica-serve-stale-data`.
+    pub serve_stale: bool,
+    /// `replica-ignore-maxmemory`.
+    pub ignore_maxmemory: bool,
+    /// `replica-priority`.
+    pub priority: u32,
+    /// `replica-announced`.
+    pub announced: bool,
+    /// `replica-announce-ip`.
+    pub announce_ip: Option<Vec<u8>>,
+    /// `replica-announce-port`; 0 = the port it listens on.
+    pub announce_port: u16,
+    /// `repl-diskless-load`.
+    pub diskless_load: DisklessLoad,
+}
+
+impl ReplicaSettings {
+    fn blank() -> ReplicaSettings {
+        ReplicaSettings {
+            of: None,
+            user: None,
+            password: None,
+            read_only: true,
+            serve_stale: true,
+            ignore_maxmemory: true,
+            priority: 100,
+            announced: true,
+            announce_ip: None,
+            announce_port: 0,
+            diskless_load: DisklessLoad::Disabled,
+        }
+    }
+}
+
+named! {
     /// Who may do a guarded thing (DEBUG, setting protected parameters).
     Permission {
         /// Nobody.
@@ -303,6 +371,7 @@ pub struct Settings {
     pub script_undeclared_keys: bool,
     pub enable_debug_command: Permission,
     pub enable_protected_configs: Permission,
+    pub replica: ReplicaSettings,
 }
 
 impl Settings {
@@ -381,6 +450,7 @@ impl Settings {
             script_undeclared_keys: true,
             enable_debug_command: Permission::No,
             enable_protected_configs: Permission::No,
+            replica: ReplicaSettings::blank(),
         }
     }
 }

@@ -11,7 +11,9 @@ use engine::event::Classes;
 use crate::shutdown::Wish;
 
 use super::kinds::{Fault, WRONG_WORD_COUNT, find_name, not_one_of};
-use super::settings::{BindAddress, BindHost, OutputLimit, OutputLimits, SavePoint, Settings};
+use super::settings::{
+    BindAddress, BindHost, OutputLimit, OutputLimits, Primary, SavePoint, Settings,
+};
 
 /// A path from bytes of the configuration.
 pub(super) fn path_of(text: &[u8]) -> PathBuf {
@@ -197,19 +199,25 @@ pub(super) fn save_lines(shown: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// `replicaof`: a host and a port, or `no one`.
-pub(super) fn replicaof(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+pub(super) fn replicaof(settings: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
     if is_empty_list(words) {
+        settings.replica.of = None;
         return Ok(Vec::new());
     }
     let [host, port] = words else {
         return Err(WRONG_WORD_COUNT.into());
     };
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
+        settings.replica.of = None;
         return Ok(Vec::new());
     }
-    match parse_i64(port) {
-        Some(0..=65535) => Ok(join(words)),
-        _ => Err("Invalid master port".into()),
+    match parse_i64(port).and_then(|port| u16::try_from(port).ok()) {
+        Some(port) => {
+            let host = host.clone();
+            settings.replica.of = Some(Primary { host, port });
+            Ok(join(words))
+        }
+        None => Err("Invalid master port".into()),
     }
 }
 

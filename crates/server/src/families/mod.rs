@@ -17,6 +17,7 @@ mod memory;
 mod migrate;
 mod persistence;
 mod pubsub;
+mod replica;
 mod replication;
 mod script;
 mod server;
@@ -35,6 +36,7 @@ pub const TABLES: &[&[Spec<ControlRun>]] = &[
     migrate::COMMANDS,
     persistence::COMMANDS,
     pubsub::COMMANDS,
+    replica::COMMANDS,
     replication::COMMANDS,
     script::COMMANDS,
     server::COMMANDS,

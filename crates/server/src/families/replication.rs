@@ -20,6 +20,8 @@ use crate::client::ReplyMode;
 use crate::held::DiskWish;
 use crate::replicating::primary::rewind;
 use crate::replicating::primary::{Attached, Introduction, Standing, Without};
+use crate::replicating::replica;
+use crate::replicating::replica::apply::acknowledgement;
 use crate::replicating::report;
 use crate::session::{ControlRun, Session};
 
@@ -149,6 +151,10 @@ fn replconf(
         }
         if is("getack") {
             // Only a primary asks, in its stream; nobody else is answered.
+            if session.client.upstream.is_some() {
+                let ack = acknowledgement(&session.server.appending.journal);
+                session.client.unmuted.extend_from_slice(&ack);
+            }
             return Ok(());
         }
         let about = session.client.introduction.get_or_insert_default();
@@ -247,10 +253,8 @@ fn psync(
 ) -> Result<(), Failure> {
     let (id, next) = (args.bytes(), args.bytes());
     if args.accept("failover") {
-        // For replicas only. Compat: whatever else follows is passed over.
-        return Err(Failure::fixed(
-            "ERR PSYNC FAILOVER can't be sent to a master.",
-        ));
+        // Compat: whatever else follows is passed over.
+        take_over(session, id)?;
     }
     if !may_begin(session, out)? {
         return Ok(());
@@ -288,6 +292,33 @@ fn psync(
     Ok(())
 }
 
+/// The primary hands its place over to this replica.
+fn take_over(session: &mut Session<'_, '_>, id: &[u8]) -> Result<(), Failure> {
+    let server = session.server;
+    let replicating = &server.replicating;
+    info!(
+        "Failover request received for replid {}.",
+        String::from_utf8_lossy(id)
+    );
+    if !replicating.is_replica() {
+        return Err(Failure::fixed(
+            "ERR PSYNC FAILOVER can't be sent to a master.",
+        ));
+    }
+    if RunId::parse(id) != Some(replicating.history().id()) {
+        return Err(Failure::fixed(
+            "ERR PSYNC FAILOVER replid must match my replid.",
+        ));
+    }
+    server.config.lock().set_primary(None);
+    session.lease.cover_all();
+    replica::lead(server);
+    session.lease.release();
+    let name = &session.client.card.peer;
+    info!("MASTER MODE enabled (failover request from '{name}')");
+    Ok(())
+}
+
 fn sync(
     session: &mut Session<'_, '_>,
     args: &mut Args<'_>,
@@ -308,6 +339,12 @@ fn may_begin(session: &Session<'_, '_>, out: &Reply) -> Result<bool, Failure> {
     if out.len_bytes() > 0 {
         return Err(Failure::fixed(
             "ERR SYNC and PSYNC are invalid with pending output",
+        ));
+    }
+    let replicating = &session.server.replicating;
+    if replicating.is_replica() && !replicating.replica.is_up() {
+        return Err(Failure::fixed(
+            "NOMASTERLINK Can't SYNC while not connected with my master",
         ));
     }
     let about = session.client.introduction.as_deref();

@@ -89,7 +89,7 @@ pub(super) fn persistence(view: &mut View<'_, '_>, fields: &mut Fields) {
     let server = view.server;
     let loading = &server.loading;
     fields.put("loading", u8::from(loading.is_active()));
-    fields.put("async_loading", 0);
+    fields.put("async_loading", u8::from(view.server.loading.is_beside()));
     if loading.is_active() {
         loading_fields(server, fields);
     }

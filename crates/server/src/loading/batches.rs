@@ -8,14 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use base::ids::DbIndex;
+use engine::keyspace::Keyspace;
 use parking_lot::Mutex;
 use rdb::file::{KeyHead, Reader};
 use rdb::{Decoded, Dialect, Input, decode};
 
-use super::{Failure, Overdue, broken, environment, read, store};
+use super::{Failure, Job, broken, environment, read, store};
 use crate::allocator;
-use crate::server::Server;
-use crate::settings::{Settings, eviction};
+use crate::scripting::libraries::Libraries;
+use crate::settings::eviction;
 
 /// A batch is handed over when its values have so many bytes ...
 const BATCH_BYTES: usize = 256 << 10;
@@ -53,9 +54,7 @@ struct Record {
 
 /// What the threads share.
 struct Shared<'s> {
-    server: &'s Server,
-    settings: &'s Settings,
-    overdue: Overdue,
+    job: &'s Job<'s>,
     dialect: Dialect,
     batches: Mutex<Receiver<Batch>>,
     failed: AtomicBool,
@@ -65,18 +64,15 @@ struct Shared<'s> {
 /// Loads what `reader` reads.
 pub(super) fn load(
     reader: &mut Reader<'_>,
-    server: &Server,
-    settings: &Settings,
-    overdue: Overdue,
+    job: &Job<'_>,
+    libraries: &mut Libraries,
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     let decoders = cores.min(DECODERS_MAX);
     let (sender, receiver) = sync_channel(decoders * WAITING_EACH);
     let shared = Shared {
-        server,
-        settings,
-        overdue,
+        job,
         dialect: reader.dialect(),
         batches: Mutex::new(receiver),
         failed: AtomicBool::new(false),
@@ -89,7 +85,7 @@ pub(super) fn load(
             spawned.map_err(|error| Failure::Refused(error.to_string()))?;
         }
         // The sender goes with this, and then the threads end.
-        fill(reader, &shared, sender, ended)
+        fill(reader, &shared, libraries, sender, ended)
     });
     match shared.failure.into_inner() {
         Some(failure) => Err(failure),
@@ -101,15 +97,20 @@ pub(super) fn load(
 fn fill(
     reader: &mut Reader<'_>,
     shared: &Shared<'_>,
+    libraries: &mut Libraries,
     sender: SyncSender<Batch>,
     ended: &mut dyn FnMut() -> bool,
 ) -> Result<(), Failure> {
     let mut batch = Batch::default();
+    let job = shared.job;
     let mut patience = EVICTION_PATIENCE;
-    let progress = &shared.server.loading;
+    let progress = &job.server.loading;
     let total = progress.total_bytes.load(Relaxed);
     let mut sizes = |db, keys, offset: u64| {
-        make_room(shared.server, db, keys, total.saturating_sub(offset));
+        // Of a stream nobody knows how long it is.
+        if total > 0 {
+            make_room(job.keyspace, db, keys, total.saturating_sub(offset));
+        }
     };
     let mut key = |reader: &mut Reader<'_>, head: KeyHead| {
         let (begin, offset) = (batch.values.len(), reader.offset());
@@ -126,7 +127,7 @@ fn fill(
         if is_small && !progress.pace.is_slow() {
             return Ok(());
         }
-        progress.advance(reader.offset(), shared.server.now());
+        progress.advance(reader.offset(), job.server.now());
         wait_for_memory(shared, &mut patience, ended);
         if ended() || shared.failed.load(Relaxed) {
             return Err(Failure::Ended);
@@ -135,17 +136,18 @@ fn fill(
         let sent = sender.send(std::mem::take(&mut batch));
         sent.map_err(|_| Failure::Ended)
     };
-    read(reader, shared.server, false, &mut sizes, &mut key)?;
-    progress.advance(reader.offset(), shared.server.now());
+    read(reader, job.server, (libraries, false), &mut sizes, &mut key)?;
+    progress.advance(reader.offset(), job.server.now());
     sender.send(batch).map_err(|_| Failure::Ended)
 }
 
 /// Lets the workers evict down to the memory limit, if they may. `patience` is what is left of it:
 /// it is used up where nothing can be evicted.
 fn wait_for_memory(shared: &Shared<'_>, patience: &mut Duration, ended: &mut dyn FnMut() -> bool) {
-    let limit = shared.settings.maxmemory_bytes;
-    let may_evict = eviction(shared.settings.maxmemory_policy).is_some();
-    if limit == 0 || !may_evict || shared.server.loading.keeps_all() {
+    let settings = shared.job.settings;
+    let limit = settings.maxmemory_bytes;
+    let may_evict = eviction(settings.maxmemory_policy).is_some();
+    if limit == 0 || !may_evict || shared.job.server.loading.keeps_all() {
         return;
     }
     let high = limit + limit / EXCESS_SHARE;
@@ -186,8 +188,9 @@ struct Ready {
 /// Decodes a batch, and puts it in stripe by stripe: each is locked once, and the memory that a key
 /// goes to is asked for some keys ahead.
 fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
-    let env = environment(shared.server, shared.settings, shared.overdue);
-    let keyspace = &shared.server.keyspace;
+    let job = shared.job;
+    let env = environment(job.server, job.settings, job.overdue);
+    let keyspace = job.keyspace;
     let mut ready = Vec::with_capacity(batch.keys.len());
     let mut order = Vec::with_capacity(batch.keys.len());
     for record in batch.keys {
@@ -217,7 +220,7 @@ fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
             let table = lease.stripe(next.hash).table(DbIndex(next.head.db as u32));
             table.prefetch_bucket(next.hash);
         }
-        store(shared.server, &mut lease, &env, &head, value, false)?;
+        store(job.server, &mut lease, &env, &head, value, false)?;
     }
     lease.release();
     Ok(())
@@ -225,11 +228,11 @@ fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
 
 /// So many keys will come into a database, as the file says. Room is made for no more than the rest
 /// of the file can hold.
-fn make_room(server: &Server, db: DbIndex, keys: u64, rest_bytes: u64) {
+fn make_room(keyspace: &Keyspace, db: DbIndex, keys: u64, rest_bytes: u64) {
     let keys = keys.min(rest_bytes / KEY_BYTES_MIN);
-    let each = keys as usize / server.keyspace.stripe_count() as usize;
-    let mut lease = server.keyspace.lease();
-    for stripe in server.keyspace.stripes() {
+    let each = keys as usize / keyspace.stripe_count() as usize;
+    let mut lease = keyspace.lease();
+    for stripe in keyspace.stripes() {
         lease.only(stripe).expect_entries(db, each);
     }
 }

@@ -10,7 +10,7 @@
 mod batches;
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
@@ -21,7 +21,7 @@ use base::strings::repr;
 use base::time::UnixMillis;
 use engine::dump::{Inserted, insert};
 use engine::env::Env;
-use engine::keyspace::Lease;
+use engine::keyspace::{Keyspace, Lease};
 use journal::Offset;
 use log::info;
 use rdb::file::{Item, KeyHead, Reader};
@@ -29,6 +29,7 @@ use rdb::{Decoded, Fault, Input};
 use replication::history::History;
 
 use crate::saving::pace::Pace;
+use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 
@@ -41,6 +42,7 @@ const TELL_MILLIS: i64 = 5_000;
 #[derive(Debug, Default)]
 pub struct Progress {
     active: AtomicBool,
+    beside: AtomicBool,
     /// Milliseconds since 1970.
     pub since: AtomicI64,
     /// Size of the file.
@@ -49,6 +51,8 @@ pub struct Progress {
     pub read_bytes: AtomicU64,
     /// Memory that the file's writer used.
     pub writer_bytes: AtomicU64,
+    /// The database that is selected in the stream of its writer, where the file ends.
+    pub stream_db: AtomicU64,
     /// Keys of the last file that were put in.
     pub keys_loaded: AtomicU64,
     /// Keys of the last file that had expired.
@@ -74,6 +78,17 @@ impl Progress {
     /// From now on they have to, if there is a file.
     pub fn announce(&self, there_is_a_file: bool) {
         self.active.store(there_is_a_file, Relaxed);
+    }
+
+    /// Data are loaded beside those that clients see, or no more.
+    pub fn set_beside(&self, beside: bool) {
+        self.beside.store(beside, Relaxed);
+    }
+
+    /// Whether data are loaded beside those that clients see.
+    #[inline]
+    pub fn is_beside(&self) -> bool {
+        self.beside.load(Relaxed)
     }
 
     /// They need not any more.
@@ -125,6 +140,7 @@ impl Progress {
             &self.before_bytes,
             &self.read_bytes,
             &self.writer_bytes,
+            &self.stream_db,
             &self.keys_loaded,
             &self.keys_expired,
             &self.keys_empty,
@@ -160,7 +176,9 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
     file(server, path, overdue, ended)?;
     if let Some((id, offset)) = place {
         let history = History::new(id);
-        server.replicating.resume(server, history, offset);
+        let db = server.loading.stream_db.load(Relaxed);
+        let db = DbIndex(u32::try_from(db).unwrap_or(0));
+        server.replicating.resume(server, history, offset, db);
     }
     Ok(())
 }
@@ -191,6 +209,46 @@ pub enum Overdue {
     Kept,
 }
 
+/// What is loaded where.
+struct Job<'j> {
+    server: &'j Server,
+    keyspace: &'j Keyspace,
+    settings: &'j Settings,
+    overdue: Overdue,
+}
+
+/// Loads a snapshot that somebody sends into an empty keyspace, which may be the server's; the
+/// libraries of functions in it. Keys whose time is over are put in: who sends it will say when
+/// they go. `total_bytes`: its length, if that is known.
+///
+/// # Errors
+/// See [`Failure`]. What was read up to there is in the keyspace.
+pub fn received(
+    server: &Server,
+    input: impl Read,
+    total_bytes: u64,
+    keyspace: &Keyspace,
+    ended: &mut dyn FnMut() -> bool,
+) -> Result<Libraries, Failure> {
+    let settings = server.settings.get();
+    server.loading.begin(server.now(), total_bytes);
+    let mut input = Input::of_reader(input);
+    if !settings.rdbchecksum || settings.skip_checksums {
+        input.without_sum();
+    }
+    let mut reader = Reader::open(input).map_err(refused)?;
+    let mut libraries = Libraries::default();
+    let job = Job {
+        server,
+        keyspace,
+        settings: &settings,
+        overdue: Overdue::Kept,
+    };
+    batches::load(&mut reader, &job, &mut libraries, ended)?;
+    report(server);
+    Ok(libraries)
+}
+
 /// Loads a snapshot file, if there is one, with several threads; where it ends, which may be before
 /// the end of the file. Progress begins with it, unless it is a part of something larger
 /// ([`Overdue::Kept`]).
@@ -211,8 +269,16 @@ pub fn file(
     let Some(mut reader) = open(&settings, path)? else {
         return Ok(0);
     };
-    let loaded = batches::load(&mut reader, server, &settings, overdue, ended);
+    let mut libraries = server.scripting.libraries.read().clone();
+    let job = Job {
+        server,
+        keyspace: &server.keyspace,
+        settings: &settings,
+        overdue,
+    };
+    let loaded = batches::load(&mut reader, &job, &mut libraries, ended);
     loaded.map_err(|failure| failure.about(path))?;
+    server.scripting.set_libraries(libraries);
     let millis = server.now().millis_since(begun);
     info!(
         "DB loaded from disk: {}.{:03} seconds",
@@ -257,11 +323,12 @@ pub fn file_under_lease(
     let settings = server.settings.get();
     let outcome = open(&settings, path).and_then(|reader| {
         let mut reader = reader.ok_or_else(|| Failure::Refused("there is no such file".into()))?;
+        let mut libraries = server.scripting.libraries.read().clone();
         let mut sizes = |_, _, _| {};
         read(
             &mut reader,
             server,
-            replace,
+            (&mut libraries, replace),
             &mut sizes,
             &mut |reader, head| {
                 server.loading.pace.key(&mut || false);
@@ -272,6 +339,7 @@ pub fn file_under_lease(
                 store(server, lease, env, &head, value, replace)
             },
         )?;
+        server.scripting.set_libraries(libraries);
         Ok(reader.offset())
     });
     let end = outcome.map_err(|failure| failure.about(path))?;
@@ -330,16 +398,15 @@ fn open(settings: &Settings, path: &Path) -> Result<Option<Reader<'static>>, Fai
 }
 
 /// Reads to the end; `key` has to read or pass over the value, `sizes` hears how many keys a
-/// database has, and where the file says so. Libraries of functions are added to those that are
-/// there, and with `replace` take their places.
+/// database has, and where the file says so. Libraries of functions are added to those given, and
+/// take their places if the flag beside them says so.
 fn read(
     reader: &mut Reader<'_>,
     server: &Server,
-    replace: bool,
+    (libraries, replace): (&mut Libraries, bool),
     sizes: &mut dyn FnMut(DbIndex, u64, u64),
     key: &mut dyn FnMut(&mut Reader<'_>, KeyHead) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut libraries = server.scripting.libraries.read().clone();
     let mut db = DbIndex::default();
     loop {
         match reader.next_item().map_err(refused)? {
@@ -366,10 +433,7 @@ fn read(
                     "it has data of module '{module}', which is not here"
                 )));
             }
-            Item::End(_) => {
-                server.scripting.set_libraries(libraries);
-                return Ok(());
-            }
+            Item::End(_) => return Ok(()),
         }
     }
 }
@@ -385,6 +449,10 @@ fn fact(server: &Server, name: &[u8], value: &[u8]) {
         b"used-mem" => {
             let bytes = text.parse().unwrap_or(0);
             server.loading.writer_bytes.store(bytes, Relaxed);
+        }
+        b"repl-stream-db" => {
+            let db = text.parse().unwrap_or(0);
+            server.loading.stream_db.store(db, Relaxed);
         }
         _ => {}
     }
@@ -404,7 +472,7 @@ fn store(
         progress.keys_expired.fetch_add(1, Relaxed);
         return Ok(());
     }
-    let key = server.keyspace.key(&head.key);
+    let key = lease.keyspace().key(&head.key);
     // Invariant: `read` has refused larger numbers.
     let db = DbIndex(head.db as u32);
     lease.cover(std::iter::once(key.hash));

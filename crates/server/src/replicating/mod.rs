@@ -1,5 +1,6 @@
-//! Replication: this server as a primary (`primary`), as a replica (`replica`), and what both
-//! share: the name of the history that the data are of, and which of the two it is.
+//! Replication: this server as a primary (`primary`), as a replica (`replica`), on the way from the
+//! one to the other (`failover`), and what all share: the name of the history that the data are of,
+//! and which of the two it is.
 //!
 //! The bytes that travel are the journal's, at the journal's offsets. Protocol decisions without
 //! I/O are the crate `replication`'s.
@@ -8,18 +9,22 @@
 //! all stripes (or while nobody writes), and whoever turns the journal on after it was off begins
 //! it anew ([`Replicating::begin_anew`]).
 
+pub mod failover;
 pub mod primary;
+pub mod replica;
 pub mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::ids::RunId;
+use base::ids::{DbIndex, RunId};
 use base::rng::{Rng, seed_from_os};
 use journal::{Journal, Offset};
 use log::info;
 use parking_lot::Mutex;
+use replica::Replica;
 use replication::history::History;
 
+use self::failover::Failover;
 use self::primary::Primary;
 use crate::saving::file::StreamPlace;
 use crate::server::Server;
@@ -27,9 +32,13 @@ use crate::server::Server;
 /// See the module's head.
 pub struct Replicating {
     history: Mutex<History>,
-    replica: AtomicBool,
+    is_replica: AtomicBool,
+    /// Whom it follows.
+    pub replica: Replica,
     /// Its replicas.
     pub primary: Primary,
+    /// Handing its place over.
+    pub failover: Failover,
 }
 
 impl Replicating {
@@ -37,8 +46,10 @@ impl Replicating {
     pub fn new(id: RunId, workers: usize) -> Replicating {
         Replicating {
             history: Mutex::new(History::new(id)),
-            replica: AtomicBool::new(false),
+            is_replica: AtomicBool::new(false),
+            replica: Replica::default(),
             primary: Primary::new(workers),
+            failover: Failover::default(),
         }
     }
 
@@ -61,11 +72,17 @@ impl Replicating {
 
     /// Goes on after a restart: the disk has given back the bytes of `history` before `end`. What
     /// follows has a name of its own, for what was lost may be elsewhere. Nobody writes yet.
-    pub fn resume(&self, server: &Server, mut history: History, end: Offset) {
+    ///
+    /// A replica has a prefix of its primary's history, whatever was lost: it keeps the name, and
+    /// the database `db` that is selected there.
+    pub fn resume(&self, server: &Server, mut history: History, end: Offset, db: DbIndex) {
         let journal = &server.appending.journal;
         journal.begin_at(end);
         self.primary.begin(server, server.now());
-        history.branch(new_name(), end);
+        match server.settings.get().replica.of {
+            Some(_) => drop(journal.append_stream(&[], db, server.now())),
+            None => history.branch(new_name(), end),
+        }
         self.set_history(history, journal);
         info!("The replication history is resumed at offset {}", end.0);
     }
@@ -81,12 +98,12 @@ impl Replicating {
     /// Whether this server is a replica.
     #[inline]
     pub fn is_replica(&self) -> bool {
-        self.replica.load(Ordering::Relaxed)
+        self.is_replica.load(Ordering::Relaxed)
     }
 
     /// It becomes a replica, or a primary. Under a lease on all stripes.
     pub fn set_replica(&self, replica: bool) {
-        self.replica.store(replica, Ordering::SeqCst);
+        self.is_replica.store(replica, Ordering::SeqCst);
     }
 }
 

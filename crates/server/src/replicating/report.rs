@@ -5,6 +5,7 @@ use std::fmt::Display;
 use resp::Reply;
 
 use super::primary::phase_name;
+use super::replica;
 use crate::server::Server;
 
 /// What INFO shows instead of an id that there is not.
@@ -20,8 +21,11 @@ pub fn fields(server: &Server) -> Vec<(String, String)> {
         false => "master",
     };
     fields.put("role", role);
+    for (name, value) in replica::report::fields(server) {
+        fields.put(name, value);
+    }
     replicas(server, &mut fields);
-    fields.put("master_failover_state", "no-failover");
+    fields.put("master_failover_state", replicating.failover.name());
     fields.put("master_replid", history.id());
     match history.previous() {
         Some(previous) => fields.put("master_replid2", previous.id),
@@ -75,8 +79,11 @@ fn backlog(server: &Server, fields: &mut Fields) {
     fields.put("repl_backlog_histlen", length);
 }
 
-/// What ROLE tells of a primary.
+/// What ROLE tells.
 pub fn role(server: &Server, out: &mut Reply) {
+    if replica::report::role(server, out) {
+        return;
+    }
     let online: Vec<_> = server
         .replicating
         .primary

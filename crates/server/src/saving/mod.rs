@@ -234,7 +234,7 @@ impl Saving {
 
     /// Begins what a `save` point asks for. Called every 100 milliseconds.
     pub fn tick(&self, server: &Server, settings: &Settings, now: UnixMillis) {
-        if settings.save_points.is_empty() {
+        if settings.save_points.is_empty() || server.loading.is_active() {
             return;
         }
         let changes = server.totals().changes;

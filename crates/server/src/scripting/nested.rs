@@ -27,6 +27,7 @@ const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
 const ARITY: &[u8] = b"ERR Wrong number of args calling Redis command from script";
 const NOT_ALLOWED: &[u8] = b"ERR This Redis command is not allowed from script";
 const READ_ONLY: &[u8] = b"ERR Write commands are not allowed from read-only scripts.";
+const ON_REPLICA: &[u8] = b"READONLY You can't write against a read only replica.";
 const LACKING: &[u8] = b"NOREPLICAS Not enough good replicas to write.";
 const FULL: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
 
@@ -130,6 +131,9 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         }
         if self.rules.read_only && may_write(row) {
             return Some(READ_ONLY);
+        }
+        if row.flags.has(Flags::WRITE) && self.session.is_read_only_replica() {
+            return Some(ON_REPLICA);
         }
         if row.flags.has(Flags::WRITE) && self.session.server.lacks_replicas() {
             return Some(LACKING);

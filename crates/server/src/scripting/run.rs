@@ -11,6 +11,7 @@ use super::nested::{Nested, Rules};
 use super::state::{Ready, State};
 use super::store::{Learned, Sha};
 use super::{Kind, Scripting};
+use crate::gate::MASTER_DOWN;
 use crate::session::{Session, Within};
 
 /// First word after the number of keys.
@@ -184,6 +185,24 @@ fn check_flags(flags: Option<Flags>, read_only: bool, full: bool) -> Result<bool
     Ok(!writes)
 }
 
+/// What a script must not do on a replica.
+fn check_replica(flags: Option<Flags>, session: &Session<'_, '_>) -> Result<(), Failure> {
+    let replicating = &session.server.replicating;
+    if !replicating.is_replica() {
+        return Ok(());
+    }
+    let writes = flags.is_some_and(|flags| !flags.has(Flags::NO_WRITES));
+    if writes && session.is_read_only_replica() {
+        return Err(Failure::READ_ONLY);
+    }
+    let bears_stale = flags.is_some_and(|flags| flags.has(Flags::ALLOW_STALE));
+    let stale = !session.settings.replica.serve_stale && !replicating.replica.is_up();
+    match stale && !bears_stale && session.client.upstream.is_none() {
+        true => Err(MASTER_DOWN),
+        false => Ok(()),
+    }
+}
+
 fn start(
     state: &mut State,
     subject: &Subject<'_>,
@@ -193,6 +212,7 @@ fn start(
     read_only: bool,
     out: &mut Reply,
 ) -> Result<(), Failure> {
+    check_replica(subject.flags, session)?;
     let full = is_full(session);
     let read_only = check_flags(subject.flags, read_only, full)?;
     let may_fill = subject

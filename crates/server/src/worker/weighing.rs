@@ -29,7 +29,8 @@ impl Worker<'_> {
         let card = &connection.client.card;
         let place = id as u32;
         if self.scales.is_on() && connection.client.fate != Fate::CloseNow {
-            let may_go = !card.no_evict.load(Relaxed);
+            let ours = card.primary.load(Relaxed) || card.replica.load(Relaxed);
+            let may_go = !card.no_evict.load(Relaxed) && !ours;
             let bytes = card.memory_bytes();
             self.scales
                 .weigh(place, &mut connection.weight, bytes, may_go, burden);

@@ -14,6 +14,7 @@ mod migrate;
 mod primary;
 mod pubsub;
 mod quorum;
+mod replica;
 mod restore;
 mod scripts;
 mod servers;

@@ -112,7 +112,7 @@ fn parse_change(tx: &WriteTx<'_, '_>, args: &mut Args<'_>) -> Result<Change, Fai
         None | Some(ExpiryWord::Keep) => return Ok(Change::Nothing),
         Some(ExpiryWord::Persist) => Change::Persist,
         Some(ExpiryWord::Due(form)) => {
-            let at = moment(form, args.bytes(), tx.now(), args.word(0))?;
+            let at = moment(form, args.bytes(), tx.clock(), args.word(0))?;
             // Deadlines are only observed, not enforced, on a replica.
             if at <= tx.now() && tx.env().expire {
                 Change::Delete
@@ -237,7 +237,7 @@ impl Request {
         self.lasting = matches!(form, TimeForm::UnixSeconds | TimeForm::UnixMillis);
         let text = args.peek().ok_or_else(|| Failure::arity("hsetex"))?;
         args.skip(1);
-        self.until = Until::At(moment(form, text, tx.now(), args.word(0))?);
+        self.until = Until::At(moment(form, text, tx.clock(), args.word(0))?);
         Ok(())
     }
 

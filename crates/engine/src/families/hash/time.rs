@@ -151,7 +151,7 @@ fn parse_expire(
     args: &mut Args<'_>,
     form: TimeForm,
 ) -> Result<(UnixMillis, Conditions), Failure> {
-    let at = moment(form, args.bytes(), tx.now(), args.word(0))?;
+    let at = moment(form, args.bytes(), tx.clock(), args.word(0))?;
     let conditions = Conditions::parse(args)?;
     take_fields(args, NOT_ABOVE_ZERO)?;
     Ok((at, conditions))

@@ -74,7 +74,7 @@ pub(super) fn restore(
     let deadline = match (ttl, order.absolute) {
         (0, _) => None,
         (ttl, true) => Some(UnixMillis(ttl)),
-        (ttl, false) => Some(tx.now().saturating_add(ttl)),
+        (ttl, false) => Some(tx.clock().saturating_add(ttl)),
     };
     if deadline.is_some_and(|deadline| deadline <= tx.now()) {
         return Ok(delete(tx, order.key));

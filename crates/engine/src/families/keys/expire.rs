@@ -93,7 +93,7 @@ fn change(
     args.end()?;
     let number = parse_i64(number).ok_or(Failure::NOT_INTEGER)?;
     let moment = notation
-        .moment(number, tx.now())
+        .moment(number, tx.clock())
         .ok_or_else(|| invalid_time(args.word(0)))?;
     let allowed = match tx.find(key) {
         Some(entry) => conditions.allow(moment, entry.deadline()),

@@ -107,7 +107,7 @@ pub(super) fn xadd(
         return Ok(Effect::NOTHING);
     }
     let message = request.message.map(|it| it.told(&request, args));
-    let (now, packing) = (tx.now().0, tx.packing());
+    let (now, packing) = (tx.clock().0, tx.packing());
     let (mut emptied, mut trimmed) = (None, 0);
     let added = tx.update(key, |stream: &mut Stream| {
         let added = add(stream, &request, args, message.as_ref(), now, packing)?;

@@ -39,7 +39,7 @@ pub(super) fn xclaim(
     if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         return Err(no_key_or_group(key, name));
     }
-    let now = tx.today().0;
+    let now = tx.clock().0;
     let claim = read_claim(args, now)?;
     let mut effects = Effects::new(tx, key, name, consumer);
     let changes = tx.update_unseen(key, |stream: &mut Stream| {
@@ -203,7 +203,7 @@ pub(super) fn xautoclaim(
     if !tx.reading().read::<Stream>(key)?.is_some_and(has_group) {
         return Err(no_key_or_group(key, name));
     }
-    let now = tx.today().0;
+    let now = tx.clock().0;
     let mut effects = Effects::new(tx, key, name, consumer);
     let changes = tx.update_unseen(key, |stream: &mut Stream| {
         let Some((log, group)) = stream.group_mut(name) else {

@@ -171,7 +171,7 @@ pub(super) fn createconsumer(
     let consumer = args.bytes();
     args.end()?;
     check_group(tx, key, name)?;
-    let now = tx.today().0;
+    let now = tx.clock().0;
     let created = tx.update_unseen(key, |stream: &mut Stream| {
         let group = stream.group_mut(name);
         group.is_some_and(|(_, group)| group.consumer_or_new(consumer, now).1)

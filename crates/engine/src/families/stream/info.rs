@@ -36,7 +36,7 @@ pub(super) fn consumers(
     args.end()?;
     let stream = stream_at(tx, key)?;
     let group = stream.group(name).ok_or_else(|| no_group_in(name, key))?;
-    let now = tx.now().0;
+    let now = tx.clock().0;
     out.array(group.consumers().len());
     for consumer in group.consumers() {
         out.map(4);

@@ -40,7 +40,7 @@ pub(super) fn xpending(
         .ok_or_else(|| no_key_or_group(key, name))?;
     match filter {
         None => summary(group, out),
-        Some(filter) => list(group, &filter, tx.now().0, out),
+        Some(filter) => list(group, &filter, tx.clock().0, out),
     }
     Ok(())
 }

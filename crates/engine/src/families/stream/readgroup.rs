@@ -42,7 +42,7 @@ pub(super) fn xreadgroup(
         }
         read_wanted(request.id(args, number))?;
     }
-    let now = tx.today().0;
+    let now = tx.clock().0;
     let mut streams = Streams::begin(out);
     let mut changes = 0;
     for number in 0..request.len() {

@@ -27,7 +27,7 @@ pub(super) fn increx(
     let key = args.key();
     let options = Options::read(args)?;
     let due = match options.expiry {
-        Expiry::Due(form, text) => Some(expiry::deadline(form, text, tx.now(), "increx")?),
+        Expiry::Due(form, text) => Some(expiry::deadline(form, text, tx.clock(), "increx")?),
         Expiry::Unsaid | Expiry::Keep | Expiry::Persist => None,
     };
     match options.by {

@@ -123,7 +123,7 @@ pub(super) fn msetex(
     }
     let pairs = read_pairs(args, count);
     let (condition, expiry) = read_options(args)?;
-    let deadline = expiry.for_put(tx.now(), "msetex")?;
+    let deadline = expiry.for_put(tx.clock(), "msetex")?;
     let is_there = |&(key, _): &Pair<'_>| tx.find(key).is_some();
     let admitted = match condition {
         Condition::Always => true,

@@ -64,7 +64,7 @@ pub(super) fn getex(
         return Ok(Effect::NOTHING);
     };
     let due = match expiry {
-        Expiry::Due(form, text) => Some(expiry::deadline(form, text, tx.now(), "getex")?),
+        Expiry::Due(form, text) => Some(expiry::deadline(form, text, tx.clock(), "getex")?),
         Expiry::Persist => None,
         Expiry::Unsaid | Expiry::Keep => {
             reply_string(value, out);

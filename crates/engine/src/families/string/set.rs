@@ -117,7 +117,7 @@ fn set_with(
     options: &Options<'_>,
     out: &mut Reply,
 ) -> Result<Effect, Failure> {
-    let deadline = options.expiry.for_put(tx.now(), "set")?;
+    let deadline = options.expiry.for_put(tx.clock(), "set")?;
     if options.get {
         reply_string_or_null(tx.reading().string(key)?, out);
     }
@@ -172,7 +172,7 @@ fn set_for(
     let expiry = Expiry::Due(form, args.bytes());
     let value = args.bytes();
     args.end()?;
-    let deadline = expiry.for_put(tx.now(), command)?;
+    let deadline = expiry.for_put(tx.clock(), command)?;
     tx.put(key, stored(value), deadline);
     set_events(tx, key, deadline);
     tx.instead(|| set_words(key.bytes, value, deadline));

@@ -63,8 +63,8 @@ const BAD: &[(&str, &str)] = &[
         "1: 'cluster-enabled yes': cluster mode is not yet supported",
     ),
     (
-        "replicaof 127.0.0.1 1",
-        "1: 'replicaof 127.0.0.1 1': replication is not yet supported",
+        "replicaof 127.0.0.1 x",
+        "1: 'replicaof 127.0.0.1 x': Invalid master port",
     ),
     (
         "user default on",

@@ -251,6 +251,8 @@ impl ClientKind {
     fn of(card: &Card) -> ClientKind {
         if card.replica.load(Relaxed) {
             ClientKind::Replica
+        } else if card.primary.load(Relaxed) {
+            ClientKind::Primary
         } else if card.is_subscriber() {
             ClientKind::Subscriber
         } else {

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use base::ids::DbIndex;
 use engine::args::Args;
-use engine::env::Env;
 use engine::failure::Failure;
-use engine::keyspace::Lease;
 use log::{error, warn};
 use resp::Reply;
 
@@ -64,7 +61,7 @@ fn through_the_file(session: &mut Session<'_, '_>, words: &[Word]) -> Result<(),
         })?;
     }
     if !words.contains(&Word::NoFlush) {
-        flush(lease, session.env);
+        lease.clear(session.env);
         server.scripting.set_libraries(Libraries::default());
     }
     let replace = words.contains(&Word::Merge);
@@ -74,14 +71,6 @@ fn through_the_file(session: &mut Session<'_, '_>, words: &[Word]) -> Result<(),
     })?;
     warn!("DB reloaded by DEBUG RELOAD");
     Ok(())
-}
-
-fn flush(lease: &mut Lease<'_>, env: &Env) {
-    let databases = lease.keyspace().databases();
-    for stripe in lease.held() {
-        let tables = (0..databases).filter_map(|db| stripe.take(DbIndex(db)));
-        tables.for_each(|table| env.discard_table(table));
-    }
 }
 
 /// How long LOADAOF waits for the disk.
@@ -106,7 +95,7 @@ pub(super) fn load_log(
         false => Ok(()),
     };
     let loaded = synced.and_then(|()| {
-        flush(lease, session.env);
+        lease.clear(session.env);
         server.scripting.set_libraries(Libraries::default());
         replay::under_lease(server, lease)
     });

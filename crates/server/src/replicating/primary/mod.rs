@@ -275,8 +275,10 @@ impl Primary {
 
     /// Puts a command into the stream that is only for replicas.
     fn append(&self, server: &Server, command: &[u8], now: UnixMillis) {
-        let sealed = server.shutdown_wait.is_sealed();
-        if self.count() > 0 && !server.replicating.is_replica() && !sealed {
+        let replicating = &server.replicating;
+        // Who takes over must be able to have everything.
+        let still = replicating.is_replica() || replicating.failover.is_active();
+        if self.count() > 0 && !still && !server.shutdown_wait.is_sealed() {
             server.appending.journal.append_aside(command, now);
         }
     }

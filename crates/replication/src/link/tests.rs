@@ -1,0 +1,376 @@
+//! The dialogue line by line, marks cut in any place, and servers that lose each other.
+
+use base::rng::Rng;
+
+use super::*;
+use crate::history::History;
+
+fn id(seed: u64) -> RunId {
+    RunId::generate(&mut Rng::from_seed(seed))
+}
+
+fn about(end: u64) -> Introduction {
+    Introduction {
+        login: None,
+        port: 6380,
+        address: None,
+        version: "8.2.3",
+        id: id(1),
+        end: Offset(end),
+        hands_over: false,
+    }
+}
+
+/// What is said, as text, until the primary is asked for the stream.
+fn said(about: Introduction) -> (Handshake, Vec<String>) {
+    let (mut handshake, first) = Handshake::begin(about);
+    let mut all = vec![first];
+    while !handshake.has_asked() {
+        match handshake.hear(b"+OK").expect("goes on") {
+            Next::Say(bytes) => all.push(bytes),
+            other => panic!("{other:?}"),
+        }
+    }
+    let words = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).expect("text");
+        let words: Vec<&str> = text.split("\r\n").skip(2).step_by(2).collect();
+        words.join(" ")
+    };
+    (handshake, all.into_iter().map(words).collect())
+}
+
+#[test]
+fn a_replica_introduces_itself() {
+    let (_, plain) = said(about(41));
+    let expected = [
+        "PING".to_owned(),
+        "REPLCONF listening-port 6380".to_owned(),
+        "REPLCONF capa eof capa psync2".to_owned(),
+        "REPLCONF version 8.2.3".to_owned(),
+        format!("PSYNC {} 42", id(1)),
+    ];
+    assert_eq!(plain, expected);
+    let login = Login {
+        user: Some(b"eve".to_vec()),
+        password: b"pw".to_vec(),
+    };
+    let full = Introduction {
+        login: Some(login),
+        address: Some(b"10.0.0.1".to_vec()),
+        hands_over: true,
+        ..about(0)
+    };
+    let (_, full) = said(full);
+    assert_eq!(full[1], "AUTH eve pw");
+    assert_eq!(full[3], "REPLCONF ip-address 10.0.0.1");
+    assert_eq!(full[6], format!("PSYNC {} 1 FAILOVER", id(1)));
+}
+
+#[test]
+fn the_answers_to_psync() {
+    let ask = |line: String| said(about(41)).0.hear(line.as_bytes());
+    let new = id(2);
+    let go = |agreed| Ok(Next::Go(agreed));
+    assert_eq!(ask("+CONTINUE".into()), go(Agreed::Continue(None)));
+    let named = ask(format!("+CONTINUE {new}"));
+    assert_eq!(named, go(Agreed::Continue(Some(new))));
+    let full = ask(format!("+FULLRESYNC {new} 77"));
+    assert_eq!(full, go(Agreed::Full(new, Offset(77))));
+    assert_eq!(ask(String::new()), Ok(Next::Hear));
+    for line in [
+        "-NOMASTERLINK Can't SYNC while not connected with my master",
+        "-LOADING Redis is loading the dataset in memory",
+        "+FULLRESYNC",
+        "+FULLRESYNC abc 5",
+        "+CONTINUE abc",
+        "$5",
+    ] {
+        assert!(ask(line.into()).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_ping_may_be_answered_by_a_wish_for_a_password() {
+    for (line, fine) in [
+        ("+PONG", true),
+        ("-NOAUTH Authentication required.", true),
+        ("-ERR operation not permitted", true),
+        ("-ERR max number of clients reached", false),
+    ] {
+        let (mut handshake, _) = Handshake::begin(about(0));
+        assert_eq!(handshake.hear(line.as_bytes()).is_ok(), fine, "{line}");
+    }
+    let login = Login {
+        user: None,
+        password: b"pw".to_vec(),
+    };
+    let login = Some(login);
+    let (mut handshake, _) = Handshake::begin(Introduction { login, ..about(0) });
+    handshake.hear(b"+PONG").expect("goes on");
+    assert!(handshake.hear(b"-WRONGPASS invalid").is_err());
+}
+
+#[test]
+fn lines_before_a_snapshot() {
+    let parse = |line: &str| Framing::parse(line.as_bytes());
+    let mark = [b'7'; MARK_BYTES];
+    assert_eq!(parse("$123"), Ok(Some(Framing::Length(123))));
+    assert_eq!(
+        parse(&format!("$EOF:{}", "7".repeat(MARK_BYTES))),
+        Ok(Some(Framing::Mark(mark, 0)))
+    );
+    assert_eq!(parse(""), Ok(None));
+    for line in ["-ERR no", "$EOF:77", "$-1", "$x", "+OK"] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+/// Puts a snapshot together from pieces; its bytes, and those behind it.
+fn collect(mut framing: Framing, stream: &[u8], cuts: &[usize]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut snapshot = Vec::new();
+    let mut start = 0;
+    for &end in cuts.iter().chain([&stream.len()]) {
+        let end = end.clamp(start, stream.len());
+        let piece = &stream[start..end];
+        let found = framing.look(piece);
+        snapshot.extend_from_slice(framing.mark(found.held));
+        snapshot.extend_from_slice(&piece[..found.own]);
+        if let Some(rest) = found.rest {
+            return Some((snapshot, stream[start + rest..].to_vec()));
+        }
+        start = end;
+    }
+    None
+}
+
+/// Few different bytes, so that beginnings of the mark are everywhere.
+#[test]
+fn a_mark_is_found_wherever_it_is_cut() {
+    let mut rng = Rng::from_seed(11);
+    for _ in 0..3_000 {
+        let mut mark = [b'a'; MARK_BYTES];
+        mark[MARK_BYTES - 1] = b'b';
+        if rng.below(2) == 0 {
+            mark[rng.below(MARK_BYTES as u64) as usize] = b'c';
+        }
+        let letter = |rng: &mut Rng| b"aaaaaaab"[rng.below(8) as usize];
+        let mut snapshot: Vec<u8> = (0..rng.below(200)).map(|_| letter(&mut rng)).collect();
+        if rng.below(3) == 0 {
+            snapshot.extend_from_slice(&mark[..rng.below(MARK_BYTES as u64) as usize]);
+        }
+        let stream = [&snapshot[..], &mark, b"*1\r\n"].concat();
+        let first = memchr::memmem::find(&stream, &mark).unwrap_or(0);
+        let mut cuts: Vec<usize> = (0..rng.below(12))
+            .map(|_| rng.below(stream.len() as u64) as usize)
+            .collect();
+        cuts.sort_unstable();
+        let got = collect(Framing::Mark(mark, 0), &stream, &cuts);
+        let (own, rest) = got.expect("the mark is found");
+        assert_eq!(own, stream[..first], "{cuts:?}");
+        assert!(stream[first + MARK_BYTES..].starts_with(&rest[..]) || rest.is_empty());
+        let len = snapshot.len();
+        let (own, _) = collect(Framing::Length(len as u64), &stream, &cuts).expect("an end");
+        assert_eq!(own, snapshot);
+    }
+}
+
+#[test]
+fn acknowledgements_come_each_second_and_silence_ends_the_link() {
+    let mut pulse = Pulse::new(UnixMillis(10_000));
+    let mut at = |millis| pulse.beat(UnixMillis(millis), 60_000);
+    assert_eq!(at(10_000), Beat::Ack);
+    assert_eq!(at(10_999), Beat::Rest);
+    assert_eq!(at(11_000), Beat::Ack);
+    assert_eq!(at(9_000), Beat::Ack);
+    assert_eq!(at(70_001), Beat::Dead);
+    assert_eq!(
+        ack(Offset(5), Some(Offset(3))),
+        b"*5\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n5\r\n$4\r\nFACK\r\n$1\r\n3\r\n"
+    );
+}
+
+/// A server as far as its history is concerned.
+#[derive(Clone)]
+struct Server {
+    history: History,
+    log: Vec<u8>,
+    /// Bytes that it still has; all before are gone from its backlog.
+    kept_from: usize,
+    primary: Option<usize>,
+    linked: bool,
+}
+
+/// Lets servers write, lose each other, take over and be demoted, from one seed.
+struct World {
+    rng: Rng,
+    servers: Vec<Server>,
+    partial: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut rng = Rng::from_seed(seed);
+        let server = |rng: &mut Rng| Server {
+            history: History::new(RunId::generate(rng)),
+            log: Vec::new(),
+            kept_from: 0,
+            primary: None,
+            linked: false,
+        };
+        let servers = (0..4).map(|_| server(&mut rng)).collect();
+        World {
+            rng,
+            servers,
+            partial: 0,
+        }
+    }
+
+    fn pick(&mut self) -> usize {
+        self.rng.below(self.servers.len() as u64) as usize
+    }
+
+    /// Whether `of` follows `whom`, however far up.
+    fn follows(&self, of: usize, whom: usize) -> bool {
+        let mut at = of;
+        for _ in 0..self.servers.len() {
+            match self.servers[at].primary {
+                Some(up) if up == whom => return true,
+                Some(up) => at = up,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn cut_those_behind(&mut self, primary: usize) {
+        for server in &mut self.servers {
+            if server.primary == Some(primary) {
+                server.linked = false;
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let at = self.pick();
+        match self.rng.below(10) {
+            0..4 if self.servers[at].primary.is_none() => {
+                let byte = self.rng.next_u64() as u8;
+                self.servers[at].log.push(byte);
+            }
+            0..6 => self.deliver(at),
+            6 => self.servers[at].linked = false,
+            7 => self.connect(at),
+            8 if self.servers[at].primary.is_some() => self.promote(at),
+            8 => {
+                let end = self.servers[at].log.len();
+                let forgets = self.rng.below(6) == 0;
+                let kept = &mut self.servers[at].kept_from;
+                *kept = if forgets { end } else { *kept };
+            }
+            _ => {
+                let to = self.pick();
+                if to != at && !self.follows(to, at) {
+                    self.servers[at].primary = Some(to);
+                    self.servers[at].linked = false;
+                }
+            }
+        }
+    }
+
+    fn promote(&mut self, at: usize) {
+        let new = RunId::generate(&mut self.rng);
+        let server = &mut self.servers[at];
+        server.primary = None;
+        server.linked = false;
+        server.history.branch(new, Offset(server.log.len() as u64));
+        self.cut_those_behind(at);
+    }
+
+    /// Some bytes of the stream arrive.
+    fn deliver(&mut self, at: usize) {
+        let Some(up) = self.servers[at].primary.filter(|_| self.servers[at].linked) else {
+            return;
+        };
+        let end = self.servers[at].log.len();
+        let more = &self.servers[up].log[end..];
+        let count = more.len().min(self.rng.below(8) as usize);
+        let more = more[..count].to_vec();
+        self.servers[at].log.extend(more);
+    }
+
+    /// The handshake, with the primary's part as simple as it can be.
+    fn connect(&mut self, at: usize) {
+        let Some(up) = self.servers[at]
+            .primary
+            .filter(|_| !self.servers[at].linked)
+        else {
+            return;
+        };
+        let (replica, primary) = (self.servers[at].clone(), self.servers[up].clone());
+        if primary.primary.is_some() && !primary.linked {
+            return;
+        }
+        let end = Offset(replica.log.len() as u64);
+        let introduction = Introduction {
+            id: replica.history.id(),
+            end,
+            ..about(0)
+        };
+        let (mut handshake, _) = said(introduction);
+        let len = primary.log.len() as u64;
+        let reaches = (primary.kept_from as u64..=len).contains(&end.0);
+        let shares = primary.history.shares(replica.history.id(), end);
+        let answer = match shares && reaches {
+            true => format!("+CONTINUE {}", primary.history.id()),
+            false => format!("+FULLRESYNC {} {len}", primary.history.id()),
+        };
+        let server = &mut self.servers[at];
+        match handshake.hear(answer.as_bytes()) {
+            Ok(Next::Go(Agreed::Continue(Some(id)))) => {
+                self.partial += 1;
+                let renamed = server.history.id() != id;
+                server.history.follow(id, end);
+                if renamed {
+                    self.cut_those_behind(at);
+                }
+            }
+            Ok(Next::Go(Agreed::Full(id, Offset(offset)))) => {
+                assert_eq!(offset, len);
+                server.history = History::new(id);
+                server.log = primary.log;
+                server.kept_from = offset as usize;
+                self.cut_those_behind(at);
+            }
+            other => panic!("{other:?}"),
+        }
+        self.servers[at].linked = true;
+    }
+
+    /// A linked replica has a prefix of what its primary has, under the same name.
+    fn check(&self) {
+        for server in self.servers.iter().filter(|server| server.linked) {
+            let up = &self.servers[server.primary.expect("it has one")];
+            assert!(up.log.starts_with(&server.log));
+            assert_eq!(up.history.id(), server.history.id());
+        }
+    }
+}
+
+#[test]
+fn a_linked_replica_is_a_prefix_of_its_primary() {
+    let seeds = std::env::var("RUDDLE_LINK_SEEDS").ok();
+    let seeds: u64 = seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(200);
+    let mut partial = 0;
+    for seed in 0..seeds {
+        let mut world = World::new(seed);
+        for _ in 0..600 {
+            world.step();
+            world.check();
+        }
+        partial += world.partial;
+    }
+    assert!(
+        u64::from(partial) > seeds,
+        "{partial} continued in {seeds} worlds"
+    );
+}
