@@ -104,8 +104,8 @@ fn redis_7(program: &Path) -> Result<(), String> {
     }
 }
 
-/// Gets the packages into this directory, with the lists that the machine has or, where it has none,
-/// with lists of our own: neither needs root.
+/// Gets the packages into this directory, with the lists that the machine has or, where it has
+/// none, with lists of our own: neither needs root.
 fn download(directory: &Path) -> Result<(), String> {
     let own = directory.join("apt");
     let own = std::path::absolute(&own).map_err(|error| format!("{}: {error}", own.display()))?;

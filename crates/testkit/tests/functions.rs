@@ -144,6 +144,16 @@ fn tempfile(server: &Server, to: Kind) -> String {
 fn an_append_only_file_takes_libraries_along() {
     let (server, mut client) = start(Kind::Ruddle);
     call(&mut client, &["CONFIG", "SET", "appendonly", "yes"]);
+    // Until there is a base, the file does not hold everything.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let state_of_file =
+        |client: &mut Client| call(client, &["INFO", "persistence"]).lines().concat();
+    let is_made = |info: &str| {
+        info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0")
+    };
+    while !is_made(&state_of_file(&mut client)) {
+        assert!(Instant::now() < deadline, "no base");
+    }
     load(&mut client);
     let payload = call(&mut client, &["FUNCTION", "DUMP"]);
     let payload = payload.bytes().expect("a payload").to_vec();

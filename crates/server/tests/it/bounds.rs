@@ -64,6 +64,9 @@ fn a_snapshot_takes_little_memory_though_everything_is_overwritten() {
         "{before}"
     );
     call(&mut client, "BGSAVE");
+    // Its moment is when it counts the keys, which is soon after the answer.
+    let begun = KEYS.to_string();
+    info(&mut client, "current_save_keys_total", &begun);
     overwrite(server.port());
     assert_eq!(
         field(&mut client, "rdb_bgsave_in_progress"),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::client::Client;
 use crate::process::Server;
@@ -62,6 +62,9 @@ pub trait Sockets {
     fn hang_up(&mut self, connection: usize);
 }
 
+/// A server has noticed by then that a connection is closed.
+const ALONE_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// A real server process.
 pub struct ServerTarget {
     server: Server,
@@ -119,10 +122,11 @@ impl Target for ServerTarget {
         self.connections.clear();
         // A server that cannot flush (it is down, or wants a password) shows in the section's own
         // replies.
-        _ = self
-            .server
-            .connect()
-            .and_then(|mut client| client.call(&["FLUSHALL"]));
+        if let Ok(mut client) = self.server.connect()
+            && client.call(&["FLUSHALL"]).is_ok()
+        {
+            wait_until_alone(&mut client);
+        }
     }
 
     fn now_ms(&self) -> i64 {
@@ -152,6 +156,22 @@ impl Sockets for ServerTarget {
 
     fn hang_up(&mut self, connection: usize) {
         self.connections.remove(&connection);
+    }
+}
+
+/// Waits until the server has noticed that all other connections are closed: those of the section
+/// before would listen and wait beside the next one's. Who cannot be asked is not waited for.
+fn wait_until_alone(client: &mut Client) {
+    let deadline = Instant::now() + ALONE_TIME_MAX;
+    while Instant::now() < deadline {
+        let list = client.call(&["CLIENT", "LIST"]);
+        let others = match list.as_ref().map(Reply::bytes) {
+            Ok(Some(list)) => list.iter().filter(|&&byte| byte == b'\n').count() > 1,
+            Ok(None) | Err(_) => false,
+        };
+        if !others {
+            return;
+        }
     }
 }
 

@@ -396,8 +396,8 @@ impl Primary {
         }
     }
 
-    /// Some writes wait for replicas: from now on each has an offset that they can have. No lease is
-    /// needed: who shares this history begins with a copy, and that is later.
+    /// Some writes wait for replicas: from now on each has an offset that they can have. No lease
+    /// is needed: who shares this history begins with a copy, and that is later.
     pub fn count_writes(&self, server: &Server, now: UnixMillis) {
         self.counting.store(true, SeqCst);
         self.begin(server, now);
