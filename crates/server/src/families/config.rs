@@ -130,10 +130,7 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
     // This worker obeys from the next command on, the others from their next round.
     session.env.limits = engine_limits(config.settings(), &server.keyspace);
     server.settings.set(config.settings().clone());
-    server
-        .replicating
-        .primary
-        .apply(config.settings(), session.env.now);
+    server.replicating.primary.apply(server, session.env.now);
     if config.settings().primary.quorum.replicas > 0 {
         server
             .replicating

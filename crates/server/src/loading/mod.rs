@@ -185,6 +185,10 @@ pub fn at_start(server: &Server, ended: &mut dyn FnMut() -> bool) -> Result<(), 
 
 /// Which history a snapshot file is of, and up to where, if it says so.
 fn place_of(path: &Path) -> Option<(RunId, Offset)> {
+    // What can be read only once is left to the loader.
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
     let mut reader = Reader::open(Input::of_reader(File::open(path).ok()?)).ok()?;
     let (mut id, mut offset) = (None, None);
     while let Ok(Item::Fact(name, value)) = reader.next_item() {

@@ -39,13 +39,16 @@ impl Worker<'_> {
 
     /// A replica is here, or has become one in this round: it is looked after from now on.
     pub(super) fn attend_replica(&mut self, id: usize) {
-        if !self.replicas.contains(&id) {
-            self.replicas.push(id);
-        }
         let now = self.env.now;
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        if !self.replicas.contains(&id) {
+            self.replicas.push(id);
+            if self.settings.primary.disable_nodelay {
+                connection.stream.delay();
+            }
+        }
         let Some(attached) = &mut connection.client.attached else {
             return;
         };

@@ -301,7 +301,7 @@ impl Primary {
     /// A replica has said how far it is.
     pub fn heard(&self, server: &Server, now: UnixMillis) {
         self.heard.fetch_add(1, SeqCst);
-        self.count_good(&server.settings.get(), now);
+        self.count_good(server, now);
         server.appending.tell_awaiting(&server.mailboxes);
     }
 
@@ -310,10 +310,12 @@ impl Primary {
         self.heard.load(SeqCst)
     }
 
-    fn count_good(&self, settings: &Settings, now: UnixMillis) {
+    fn count_good(&self, server: &Server, now: UnixMillis) {
+        let replicas = self.replicas.lock();
+        // Looked at under the lock, so that who comes last has seen the last change.
+        let settings = server.settings.get();
         let primary = &settings.primary;
         let (least, lag_max) = (primary.replicas_min, primary.lag_seconds_max * 1000);
-        let replicas = self.replicas.lock();
         let is_good = |standing: &&Arc<Standing>| standing.feed.lock().is_good(lag_max, now);
         let good = replicas.iter().filter(is_good).count() as u64;
         self.good.store(good, Relaxed);
@@ -322,8 +324,8 @@ impl Primary {
     }
 
     /// The settings have changed.
-    pub fn apply(&self, settings: &Settings, now: UnixMillis) {
-        self.count_good(settings, now);
+    pub fn apply(&self, server: &Server, now: UnixMillis) {
+        self.count_good(server, now);
     }
 
     /// Once a second: pings, and what time alone brings about. The lease covers nothing.
@@ -339,7 +341,7 @@ impl Primary {
             self.pinged_at.store(now.0, Relaxed);
             self.append(server, b"*1\r\n$4\r\nPING\r\n", now);
         }
-        self.count_good(settings, now);
+        self.count_good(server, now);
         self.cut_off(server, settings, now);
         self.forget_backlog(server, settings, lease, now);
     }
