@@ -110,7 +110,9 @@ impl Appending {
     /// Asks for a rewrite; whether there was none before.
     pub fn ask(&self) -> bool {
         let mut state = self.state.lock();
-        if state.asked || state.running.is_some() {
+        // One that is called off is as good as over.
+        let is_wanted = |running: &Running| !running.control.cancelled.load(Ordering::Relaxed);
+        if state.asked || state.running.as_ref().is_some_and(is_wanted) {
             return false;
         }
         state.asked = true;
