@@ -267,17 +267,22 @@ impl Batch {
         if around.settings.maxmemory_bytes != 0 {
             around.evictor.look(around.server);
         }
+        // The primary's connection, once a command of it has to wait: none overtakes it.
+        let mut stalled = None;
         for (at, command) in self.commands.iter().enumerate() {
             let Some(connection) = connections.get_mut(command.connection as usize) else {
                 continue;
             };
+            if stalled == Some(command.connection) {
+                continue;
+            }
             let own = connection.client.card.worker;
             let mut disturbed = false;
             if matches!(connection.waiting, Waiting::No) && connection.client.fate == Fate::Open {
                 if self.runs_scripts(command, connection, around) {
                     disturbed = self.run_apart(command, connections, around);
-                } else {
-                    self.run_one(command, connection, None, around);
+                } else if !self.run_one(command, connection, None, around) {
+                    stalled = Some(command.connection);
                 }
             }
             if around.mailbox.has_left() {
@@ -313,6 +318,10 @@ impl Batch {
         let Found::Command(Ok(id)) = command.found else {
             return false;
         };
+        // A primary sends what its scripts have done.
+        if connection.client.upstream.is_some() {
+            return false;
+        }
         let registry = &around.server.registry;
         let flags = gate::effective_flags(registry.row(id), &connection.client, registry);
         flags.has(Flags::NO_MANDATORY_KEYS) && around.aside.is_some()
@@ -375,6 +384,7 @@ impl Batch {
         self.ahead.run(lease);
     }
 
+    /// Runs a command; `false` if it has to wait, and with it what follows on its connection.
     #[inline]
     fn run_one(
         &self,
@@ -382,21 +392,22 @@ impl Batch {
         connection: &mut Connection,
         others: Option<&mut Slab<Connection>>,
         around: &mut Surroundings<'_, '_>,
-    ) {
-        match &mut connection.client.upstream {
-            None => self.run_admitted(command, connection, others, around),
-            Some(_) => self.run_streamed(command, connection, others, around),
+    ) -> bool {
+        if connection.client.upstream.is_some() {
+            return self.run_streamed(command, connection, others, around);
         }
+        self.run_admitted(command, connection, others, around);
+        true
     }
 
-    /// Runs a command of the primary that this server follows.
+    /// Runs a command of the primary that this server follows; `false` if it has to wait.
     fn run_streamed(
         &self,
         command: &Command,
         connection: &mut Connection,
         others: Option<&mut Slab<Connection>>,
         around: &mut Surroundings<'_, '_>,
-    ) {
+    ) -> bool {
         let (server, keys) = (
             around.server,
             command.keys.start as usize..command.keys.end as usize,
@@ -408,7 +419,7 @@ impl Batch {
                 let text = String::from_utf8_lossy(text);
                 warn!("The stream of the master cannot be understood: {text}");
                 connection.client.fate = Fate::CloseNow;
-                return;
+                return true;
             }
         };
         let client = &connection.client;
@@ -416,11 +427,11 @@ impl Batch {
             // A script holds what it needs for long: later.
             connection.rewind();
             connection.enqueue(command.connection as usize, around.ready);
-            return;
+            return false;
         }
         let raw = &connection.input.unread()[..command.bytes as usize];
         let Some(upstream) = connection.client.upstream.as_deref_mut() else {
-            return;
+            return true;
         };
         if server.replicating.replica.is_current(upstream.number()) {
             let before = upstream.note(raw);
@@ -438,6 +449,7 @@ impl Batch {
             connection.client.fate = Fate::CloseNow;
         }
         around.lease.unpin_kept();
+        true
     }
 
     #[inline]

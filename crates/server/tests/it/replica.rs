@@ -399,3 +399,25 @@ fn a_failover_is_called_off() {
     assert_eq!(call(&mut a, "SET key 3"), "OK");
     assert!(call(&mut a, "FAILOVER ABORT").contains("No failover in progress"));
 }
+
+/// A script that holds some keys for long delays the stream: nothing of it overtakes, or is lost.
+#[test]
+fn a_busy_script_delays_the_stream() {
+    let (primary, mut writer) = start(&[]);
+    let (replica, mut reader) = start(&["--busy-reply-threshold", "50"]);
+    follow(&mut reader, &primary);
+    let mut runner = replica.connect().expect("a connection");
+    let script = "redis.call('GET', KEYS[1]) while true do end";
+    runner.send(&["EVAL", script, "1", "key:0"]).expect("sent");
+    let deadline = Instant::now() + PATIENCE;
+    while !call(&mut reader, "PING").contains("BUSY") {
+        assert!(Instant::now() < deadline, "the script is not busy");
+    }
+    // One by one, so that the stream comes in many pieces.
+    for number in 0..3000 {
+        call(&mut writer, &format!("SET key:{} {number}", number % 100));
+    }
+    assert_eq!(call(&mut reader, "SCRIPT KILL"), "OK");
+    let digest = call(&mut writer, "DEBUG DIGEST");
+    wait_for(&mut reader, "DEBUG DIGEST", &digest);
+}
