@@ -139,7 +139,9 @@ impl Others<'_> {
             return;
         };
         let whole = session.lease.covers_all();
-        if connection.is_stand_in() || !whole && connection.client.watched.is_some() {
+        // What a primary sends changes data, and must not do so in the middle of a script.
+        let changes = connection.client.upstream.is_some();
+        if connection.is_stand_in() || changes || !whole && connection.client.watched.is_some() {
             return connection.enqueue(id, self.ready);
         }
         let (server, stats, now) = (session.server, session.stats, session.env.now);

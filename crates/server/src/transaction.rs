@@ -106,6 +106,28 @@ impl Transaction {
     /// Covers the keys of all commands, and `more` hashes: every stripe if a command says so, or
     /// looks at data by itself.
     pub fn cover(&self, registry: &Registry, more: &[u64], lease: &mut Lease<'_>) {
+        if self.reaches_everywhere(registry) {
+            lease.cover_all();
+        } else {
+            lease.cover(self.hashes().chain(more.iter().copied()));
+        }
+    }
+
+    /// The same without `more`, but gives up, covering nothing, if somebody holds one of the
+    /// stripes for long. Whether it has them.
+    #[must_use]
+    pub fn try_cover(&self, registry: &Registry, lease: &mut Lease<'_>) -> bool {
+        match self.reaches_everywhere(registry) {
+            true => lease.try_cover_all(),
+            false => lease.try_cover(self.hashes()),
+        }
+    }
+
+    fn hashes(&self) -> impl Iterator<Item = u64> + Clone {
+        self.keys.iter().map(|key| key.hash)
+    }
+
+    fn reaches_everywhere(&self, registry: &Registry) -> bool {
         let everywhere = |queued: &Queued| {
             let row = registry.row(queued.row);
             match row.handler {
@@ -123,12 +145,7 @@ impl Transaction {
                 Handler::Container => false,
             }
         };
-        if self.queue.iter().any(everywhere) {
-            lease.cover_all();
-        } else {
-            let hashes = self.keys.iter().map(|key| key.hash);
-            lease.cover(hashes.chain(more.iter().copied()));
-        }
+        self.queue.iter().any(everywhere)
     }
 }
 
