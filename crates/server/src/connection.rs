@@ -461,15 +461,15 @@ impl Connection {
         let Some(attached) = &mut self.client.attached else {
             return Some(0);
         };
-        if attached.cursor.is_none() && attached.standing.feed.lock().phase() == Phase::Online {
+        if attached.standing.feed.lock().phase() != Phase::Online {
+            return Some(0);
+        }
+        if attached.cursor.is_none() {
             attached.cursor = attached.standing.cursor.lock().take();
         }
         let Some(cursor) = &mut attached.cursor else {
             return Some(0);
         };
-        if attached.standing.feed.lock().phase() != Phase::Online {
-            return Some(0);
-        }
         if !self.out.is_empty() {
             // A reply in the middle of the stream would be taken for a part of it.
             return (!attached.begun).then_some(0);
@@ -479,30 +479,22 @@ impl Connection {
         if !cursor.read(pieces) {
             return None;
         }
-        let (mut total, mut room) = (0, FLUSH_BYTES_MAX);
-        let mut slices: Vec<&[u8]> = pieces.slices().filter(|piece| !piece.is_empty()).collect();
+        let mut total = 0;
+        let mut slices: Vec<IoSlice<'_>> = pieces.slices().map(IoSlice::new).collect();
         let mut rest = &mut slices[..];
+        // Nothing is left of those that are empty.
+        IoSlice::advance_slices(&mut rest, 0);
         let alive = loop {
-            if rest.is_empty() || room == 0 {
+            if rest.is_empty() || total >= FLUSH_BYTES_MAX {
                 self.unfinished = true;
                 break true;
             }
             let many = rest.len().min(IO_SLICES);
-            let views: Vec<IoSlice<'_>> = rest[..many].iter().map(|s| IoSlice::new(s)).collect();
-            match self.stream.write_vectored(&views) {
+            match self.stream.write_vectored(&rest[..many]) {
                 Ok(0) => break false,
-                Ok(mut count) => {
+                Ok(count) => {
                     total += count;
-                    room = room.saturating_sub(count);
-                    while let Some(first) = rest.first_mut()
-                        && count >= first.len()
-                    {
-                        count -= first.len();
-                        rest = &mut rest[1..];
-                    }
-                    if let Some(first) = rest.first_mut() {
-                        *first = &first[count..];
-                    }
+                    IoSlice::advance_slices(&mut rest, count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -164,9 +164,9 @@ impl Held {
             return;
         }
         let primary = &server.replicating.primary;
-        let shifts = self
-            .votes
-            .decide(out, self.sent, now, |count| primary.durable_on(count));
+        let shifts = self.votes.decide(out, self.sent, now, |upto, count| {
+            primary.have(upto, true) >= count
+        });
         for shift in shifts.iter().rev() {
             let move_on = |position: &mut u64| {
                 if *position >= shift.from {

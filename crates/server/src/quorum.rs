@@ -72,7 +72,7 @@ impl Votes {
         self.0.front().map(|vote| vote.start)
     }
 
-    /// Lets go what enough replicas have (`reached` gives the offset up to which so many do), and
+    /// Lets go what enough replicas have (`is_reached` says so of an offset and their number), and
     /// tells those in `out` whose time is up at `now`. `sent` bytes of the output are gone from
     /// `out`. Returns by how many bytes what stands at and behind a position moves, in order.
     pub fn decide(
@@ -80,12 +80,12 @@ impl Votes {
         out: &mut Reply,
         sent: u64,
         now: UnixMillis,
-        mut reached: impl FnMut(usize) -> Offset,
+        is_reached: impl Fn(Offset, usize) -> bool,
     ) -> Vec<Shift> {
         let mut expired = Vec::new();
         while let Some(&vote) = self.0.front() {
             let is_up = vote.until.is_some_and(|until| until <= now);
-            if reached(vote.replicas) < vote.upto {
+            if !is_reached(vote.upto, vote.replicas) {
                 if !is_up {
                     break;
                 }
@@ -171,13 +171,13 @@ mod tests {
         assert_eq!(votes.barrier(), Some(100));
         assert!(
             votes
-                .decide(&mut out, 100, UnixMillis(9), |_| Offset(9))
+                .decide(&mut out, 100, UnixMillis(9), |upto, _| upto <= Offset(9))
                 .is_empty()
         );
         assert_eq!(votes.barrier(), Some(100));
-        votes.decide(&mut out, 100, UnixMillis(9), |_| Offset(10));
+        votes.decide(&mut out, 100, UnixMillis(9), |upto, _| upto <= Offset(10));
         assert_eq!(votes.barrier(), Some(109));
-        votes.decide(&mut out, 100, UnixMillis(9), |_| Offset(20));
+        votes.decide(&mut out, 100, UnixMillis(9), |upto, _| upto <= Offset(20));
         assert_eq!(votes.barrier(), None);
         assert_eq!(text(&out), "+OK\r\n:1\r\n:2\r\n");
     }
@@ -187,7 +187,7 @@ mod tests {
         let mut out = Reply::new(Proto::Resp2);
         out.raw(b"$1\r\na\r\n+OK\r\n:1\r\n:2\r\n:3\r\n");
         let mut votes = votes(&[(7, 12, 10, 50), (12, 16, 20, 50), (20, 24, 30, 90)]);
-        let shifts = votes.decide(&mut out, 0, UnixMillis(50), |_| Offset(5));
+        let shifts = votes.decide(&mut out, 0, UnixMillis(50), |upto, _| upto <= Offset(5));
         let error = format!("-{}\r\n", String::from_utf8_lossy(IN_DOUBT));
         assert_eq!(text(&out), format!("$1\r\na\r\n{error}{error}:2\r\n:3\r\n"));
         let moved = 2 * error.len() as u64 - 9;

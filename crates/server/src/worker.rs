@@ -736,6 +736,9 @@ impl<'k> Worker<'k> {
             self.detach(id, &mut connection);
             self.server.forget(&connection.client.card);
             self.walking.retain(|&walking| walking != id);
+            if connection.held.listed {
+                self.holding.retain(|&holding| holding != id);
+            }
         }
     }
 

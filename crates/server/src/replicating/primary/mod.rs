@@ -241,17 +241,6 @@ impl Primary {
         replicas.iter().filter(has).count()
     }
 
-    /// The offset up to which so many replicas have the stream on disk.
-    pub fn durable_on(&self, count: usize) -> Offset {
-        let replicas = self.replicas.lock();
-        let feeds = replicas.iter().map(|standing| standing.feed.lock());
-        let online = feeds.filter(|feed| feed.is_online());
-        let mut offsets: Vec<Offset> = online.map(|feed| feed.durable()).collect();
-        offsets.sort_unstable_by_key(|&offset| std::cmp::Reverse(offset));
-        let enough = count.checked_sub(1).and_then(|at| offsets.get(at));
-        enough.copied().unwrap_or_default()
-    }
-
     /// How many of them are online.
     pub fn online(&self) -> usize {
         let replicas = self.replicas.lock();
