@@ -40,6 +40,10 @@ const CHUNK_ROOM: usize = CHUNK_BYTES + CHUNK_BYTES / 4;
 pub trait Sink: Send + Sync {
     /// Takes a piece. Called under a stripe's lock.
     fn accept(&self, piece: Piece);
+
+    /// A command has copied so many bytes of collections, most likely because pieces that were
+    /// accepted share them. Called under a stripe's lock.
+    fn copied(&self, bytes: u64);
 }
 
 /// Some of what was there when the snapshot began.
@@ -79,7 +83,7 @@ impl Frozen {
     fn of(value: Value<'_>) -> Option<Frozen> {
         match value {
             Value::Text(Text::Shared(text)) => Some(Frozen::Text(Arc::clone(text))),
-            Value::Object(object) => Some(Frozen::Object(Box::new(object.duplicate()))),
+            Value::Object(object) => Some(Frozen::Object(Box::new(object.freeze()))),
             Value::Text(Text::Int(_) | Text::Inline(_)) | Value::Packed(..) => None,
         }
     }
@@ -146,6 +150,14 @@ impl Capture {
         debug_assert!(taken, "what is not large is small");
         if chunk.len_bytes() >= CHUNK_BYTES {
             self.pass_on();
+        }
+    }
+
+    /// A command has copied so many bytes of shared parts.
+    #[cold]
+    pub(crate) fn copied(&self, bytes: u64) {
+        if !self.job.cancelled.load(Ordering::Relaxed) {
+            self.job.sink.copied(bytes);
         }
     }
 

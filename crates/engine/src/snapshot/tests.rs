@@ -52,6 +52,8 @@ impl Sink for Kept {
     fn accept(&self, piece: Piece) {
         self.0.lock().push(piece);
     }
+
+    fn copied(&self, _: u64) {}
 }
 
 impl Kept {
