@@ -91,7 +91,14 @@ impl Stripe {
 
     /// Whether a snapshot has yet to see some of this stripe.
     pub(crate) fn is_captured(&self) -> bool {
-        self.capture.is_some()
+        self.capture.as_ref().is_some_and(|it| it.next().is_some())
+    }
+
+    /// Nobody wants to know any more what commands do to what the last snapshot has.
+    pub(crate) fn end_capture(&mut self) {
+        if !self.is_captured() {
+            self.capture = None;
+        }
     }
 
     /// From now on all entries that are here are of the past, and the capture's.
@@ -106,7 +113,7 @@ impl Stripe {
             return false;
         };
         let Some((db, position)) = capture.next() else {
-            self.capture = None;
+            capture.pass_on();
             return false;
         };
         let epoch = self.epoch;

@@ -12,9 +12,12 @@
 //! ([`Chunk`]), large ones are held as they are ([`Frozen`]); whoever takes the pieces makes a file
 //! of them, so that a stripe is locked for microseconds.
 //!
+//! After the walk the captures stay until [`Snapshot::end`], to count what commands copy because the
+//! sink still shares it.
+//!
 //! Invariants: an entry whose epoch is not its stripe's present one exists only while the stripe
-//! has a `Capture`; a capture ends when its stripe's tables have all been walked through; a flushed
-//! table goes to the sink whole, with what has not been saved of it.
+//! has a `Capture` that is not walked through; a flushed table goes to the sink whole, with what has
+//! not been saved of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,7 +164,8 @@ impl Capture {
         }
     }
 
-    fn pass_on(&mut self) {
+    /// Lets the sink have what has been gathered.
+    pub(crate) fn pass_on(&mut self) {
         if let Some(chunk) = self.chunk.take()
             && !self.job.cancelled.load(Ordering::Relaxed)
         {
@@ -250,6 +254,15 @@ impl Snapshot {
             self.stripe.0 += 1;
         }
         true
+    }
+
+    /// Everything has been written: commands need not count any more what they copy because the
+    /// sink shares it. To be called after the last step.
+    pub fn end(self, lease: &mut Lease<'_>) {
+        for stripe in lease.keyspace().stripes() {
+            lease.only(stripe).end_capture();
+            lease.release();
+        }
     }
 
     /// Nothing is passed on any more; the entries of the past are but marked.

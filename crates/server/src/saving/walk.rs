@@ -104,7 +104,7 @@ pub fn take<B: Send, R: Send>(
     let begun = begin(&mut lease);
     lease.release();
     let taken = &pieces;
-    thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let writer = scope.spawn(move || {
             let result = write(taken, begun);
             taken.abandon();
@@ -116,7 +116,9 @@ pub fn take<B: Send, R: Send>(
             Ok(result) => Ok(result),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    })
+    });
+    snapshot.end(&mut lease);
+    result
 }
 
 /// Walks to the end, whoever still wants it: what is of the past must be marked.
