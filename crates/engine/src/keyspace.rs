@@ -18,7 +18,7 @@ use base::time::UnixMillis;
 
 use crate::entry::Entry;
 use crate::env::Env;
-use crate::snapshot::Capture;
+use crate::snapshot::{Capture, STEP_COST};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::track::{Invalidation, Name, Totals, Trackers};
@@ -116,14 +116,21 @@ impl Stripe {
             capture.pass_on();
             return false;
         };
-        let epoch = self.epoch;
+        let (epoch, mut left, mut is_through) = (self.epoch, STEP_COST, true);
         let next = self.databases[db.as_usize()].visit_segment(position, |entry| {
-            if entry.epoch() != epoch {
-                capture.save(db, entry);
+            if entry.epoch() == epoch {
+                return;
+            }
+            is_through = left > 0;
+            if is_through {
+                left = left.saturating_sub(capture.save(db, entry));
                 entry.set_epoch(epoch);
             }
         });
-        capture.walked(db, next);
+        // What is left of the segment is for the next step, which passes over what this one did.
+        if is_through {
+            capture.walked(db, next);
+        }
         true
     }
 

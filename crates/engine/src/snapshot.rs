@@ -39,6 +39,13 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// What the last entry may add to that without a new allocation.
 const CHUNK_ROOM: usize = CHUNK_BYTES + CHUNK_BYTES / 4;
 
+/// A step of the walk saves entries until they have cost so much: bytes that are copied, about 100
+/// microseconds of them.
+/// Few in tests, so that a segment takes several.
+pub(crate) const STEP_COST: usize = if cfg!(test) { 20 * 1024 } else { 256 * 1024 };
+/// What a large value costs, of which nothing is copied but the list of its parts.
+const COST_OF_LARGE: usize = 4 * 1024;
+
 /// Where pieces go.
 pub trait Sink: Send + Sync {
     /// Takes a piece. Called under a stripe's lock.
@@ -128,11 +135,11 @@ impl Capture {
         }
     }
 
-    /// Saves an entry of the past that is in `db` now.
+    /// Saves an entry of the past that is in `db` now; what that costs (see [`STEP_COST`]).
     #[cold]
-    pub(crate) fn save(&mut self, db: DbIndex, entry: &Entry) {
+    pub(crate) fn save(&mut self, db: DbIndex, entry: &Entry) -> usize {
         if self.job.cancelled.load(Ordering::Relaxed) {
-            return;
+            return 0;
         }
         let origin = self.tables[db.as_usize()].origin;
         if let Some(value) = Frozen::of(entry.value()) {
@@ -142,18 +149,22 @@ impl Capture {
                 access: entry.access(),
                 value,
             };
-            return self.job.sink.accept(Piece::Large(origin, Box::new(large)));
+            self.job.sink.accept(Piece::Large(origin, Box::new(large)));
+            return COST_OF_LARGE;
         }
         if self.chunk.as_ref().is_some_and(|chunk| chunk.db != origin) {
             self.pass_on();
         }
         let new = || Chunk::with_room(origin, CHUNK_ROOM);
         let chunk = self.chunk.get_or_insert_with(new);
+        let before = chunk.len_bytes();
         let taken = chunk.push(entry);
         debug_assert!(taken, "what is not large is small");
+        let cost = chunk.len_bytes() - before;
         if chunk.len_bytes() >= CHUNK_BYTES {
             self.pass_on();
         }
+        cost
     }
 
     /// A command has copied so many bytes of shared parts.
@@ -243,7 +254,7 @@ impl Snapshot {
         Ok(Snapshot { job, stripe })
     }
 
-    /// Walks one segment; `false` when the snapshot is complete. Leaves a stripe leased.
+    /// Walks one segment, or some of a large one; `false` when the snapshot is complete. Leaves a stripe leased.
     pub fn step(&mut self, lease: &mut Lease<'_>) -> bool {
         let keyspace: &Keyspace = lease.keyspace();
         if self.stripe.0 >= keyspace.stripe_count() {

@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn sums_of_pieces_give_that_of_the_whole() {
-        let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n % 1009 * n % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..100_000_u32)
+            .map(|n| (n % 1009 * n % 251) as u8)
+            .collect();
         for cut in [0, 1, 7, 255, 256, 65_536, 99_999, 100_000] {
             let (first, later) = bytes.split_at(cut);
             let (mut crc, mut rest) = (Crc64::default(), Crc64::default());

@@ -232,6 +232,17 @@ impl Collection for Stream {
         self.clone()
     }
 
+    fn freeze(&self) -> Stream {
+        let body = self.body.as_deref().map(|body| {
+            Box::new(Body {
+                log: body.log.clone(),
+                groups: body.groups.iter().map(Group::freeze).collect(),
+                producers: body.producers.clone(),
+            })
+        });
+        Stream { body }
+    }
+
     fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
         match (&mut self.body, passed) {
             (Some(body), Passed::Parts(parts)) => body.log.release(parts, release),

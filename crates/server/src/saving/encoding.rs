@@ -106,12 +106,7 @@ struct Open<'m> {
 
 impl Open<'_> {
     /// Writes entries of `db`, or a part of one, with this checksum. `bytes` becomes empty.
-    fn put_entries(
-        &mut self,
-        db: DbIndex,
-        bytes: &mut Vec<u8>,
-        sum: Crc64,
-    ) -> Result<(), Stopped> {
+    fn put_entries(&mut self, db: DbIndex, bytes: &mut Vec<u8>, sum: Crc64) -> Result<(), Stopped> {
         if self.state.db != Some(db) {
             self.state.db = Some(db);
             let counts = self.mouth.about.counts.get(db.as_usize());
@@ -232,11 +227,7 @@ impl<'m> Encoding<'m> {
     }
 
     /// All entries of a database.
-    pub(super) fn database(
-        &mut self,
-        db: DbIndex,
-        lease: &mut Lease<'_>,
-    ) -> Result<(), Stopped> {
+    pub(super) fn database(&mut self, db: DbIndex, lease: &mut Lease<'_>) -> Result<(), Stopped> {
         self.select(db)?;
         let mut result = Ok(());
         for stripe in lease.held() {

@@ -144,7 +144,9 @@ pub(super) fn write_held(path: &Path, lease: &mut Lease<'_>, about: &About<'_>) 
 /// The databases that have keys.
 fn filled<'a>(about: &'a About<'_>) -> impl Iterator<Item = DbIndex> + 'a {
     let counts = (0..).map(DbIndex).zip(about.counts);
-    counts.filter(|(_, counts)| counts.keys > 0).map(|(db, _)| db)
+    counts
+        .filter(|(_, counts)| counts.keys > 0)
+        .map(|(db, _)| db)
 }
 
 /// Lets `fill` write a file that then takes the place of the one at `path`. `prefix` is of those

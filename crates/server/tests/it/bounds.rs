@@ -145,8 +145,24 @@ const LARGE: &[Large] = &[
     },
     Large {
         name: "zset",
-        fill: |n| words(&[&"ZADD", &"it", &(n / 7), &member(n), &n, &member(n + ELEMENTS)]),
-        change: |rng| words(&[&"ZADD", &"it", &drawn(rng), &member(rng.below(2 * ELEMENTS))]),
+        fill: |n| {
+            words(&[
+                &"ZADD",
+                &"it",
+                &(n / 7),
+                &member(n),
+                &n,
+                &member(n + ELEMENTS),
+            ])
+        },
+        change: |rng| {
+            words(&[
+                &"ZADD",
+                &"it",
+                &drawn(rng),
+                &member(rng.below(2 * ELEMENTS)),
+            ])
+        },
     },
     Large {
         name: "set",

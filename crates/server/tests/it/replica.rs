@@ -283,7 +283,11 @@ fn a_copy_that_breaks_off_leaves_what_was_or_nothing() {
 /// A copy that came by way of a file stays as the snapshot file, unless no files are wanted.
 #[test]
 fn a_replica_without_persistence_may_keep_no_file() {
-    let cases = [("no", "", true), ("yes", "", false), ("yes", "1000 1000", true)];
+    let cases = [
+        ("no", "", true),
+        ("yes", "", false),
+        ("yes", "1000 1000", true),
+    ];
     for (deletes, points, stays) in cases {
         let played = Played::new();
         let arguments = ["--rdb-del-sync-files", deletes, "--save", points];
