@@ -203,9 +203,9 @@ impl<'a> Args<'a> {
         (self.buffer, self.words)
     }
 
-    /// Gives buffer, words and keys, to keep the command for later.
-    pub fn with_parts<R>(&self, keep: impl FnOnce(&[u8], &[Span], &[KeyWord]) -> R) -> R {
-        keep(self.buffer, self.words, self.keys)
+    /// The word that `Spec::member` names, if it is hashed.
+    pub fn known_member(&self) -> Option<KeyWord> {
+        self.member
     }
 
     /// The latched failure, words left over or not.

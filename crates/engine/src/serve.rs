@@ -232,7 +232,7 @@ impl Serving<'_, '_> {
         let call = Call {
             run: waiter.run,
             db: waiter.db,
-            args: waiter.args(keys),
+            args: &mut waiter.args(keys),
         };
         let failure = match execute_leased(call, self.lease, self.env, &mut reply) {
             Outcome::Waiting(_) => {

@@ -178,6 +178,7 @@ impl Others<'_> {
             evictor: session.evictor,
             desk: session.desk,
             scripts: session.scripts,
+            spare: session.spare,
             mailbox: self.mailbox,
             ready: self.ready,
             aside: None,

@@ -131,6 +131,7 @@ pub struct Worker<'k> {
     /// How that stood at the beginning of the round.
     seen_outside: (Offset, bool, u64),
     spare: Vec<Vec<u8>>,
+    spare_transaction: transaction::Spare,
     env: Env,
     lease: Lease<'k>,
     cycle: Cycle,
@@ -171,6 +172,7 @@ impl<'k> Worker<'k> {
             holding: Vec::new(),
             seen_outside: (Offset::default(), false, 0),
             spare: Vec::new(),
+            spare_transaction: transaction::Spare::default(),
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
@@ -552,6 +554,7 @@ impl<'k> Worker<'k> {
             evictor: &mut self.evictor,
             desk: &mut self.desk,
             scripts: &mut self.scripts,
+            spare: &mut self.spare_transaction,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
             aside: Some(Aside {
