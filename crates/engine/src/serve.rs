@@ -141,6 +141,9 @@ fn last_entry(stream: &Stream) -> Option<StreamId> {
     stream.log().last().map(|entry| entry.id())
 }
 
+/// Room for most replies to those who wait.
+const REPLY_BYTES: usize = 128;
+
 /// What serving needs.
 struct Serving<'s, 'k> {
     lease: &'s mut Lease<'k>,
@@ -227,7 +230,7 @@ impl Serving<'_, '_> {
                 }
             }
         }
-        let mut reply = Reply::new(waiter.proto);
+        let mut reply = Reply::with_room(waiter.proto, REPLY_BYTES);
         let ready = self.env.ready_count();
         let call = Call {
             run: waiter.run,

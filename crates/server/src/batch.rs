@@ -287,7 +287,7 @@ impl Batch {
                     stalled = Some(command.connection);
                 }
             }
-            if around.mailbox.has_left() {
+            if around.mailbox.has_left_news() {
                 let mut delivery = Delivery {
                     server: around.server,
                     own,

@@ -60,6 +60,8 @@ const TICK: Duration = Duration::from_millis(100);
 const INSPECTION: Duration = Duration::from_secs(1);
 /// Clients per round whose time is up.
 const TIMEOUTS_MAX: usize = 1000;
+/// Messages for which room is kept.
+const MAIL_KEPT_MAX: usize = 1024;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
@@ -132,6 +134,8 @@ pub struct Worker<'k> {
     seen_outside: (Offset, bool, u64),
     spare: Vec<Vec<u8>>,
     spare_transaction: transaction::Spare,
+    /// Room for the next mail.
+    mail: Vec<Message>,
     env: Env,
     lease: Lease<'k>,
     cycle: Cycle,
@@ -173,6 +177,7 @@ impl<'k> Worker<'k> {
             seen_outside: (Offset::default(), false, 0),
             spare: Vec::new(),
             spare_transaction: transaction::Spare::default(),
+            mail: Vec::new(),
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
@@ -279,7 +284,8 @@ impl<'k> Worker<'k> {
 
     fn read_mail(&mut self) {
         self.delivery().deliver_resolved();
-        for message in self.seat.mailbox.drain() {
+        let mut mail = self.seat.mailbox.drain(std::mem::take(&mut self.mail));
+        for message in mail.drain(..) {
             match message {
                 Message::Accept(accepted) => drop(self.take_over(accepted)),
                 Message::Demoted => self.end_all_waits(),
@@ -310,6 +316,9 @@ impl<'k> Worker<'k> {
                 Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
                 Message::Stop => self.stopping = true,
             }
+        }
+        if mail.capacity() <= MAIL_KEPT_MAX {
+            self.mail = mail;
         }
     }
 
