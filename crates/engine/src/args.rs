@@ -35,21 +35,26 @@ impl<'a> Args<'a> {
     /// `words` are all of the command's words, its name first, as spans of `buffer`; `keys` are its
     /// keys in the order in which the handler reads them.
     pub fn new(buffer: &'a [u8], words: &'a [Span], keys: &'a [KeyWord]) -> Args<'a> {
+        Args::hashed(buffer, words, keys, None)
+    }
+
+    /// The same, knowing the hash of the word that `Spec::member` names.
+    #[inline]
+    pub fn hashed(
+        buffer: &'a [u8],
+        words: &'a [Span],
+        keys: &'a [KeyWord],
+        member: Option<KeyWord>,
+    ) -> Args<'a> {
         Args {
             buffer,
             words,
             keys,
-            member: None,
+            member,
             next: 1,
             next_key: 0,
             failed: None,
         }
-    }
-
-    /// The same, knowing the hash of the word that `Spec::member` names.
-    #[must_use]
-    pub fn with_member(self, member: Option<KeyWord>) -> Args<'a> {
-        Args { member, ..self }
     }
 
     /// The same command from its beginning.

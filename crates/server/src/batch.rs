@@ -487,7 +487,7 @@ impl Batch {
                 client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
-                let mut args = Args::new(buffer, words, keys).with_member(command.member);
+                let mut args = Args::hashed(buffer, words, keys, command.member);
                 let verdict = gate::admit(
                     *found,
                     words.iter().map(|span| span.of(buffer)),

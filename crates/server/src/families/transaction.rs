@@ -186,8 +186,7 @@ fn is_outdated(session: &mut Session<'_, '_>) -> bool {
 
 fn run_all(transaction: &Transaction, session: &mut Session<'_, '_>, out: &mut Reply) {
     for command in transaction.commands() {
-        let args = Args::new(command.buffer, command.words, command.keys);
-        let mut args = args.with_member(command.member);
+        let mut args = Args::hashed(command.buffer, command.words, command.keys, command.member);
         let waiting = call::run(command.row, &mut args, session, out);
         if let Some(Waiting::Walk { mut walk, .. }) = waiting {
             let mut tx = WalkTx::new(session.lease, session.env, session.client.db);
