@@ -25,7 +25,7 @@ use crate::attending::Aside;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Told};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::{is_above_hard, output_limit};
@@ -99,6 +99,8 @@ pub struct Surroundings<'s, 'k> {
     pub mailbox: &'s Mailbox,
     /// Connections to serve in the next round.
     pub ready: &'s mut Vec<usize>,
+    /// Connections to write messages to.
+    pub told: &'s mut Told,
     /// What serving others while a script is busy needs; `None` while that is done.
     pub aside: Option<Aside<'s>>,
     /// Time stamp at which the last command ended, or this batch began.
@@ -294,6 +296,7 @@ impl Batch {
                     desk: around.desk,
                     connections,
                     ready: around.ready,
+                    told: around.told,
                 };
                 delivery.deliver_mail(around.mailbox);
             }
@@ -585,7 +588,7 @@ fn handle(
                 spare: around.spare,
                 others: match (others, &mut around.aside) {
                     (Some(connections), Some(aside)) => {
-                        Some(aside.others(connections, around.ready, around.mailbox))
+                        Some(aside.others(connections, around.ready, around.told, around.mailbox))
                     }
                     _ => None,
                 },

@@ -204,6 +204,8 @@ pub struct Connection {
     pub ended: bool,
     /// It is in the worker's list of connections to serve in this round.
     pub queued: bool,
+    /// It is in the worker's list of connections to write messages to.
+    pub told: bool,
     /// It has unwritten replies or news for its card.
     pub dirty: bool,
 }
@@ -228,6 +230,7 @@ impl Connection {
             hung_up: false,
             ended: false,
             queued: false,
+            told: false,
             dirty: false,
         }
     }
@@ -260,6 +263,7 @@ impl Connection {
         own.hung_up |= std::mem::take(&mut other.hung_up);
         own.dirty |= std::mem::take(&mut other.dirty);
         own.queued |= std::mem::take(&mut other.queued);
+        own.told |= std::mem::take(&mut other.told);
         if !other.out.is_empty() {
             own.out.append(&mut other.out);
         }

@@ -30,7 +30,7 @@ use crate::client_memory::Scales;
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Told};
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
@@ -126,6 +126,8 @@ pub struct Worker<'k> {
     connections: Slab<Connection>,
     /// Connections to serve in this round.
     ready: Vec<usize>,
+    /// Connections to write messages to.
+    told: Told,
     /// Connections with a walk under way.
     walking: Vec<usize>,
     /// Connections with replies that wait for the disk.
@@ -172,6 +174,7 @@ impl<'k> Worker<'k> {
             settings,
             connections: Slab::new(),
             ready: Vec::new(),
+            told: Told::default(),
             walking: Vec::new(),
             holding: Vec::new(),
             seen_outside: (Offset::default(), false, 0),
@@ -246,7 +249,7 @@ impl<'k> Worker<'k> {
 
     /// How long the poll may sleep.
     fn patience(&self) -> Duration {
-        let busy = !self.ready.is_empty() || !self.walking.is_empty();
+        let busy = !self.ready.is_empty() || !self.walking.is_empty() || !self.told.is_empty();
         if busy || self.evictor.is_behind() || self.seat.mailbox.has_left() {
             return Duration::ZERO;
         }
@@ -395,6 +398,7 @@ impl<'k> Worker<'k> {
             desk: &mut self.desk,
             connections: &mut self.connections,
             ready: &mut self.ready,
+            told: &mut self.told,
         }
     }
 
@@ -528,6 +532,7 @@ impl<'k> Worker<'k> {
         for id in late {
             self.settle_late(id);
         }
+        self.settle_told();
         if self.scales.is_on() {
             self.relieve();
         }
@@ -566,6 +571,7 @@ impl<'k> Worker<'k> {
             spare: &mut self.spare_transaction,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
+            told: &mut self.told,
             aside: Some(Aside {
                 poll: &mut self.seat.poll,
                 stand_in: &mut self.stand_in,
@@ -595,6 +601,25 @@ impl<'k> Worker<'k> {
         let connection = self.connections.get(id);
         if connection.is_some_and(|connection| !connection.input.unread().is_empty()) {
             self.enqueue(id);
+        }
+    }
+
+    /// Writes messages to those whose turn it is.
+    fn settle_told(&mut self) {
+        // What is not written counts as used memory, as above.
+        let all = self.settings.maxmemory_bytes != 0 || self.stopping;
+        let share = match all {
+            true => self.told.count(),
+            false => self.told.share(),
+        };
+        for _ in 0..share {
+            let Some(id) = self.told.pop() else {
+                break;
+            };
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.told = false;
+                self.settle(id);
+            }
         }
     }
 
