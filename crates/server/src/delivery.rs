@@ -225,3 +225,32 @@ fn give(
     message.write(connection.waiting.news_to(&mut connection.out));
     told.add(place, connection);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever was told something is written to within a few rounds, however many come after.
+    #[test]
+    fn nobody_waits_for_more_than_a_few_rounds() {
+        for (first, more) in [
+            (1, 0),
+            (31, 5),
+            (33, 0),
+            (1000, 0),
+            (1000, 1000),
+            (10_000, 3),
+        ] {
+            let mut told = Told::default();
+            told.places.extend(0..first);
+            for _ in 0..ROUNDS_MAX {
+                told.places.extend(std::iter::repeat_n(first, more));
+                for _ in 0..told.share() {
+                    told.pop();
+                }
+            }
+            let early = told.places.iter().filter(|&&place| place < first);
+            assert_eq!(early.count(), 0, "{first} and {more}");
+        }
+    }
+}

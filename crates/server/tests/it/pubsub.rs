@@ -80,6 +80,49 @@ fn a_hundred_thousand_channels_of_one_client() {
     });
 }
 
+/// A message to many is not written to all of them at once: each gets each, in one order, between
+/// the replies to its own commands, and who comes to the place of one that has left gets no more
+/// than it asked for.
+#[test]
+fn messages_to_many_reach_all_of_them_in_order() {
+    const LISTENERS: usize = 300;
+    const MESSAGES: usize = 60;
+    with_workers(&[], |server| {
+        let mut me = server.connect().unwrap();
+        let mut listeners: Vec<Client> =
+            (0..LISTENERS).map(|_| subscriber(server, "news")).collect();
+        for number in 0..MESSAGES {
+            let receivers = me.call(&["PUBLISH", "news", &number.to_string()]).unwrap();
+            let Reply::Int(receivers) = receivers else {
+                panic!("{receivers:?}");
+            };
+            assert!(receivers as usize >= listeners.len(), "{receivers}");
+            let at = number * 7 % listeners.len();
+            listeners[at].send(&["PING"]).unwrap();
+            if number % 10 == 9 {
+                // A stranger may get this one's place while something is on its way to it.
+                drop(listeners.swap_remove(at + 1));
+                let mut stranger = server.connect().unwrap();
+                assert_eq!(text(&mut stranger, "PING"), "PONG");
+            }
+        }
+        let mut pongs = 0;
+        for listener in &mut listeners {
+            let mut next = 0;
+            while next < MESSAGES {
+                let message = message(listener);
+                if message.is_empty() {
+                    pongs += 1;
+                    continue;
+                }
+                assert_eq!(message, next.to_string().as_bytes());
+                next += 1;
+            }
+        }
+        assert!(pongs >= MESSAGES / 2, "{pongs}");
+    });
+}
+
 /// Who asks after a subscriber has had its reply is told of the subscription, and of its end,
 /// whichever worker each of them is at.
 #[test]
