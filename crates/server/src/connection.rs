@@ -56,8 +56,8 @@ pub struct Accepted {
     pub card: Arc<Card>,
 }
 
-// Straight to the kernel: in a program of several threads libc's calls are points at which these can
-// be cancelled, and preparing for that costs two or three per cent of such a call.
+// Straight to the kernel: in a program of several threads libc's calls are points at which these
+// can be cancelled, and preparing for that costs two or three per cent of such a call.
 
 fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;

@@ -604,25 +604,6 @@ impl<'k> Worker<'k> {
         }
     }
 
-    /// Writes messages to those whose turn it is.
-    fn settle_told(&mut self) {
-        // What is not written counts as used memory, as above.
-        let all = self.settings.maxmemory_bytes != 0 || self.stopping;
-        let share = match all {
-            true => self.told.count(),
-            false => self.told.share(),
-        };
-        for _ in 0..share {
-            let Some(id) = self.told.pop() else {
-                break;
-            };
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.told = false;
-                self.settle(id);
-            }
-        }
-    }
-
     /// After a round: writes replies, brings the card up to date, decides whether it goes on.
     fn settle(&mut self, id: usize) {
         let Some(connection) = self.connections.get_mut(id) else {
