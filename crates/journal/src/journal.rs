@@ -79,6 +79,8 @@ pub(crate) struct Shared {
     switch: Arc<AtomicBool>,
     /// The file wants them.
     filed: AtomicBool,
+    /// The files would give the log back as far as it is durable: their base is in place.
+    complete: AtomicBool,
     /// Replication wants them.
     kept: AtomicBool,
     /// The log is a copy of another's: no effects of commands here belong into it.
@@ -120,6 +122,7 @@ impl Journal {
         Journal(Arc::new(Shared {
             switch: Arc::default(),
             filed: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
             kept: AtomicBool::new(false),
             copy: AtomicBool::new(false),
             log: Mutex::default(),
@@ -172,6 +175,7 @@ impl Journal {
             end
         };
         if !self.0.filed.swap(true, Ordering::SeqCst) {
+            self.0.complete.store(false, Ordering::SeqCst);
             self.0.durable.store(end.0, Ordering::Release);
         }
         self.set_switch()
@@ -384,6 +388,19 @@ impl Journal {
     #[inline]
     pub fn durable(&self) -> Offset {
         Offset(self.0.durable.load(Ordering::Acquire))
+    }
+
+    /// The base that the files begin with is in place.
+    pub fn set_complete(&self) {
+        self.0.complete.store(true, Ordering::SeqCst);
+    }
+
+    /// Up to where a restart would give the log back; none while there are no files, or their base
+    /// is not in place yet.
+    #[inline]
+    pub fn restorable(&self) -> Option<Offset> {
+        let complete = self.is_on() && self.0.complete.load(Ordering::SeqCst);
+        complete.then(|| self.durable())
     }
 
     /// How far the disk must come before what anybody has seen until now may be told.
