@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) log: Mutex<Log>,
     end: AtomicU64,
     durable: AtomicU64,
+    /// Up to where it was forced to disk: `durable` goes farther with [`Policy::No`].
+    synced: AtomicU64,
     policy: AtomicU8,
     pub(crate) stamps: AtomicBool,
     pub(crate) behind: AtomicBool,
@@ -128,6 +130,7 @@ impl Journal {
             log: Mutex::default(),
             end: AtomicU64::new(0),
             durable: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
             policy: AtomicU8::new(policy as u8),
             stamps: AtomicBool::new(false),
             behind: AtomicBool::new(false),
@@ -176,7 +179,7 @@ impl Journal {
         };
         if !self.0.filed.swap(true, Ordering::SeqCst) {
             self.0.complete.store(false, Ordering::SeqCst);
-            self.0.durable.store(end.0, Ordering::Release);
+            self.0.publish_synced(end);
         }
         self.set_switch()
     }
@@ -230,7 +233,7 @@ impl Journal {
         let mut log = self.0.log.lock();
         log.begin_at(start);
         self.0.end.store(start.0, Ordering::Release);
-        self.0.durable.store(start.0, Ordering::Release);
+        self.0.publish_synced(start);
     }
 
     /// A line (without its end) that each file is to begin with, after a `#`, so that programs
@@ -395,12 +398,12 @@ impl Journal {
         self.0.complete.store(true, Ordering::SeqCst);
     }
 
-    /// Up to where a restart would give the log back; none while there are no files, or their base
-    /// is not in place yet.
+    /// Up to where a restart would give the log back, whatever the machine has gone through; none
+    /// while there are no files, or their base is not in place yet.
     #[inline]
     pub fn restorable(&self) -> Option<Offset> {
         let complete = self.is_on() && self.0.complete.load(Ordering::SeqCst);
-        complete.then(|| self.durable())
+        complete.then(|| self.0.synced())
     }
 
     /// How far the disk must come before what anybody has seen until now may be told.
@@ -550,8 +553,19 @@ impl Shared {
         Policy::from_u8(self.policy.load(Ordering::Relaxed))
     }
 
+    pub(crate) fn synced(&self) -> Offset {
+        Offset(self.synced.load(Ordering::Acquire))
+    }
+
+    /// The log is written up to here, and that is as durable as the policy wants it.
     pub(crate) fn publish_durable(&self, offset: Offset) {
         self.durable.store(offset.0, Ordering::Release);
+    }
+
+    /// The log is forced to disk up to here.
+    pub(crate) fn publish_synced(&self, offset: Offset) {
+        self.synced.store(offset.0, Ordering::Release);
+        self.publish_durable(offset);
     }
 
     /// Tells those who wait in `sync`.
