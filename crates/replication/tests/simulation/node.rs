@@ -1,7 +1,7 @@
 //! A server: its data, which are its log from the first byte on, its disk, its clients that wait,
 //! and the orders it is given. The sides of its links are in `primary` and `replica`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base::ids::RunId;
 use base::rng::Rng;
@@ -77,6 +77,7 @@ pub(crate) struct Rules {
 /// A client that waits for the reply to a write.
 struct Client {
     start: u64,
+    upto: usize,
     number: usize,
     replicas: usize,
 }
@@ -108,6 +109,8 @@ pub(crate) struct Node {
     era: u64,
     votes: Votes,
     clients: VecDeque<Client>,
+    /// Which of their replies are errors.
+    doubtful: BTreeSet<u64>,
     position: u64,
     pinged_at: i64,
     asked_at: i64,
@@ -133,6 +136,7 @@ impl Node {
             era: 0,
             votes: Votes::default(),
             clients: VecDeque::new(),
+            doubtful: BTreeSet::new(),
             position: 0,
             pinged_at: 0,
             asked_at: 0,
@@ -175,6 +179,7 @@ impl Node {
         });
         self.clients.push_back(Client {
             start,
+            upto: self.log.len(),
             number,
             replicas,
         });
@@ -189,8 +194,14 @@ impl Node {
         };
         let doubtful = self.votes.decide(around.time(), Era(self.era), has);
         let barrier = self.votes.barrier().unwrap_or(u64::MAX);
-        while let Some(client) = self.clients.pop_front_if(|client| client.start < barrier) {
-            if doubtful.iter().any(|vote| vote.start == client.start) {
+        // With `appendfsync always` replies wait for the disk here, too, once its files are whole.
+        let own = self.disk.restorable().filter(|_| self.disk.always);
+        let may_go = |client: &mut Client| {
+            client.start < barrier && own.is_none_or(|durable| client.upto <= durable)
+        };
+        self.doubtful.extend(doubtful.iter().map(|vote| vote.start));
+        while let Some(client) = self.clients.pop_front_if(may_go) {
+            if self.doubtful.remove(&client.start) {
                 around.score.doubtful += 1;
                 continue;
             }
@@ -292,6 +303,7 @@ impl Node {
         self.handing = None;
         self.votes = Votes::default();
         self.clients.clear();
+        self.doubtful.clear();
     }
 
     /// It starts again, with what the disk gives back, following whom it is configured to.

@@ -239,7 +239,7 @@ impl World {
         }
         let forgets = self.below(5) == 0;
         let disk = &self.nodes[at].disk;
-        let safe = disk.wanted && disk.always;
+        let safe = disk.always && disk.restorable().is_some();
         let follows = match self.kind {
             Kind::Anything if forgets => None,
             Kind::Anything => self.nodes[at].follows,
@@ -382,7 +382,6 @@ impl World {
             if at != self.primary && !self.nodes[at].up {
                 self.nodes[at].restart(Some(self.primary), &mut self.around);
             }
-            self.follow(at, self.primary);
         }
         let before = self.around.score.installed;
         self.rest();
@@ -462,6 +461,12 @@ impl World {
         let until = self.around.now + REST_MILLIS;
         loop {
             self.around.now += CALM_MILLIS;
+            for at in 0..self.nodes.len() {
+                // Some may have been busy when they were told.
+                if at != self.primary && self.nodes[at].follows != Some(self.primary) {
+                    self.follow(at, self.primary);
+                }
+            }
             self.go_on();
             let primary = &self.nodes[self.primary];
             let same = |node: &Node| {

@@ -2,16 +2,14 @@
 //! was missed is caught up by partial resyncs, never by a second copy, and both sides have the same
 //! then, key by key.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use testkit::client::Client;
-use testkit::peers::Kind;
 use testkit::process::Server;
 use testkit::proxy::{Proxy, Weather};
 use testkit::reply::Reply;
 
-use crate::servers::{RUDDLE, await_some, call, field, info, text};
+use crate::servers::{self, await_some, call, field, info, text};
 
 /// Silence is noticed soon.
 const ARGS: &[&str] = &[
@@ -36,11 +34,7 @@ struct Pair {
 
 impl Pair {
     fn start(primary: &[&str], replica: &[&str]) -> Pair {
-        let start = |more: &[&str]| {
-            let args = [ARGS, more].concat();
-            let server = Server::start_binary(Kind::Ruddle, Path::new(RUDDLE), &args);
-            server.expect("the server starts")
-        };
+        let start = |more: &[&str]| servers::start(&[ARGS, more].concat());
         let (primary, replica) = (start(primary), start(replica));
         let proxy = Proxy::start(primary.port()).expect("a proxy");
         let writer = primary.connect().expect("a connection");

@@ -10,7 +10,7 @@ use testkit::client::Client;
 use testkit::peers::{self, Kind};
 use testkit::process::{Server, free_port};
 
-use crate::servers::{Directory, RUDDLE, await_some, call, field, info};
+use crate::servers::{Directory, RUDDLE, await_some, call, field, text};
 
 /// What the servers are called together.
 const NAME: &str = "those";
@@ -147,6 +147,33 @@ impl Application {
     }
 }
 
+/// Waits until a field of INFO is as wanted. Sentinel closes the connections of clients when it
+/// changes a server's role, so each look has its own.
+fn await_field(server: &Server, name: &str, wanted: impl Fn(&str) -> bool) {
+    await_some(|| {
+        let told = |error: std::io::Error| error.to_string();
+        let mut client = server.connect().map_err(told)?;
+        let all = text(&client.call(&["INFO"]).map_err(told)?);
+        let value = all
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let value = value.unwrap_or_default().trim();
+        wanted(value)
+            .then_some(())
+            .ok_or_else(|| format!("{name} is {value}"))
+    });
+}
+
+/// Waits until `replica` has what `primary` has now.
+fn await_same(primary: &Server, replica: &Server) {
+    let mut client = primary.connect().expect("a connection");
+    let end = field(&mut client, "master_repl_offset");
+    let end: u64 = end.parse().expect("a number");
+    await_field(replica, "slave_repl_offset", |at| {
+        at.parse().is_ok_and(|at: u64| at >= end)
+    });
+}
+
 #[test]
 fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
     let binary = Path::new(RUDDLE);
@@ -154,40 +181,28 @@ fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
     let start = || Server::start_binary(Kind::Ruddle, binary, &args).expect("the server starts");
     let (first, second) = (start(), start());
     let port = first.port();
-    let mut b = second.connect().expect("a connection");
-    call(&mut b, &format!("REPLICAOF 127.0.0.1 {port}"));
-    info(&mut b, "master_link_status", "up");
+    let mut client = second.connect().expect("a connection");
+    call(&mut client, &format!("REPLICAOF 127.0.0.1 {port}"));
+    await_field(&second, "master_link_status", |status| status == "up");
 
     let mut sentinel = Sentinel::start(&first);
     sentinel.await_replica(second.port());
     let mut application = Application::start(sentinel.port);
     assert_eq!(application.ask("set before 1"), "True");
-    let mut a = first.connect().expect("a connection");
-    let end = field(&mut a, "master_repl_offset");
-    info(&mut b, "slave_repl_offset", &end);
+    await_same(&first, &second);
 
     // Killed, as all test servers are in the end.
     drop(first);
     sentinel.await_primary(second.port());
     assert_eq!(application.ask("set after 2"), "True");
     assert_eq!(application.ask("get before"), "1");
-    info(&mut b, "role", "master");
+    await_field(&second, "role", |role| role == "master");
 
     let first = Server::start_at(Kind::Ruddle, binary, port, &args).expect("it starts again");
-    let mut a = first.connect().expect("a connection");
-    info(&mut a, "role", "slave");
-    info(&mut a, "master_link_status", "up");
-    info(&mut b, "connected_slaves", "1");
+    await_field(&first, "role", |role| role == "slave");
+    await_field(&first, "master_link_status", |status| status == "up");
     assert_eq!(application.ask("set last 3"), "True");
-    let end = field(&mut b, "master_repl_offset");
-    await_some(|| {
-        let (ours, theirs) = (field(&mut a, "slave_repl_offset"), &end);
-        let (ours_at, end_at): (u64, u64) = (
-            ours.parse().expect("a number"),
-            theirs.parse().expect("a number"),
-        );
-        (ours_at >= end_at).then_some(()).ok_or(ours)
-    });
+    await_same(&second, &first);
     sentinel.await_replica(port);
     assert_eq!(application.ask("read last"), "3");
     assert_eq!(application.ask("get after"), "2");
