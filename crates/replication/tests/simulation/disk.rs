@@ -121,13 +121,15 @@ impl Disk {
         }
     }
 
-    /// A new base takes the place of what was logged before.
-    pub(crate) fn rewrite(&mut self, log: &[u8], remark: &Remark) {
-        if self.restorable().is_some() && !self.stalled {
+    /// A new base takes the place of what was logged before, if that is possible.
+    pub(crate) fn rewrite(&mut self, log: &[u8], remark: &Remark) -> bool {
+        let possible = self.restorable().is_some() && !self.stalled;
+        if possible {
             let mut files = Files::begin(log);
             files.write(log, remark);
             self.set = Some(files);
         }
+        possible
     }
 
     /// Some time has passed: whether more of the log can be given back than before.

@@ -32,7 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::world::{Kind, Score, World};
 
 /// Worlds of each kind in an ordinary run.
-const SEEDS: u64 = 1_500;
+const SEEDS: u64 = 1_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

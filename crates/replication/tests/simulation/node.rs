@@ -390,10 +390,10 @@ impl Node {
         self.memory_from = self.memory_from.max(until.min(self.log.len()));
     }
 
-    pub(crate) fn rewrite(&mut self) {
+    pub(crate) fn rewrite(&mut self, book: &mut Book) {
         let remark = self.remark();
-        if self.up {
-            self.disk.rewrite(&self.log, &remark);
+        if self.up && self.disk.rewrite(&self.log, &remark) {
+            book.note_durable(self.at, &self.log);
         }
     }
 
