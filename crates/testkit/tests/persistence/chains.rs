@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use testkit::client::Client;
 use testkit::peers::{self, Kind};
 use testkit::process::Server;
+use testkit::reply::Reply;
 
 use crate::data::{call, compare, describe, fill_timed, fill_up_to, start_redis_7, text};
 
@@ -140,19 +141,18 @@ impl Chain {
     /// Waits until all have the same offset as the `first` one, and compares what they have.
     fn compare(&mut self, first: usize, when: &str) {
         let what = format!("{:?} {when}", self.members);
-        // What is due may be there until somebody looks.
-        self.clients[first]
-            .call(&["GET", "brief"])
-            .expect("an answer");
-        let end = field(
-            &mut self.clients[first],
-            "replication",
-            "master_repl_offset",
-        );
         for at in (0..3).filter(|&at| at != first) {
-            let client = &mut self.clients[at];
             await_that(&format!("{what}: {at} has caught up"), || {
-                field(client, "replication", "master_link_status") == "up"
+                // What is due may be there until somebody looks.
+                let gone = self.clients[first].call(&["GET", "brief"]);
+                let end = field(
+                    &mut self.clients[first],
+                    "replication",
+                    "master_repl_offset",
+                );
+                let client = &mut self.clients[at];
+                gone.expect("an answer") == Reply::NilBulk
+                    && field(client, "replication", "master_link_status") == "up"
                     && field(client, "replication", "slave_repl_offset") == end
             });
         }
@@ -169,7 +169,10 @@ impl Chain {
     /// Some of it may be refused once keys have been evicted: then all are to agree on that, too.
     fn change(&mut self, at: usize) {
         for words in CHANGES {
-            self.clients[at].call(words).expect("an answer");
+            // Redis 7.0 does not tell its replicas how many entries a group has read.
+            if self.members[at] != Member::Redis7 || words[0] != "XREADGROUP" {
+                self.clients[at].call(words).expect("an answer");
+            }
         }
     }
 
