@@ -365,7 +365,8 @@ impl Node {
         self.trim();
     }
 
-    /// PING and REPLCONF GETACK.
+    /// PING and REPLCONF GETACK, each unlike all others: what two logs have in common by chance would
+    /// deceive the judge.
     fn add_for_replicas(&mut self, around: &Around) {
         let fed = self.attached.iter().any(Attached::has_asked);
         if !fed || self.follows.is_some() || self.handing.is_some() {
@@ -373,11 +374,13 @@ impl Node {
         }
         if around.now - self.pinged_at >= PING_MILLIS {
             self.pinged_at = around.now;
-            self.log.extend_from_slice(b"ping\n");
+            let text = format!("ping {} {}\n", self.at, around.now);
+            self.log.extend_from_slice(text.as_bytes());
         }
         if !self.votes.is_empty() && around.now - self.asked_at >= ASK_MILLIS {
             self.asked_at = around.now;
-            self.log.extend_from_slice(b"getack\n");
+            let text = format!("getack {} {}\n", self.at, around.now);
+            self.log.extend_from_slice(text.as_bytes());
         }
     }
 

@@ -178,11 +178,7 @@ impl World {
             60..64 => self.hand_over(at),
             64..66 => self.around.net.delay_millis = [20, 100, 500][self.below(3) as usize],
             66..69 if self.kind == Kind::Anything => self.follow(at, other),
-            69..70 if self.kind == Kind::Anything && !self.nodes[at].is_loading() => {
-                if self.nodes[at].up {
-                    self.nodes[at].lead(&mut self.around);
-                }
-            }
+            69..70 if self.kind == Kind::Anything => self.promote(at),
             66..69 if self.kind == Kind::Guarded => self.isolate(),
             _ => {}
         }
@@ -249,6 +245,12 @@ impl World {
             Kind::Guarded => None,
         };
         self.nodes[at].restart(follows, &mut self.around);
+    }
+
+    fn promote(&mut self, at: usize) {
+        if self.nodes[at].up && !self.nodes[at].is_loading() {
+            self.nodes[at].lead(&mut self.around);
+        }
     }
 
     /// Whether `of` follows `whom`, however far up.
