@@ -65,7 +65,7 @@ mod tests {
     fn replies_in_doubt_are_replaced_where_they_stand() {
         let mut out = Reply::new(Proto::Resp2);
         out.raw(b"$1\r\na\r\n+OK\r\n:1\r\n:2\r\n:3\r\n");
-        let vote = |(start, end)| Vote {
+        let vote = |(start, end): (u64, u64)| Vote {
             start: 100 + start,
             end: 100 + end,
             upto: Offset(1),
