@@ -23,7 +23,7 @@ use crate::mailbox::WorkerId;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
-use crate::waking::Blocked;
+use crate::waking::{Blocked, DEMOTED};
 use engine::failure::Failure;
 use engine::tx::Walk;
 use journal::Journal;
@@ -399,6 +399,15 @@ impl Connection {
             self.go_on(wish.muted, |out| wish.reply(server, out));
         }
         !over
+    }
+
+    /// The server follows another from now on: what WAIT or WAITAOF waits for may never be.
+    pub fn end_disk_wait(&mut self) {
+        if let Waiting::Disk(wish) = self.waiting {
+            self.client.card.blocked.store(false, Ordering::Relaxed);
+            self.go_on(wish.muted, |out| out.error(DEMOTED.text()));
+            self.client.fate = Fate::CloseAfterReply;
+        }
     }
 
     /// The process does not end after all; whether it waited for that.

@@ -58,6 +58,8 @@ pub(crate) const EVENTS_MAX: usize = 512;
 const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
 const INSPECTION: Duration = Duration::from_secs(1);
+/// What replies wait for: how far the disk is, whether it fails, how often replicas have spoken.
+type Outside = ((Offset, Option<Offset>), bool, u64);
 /// Clients per round whose time is up.
 const TIMEOUTS_MAX: usize = 1000;
 /// Messages for which room is kept.
@@ -133,7 +135,7 @@ pub struct Worker<'k> {
     /// Connections with replies that wait for the disk.
     holding: Vec<usize>,
     /// How that stood at the beginning of the round.
-    seen_outside: (Offset, bool, u64),
+    seen_outside: Outside,
     spare: Vec<Vec<u8>>,
     spare_transaction: transaction::Spare,
     /// Room for the next mail.
@@ -177,7 +179,7 @@ impl<'k> Worker<'k> {
             told: Told::default(),
             walking: Vec::new(),
             holding: Vec::new(),
-            seen_outside: (Offset::default(), false, 0),
+            seen_outside: Outside::default(),
             spare: Vec::new(),
             spare_transaction: transaction::Spare::default(),
             mail: Vec::new(),
@@ -411,7 +413,8 @@ impl<'k> Worker<'k> {
         };
         if connection.expects(&unblocked) {
             self.deadlines.remove(id, connection);
-            connection.unblock(unblocked, self.stats, &self.settings, self.env.now);
+            let when = (self.env.now, self.server.replicating.era());
+            connection.unblock(unblocked, self.stats, &self.settings, when);
             self.enqueue(id);
         }
     }
@@ -453,6 +456,13 @@ impl<'k> Worker<'k> {
                 self.connections[id].client.fate = Fate::CloseAfterReply;
             }
         }
+        for &id in &self.holding {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.end_disk_wait();
+            }
+        }
+        // What waits for replicas is in doubt now.
+        self.release_held();
     }
 
     /// Ends the waits whose time is up.
@@ -698,10 +708,11 @@ impl<'k> Worker<'k> {
     }
 
     /// What replies wait for.
-    fn outside(&self) -> (Offset, bool, u64) {
+    fn outside(&self) -> Outside {
         let journal = &self.server.appending.journal;
         let heard = self.server.replicating.primary.heard_count();
-        (journal.durable(), journal.is_failing(), heard)
+        let disk = (journal.durable(), journal.restorable());
+        (disk, journal.is_failing(), heard)
     }
 
     /// Sends what had to wait for the disk or for replicas and need not any more.
