@@ -309,6 +309,7 @@ impl Connection {
     /// Its next command waits until the pause is over.
     pub fn postpone(&mut self) {
         self.waiting = Waiting::Pause;
+        self.client.card.timed.store(false, Ordering::Relaxed);
         self.client.card.blocked.store(true, Ordering::Relaxed);
         self.rewind();
     }
@@ -377,11 +378,25 @@ impl Connection {
             return false;
         };
         let over = wish.is_met(server) || wish.until.is_some_and(|until| until <= now);
-        if over {
-            self.client.card.blocked.store(false, Ordering::Relaxed);
-            self.go_on(wish.muted, |out| wish.reply(server, out));
+        // If CLIENT UNBLOCK was faster, the order to end is in the mail.
+        let ends = over && self.client.card.awaits_copies.swap(false, Ordering::AcqRel);
+        if ends {
+            self.end_disk_wait(server, None);
         }
-        !over
+        !ends
+    }
+
+    /// Answers WAIT or WAITAOF how far it has come, or with what ended it; whether it waited.
+    pub fn end_disk_wait(&mut self, server: &Server, failure: Option<&Failure>) -> bool {
+        let Waiting::Disk(wish) = self.waiting else {
+            return false;
+        };
+        self.client.card.blocked.store(false, Ordering::Relaxed);
+        self.go_on(wish.muted, |out| match failure {
+            None => wish.reply(server, out),
+            Some(failure) => out.error(failure.text()),
+        });
+        true
     }
 
     /// The process does not end after all; whether it waited for that.
