@@ -48,7 +48,7 @@ pub fn admit<'a>(
     }
     if client.upstream.is_some() {
         // Nothing stands against the primary but what lets it wait.
-        let flags = effective_flags(row, client, registry);
+        let flags = effective_flags(row, client);
         let waits = server.appending.journal.is_behind() && flags.has(Flags::WRITE);
         let pauses = server.is_pausing() && postponed(row, words, client, server);
         return match waits || pauses {
@@ -71,7 +71,7 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
     }
-    if client.monitors && reaches_keys(effective_flags(row, client, registry)) {
+    if client.monitors && reaches_keys(effective_flags(row, client)) {
         return Verdict::Refuse(Some(id), ONLY_WATCHING);
     }
     if server.saving.is_failing()
@@ -108,7 +108,7 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), LOADING);
     }
-    if journal.is_behind() && effective_flags(row, client, registry).has(Flags::WRITE) {
+    if journal.is_behind() && effective_flags(row, client).has(Flags::WRITE) {
         return Verdict::Postpone;
     }
     if server.is_pausing() && postponed(row, words, client, server) {
@@ -213,11 +213,10 @@ fn queueable(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
 }
 
 /// What a command may do: EXEC, whatever one of the queued commands may.
-pub fn effective_flags(row: &Row, client: &Client, registry: &Registry) -> Flags {
+#[inline]
+pub fn effective_flags(row: &Row, client: &Client) -> Flags {
     match &client.transaction {
-        Some(transaction) if row.in_multi == InMulti::Exec => {
-            row.flags.or(transaction.flags(registry))
-        }
+        Some(transaction) if row.in_multi == InMulti::Exec => row.flags.or(transaction.flags()),
         _ => row.flags,
     }
 }
@@ -231,7 +230,7 @@ pub fn known_flags<'a>(
     client: &Client,
     server: &Server,
 ) -> Flags {
-    let flags = effective_flags(row, client, &server.registry);
+    let flags = effective_flags(row, client);
     if client.transaction.is_none() || !row.flags.has(Flags::NO_MANDATORY_KEYS) {
         return flags;
     }

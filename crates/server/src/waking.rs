@@ -115,6 +115,10 @@ pub fn begin(
     *card.waiter.lock() = Some(Arc::clone(&waiter));
     card.timed.store(deadline.is_some(), Relaxed);
     card.blocked.store(true, Relaxed);
+    // Whoever killed it before that lock did not see the waiter; who does so after it will.
+    if card.killed.load(Relaxed) {
+        serve::end(&waiter, session.lease, session.env);
+    }
     Waiting::Blocked(Blocked {
         waiter,
         deadline,
@@ -276,6 +280,15 @@ pub fn unblock(card: &Arc<Card>, ending: Ending, session: &mut Session<'_, '_>) 
         }
     }
     true
+}
+
+/// Ends the wait of a client that was marked as killed: its worker closes it later, and nothing may
+/// be given to it until then.
+pub fn abandon(card: &Card, session: &mut Session<'_, '_>) {
+    if let Some(waiter) = card.waiter.lock().clone() {
+        let (server, own) = (session.server, session.client.card.worker);
+        give_up(&waiter, server, own, session.env, session.lease);
+    }
 }
 
 impl Connection {
