@@ -5,7 +5,7 @@
 //! switch is off data change without a byte in the log: whoever turns it on is told that, because
 //! the log's history ends there.
 //!
-//! Invariants: `durable` <= `end`. Nobody waits in `append` but for its mutex, which is held for a
+//! Invariants: `synced` <= `durable` <= `end`. Nobody waits in `append` but for its mutex, which is held for a
 //! copy of a few bytes. The switch is turned under a lease on all stripes, so that an effect is
 //! recorded if and only if it is appended.
 
@@ -86,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) log: Mutex<Log>,
     end: AtomicU64,
     durable: AtomicU64,
+    synced: AtomicU64,
     policy: AtomicU8,
     pub(crate) stamps: AtomicBool,
     pub(crate) behind: AtomicBool,
@@ -125,6 +126,7 @@ impl Journal {
             log: Mutex::default(),
             end: AtomicU64::new(0),
             durable: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
             policy: AtomicU8::new(policy as u8),
             stamps: AtomicBool::new(false),
             behind: AtomicBool::new(false),
@@ -172,7 +174,7 @@ impl Journal {
             end
         };
         if !self.0.filed.swap(true, Ordering::SeqCst) {
-            self.0.durable.store(end.0, Ordering::Release);
+            self.0.publish_synced(end);
         }
         self.set_switch()
     }
@@ -226,7 +228,7 @@ impl Journal {
         let mut log = self.0.log.lock();
         log.begin_at(start);
         self.0.end.store(start.0, Ordering::Release);
-        self.0.durable.store(start.0, Ordering::Release);
+        self.0.publish_synced(start);
     }
 
     /// A line (without its end) that each file is to begin with, after a `#`, so that programs
@@ -380,10 +382,17 @@ impl Journal {
         Offset(self.0.end.load(Ordering::Acquire))
     }
 
-    /// The offset up to which the log is on disk.
+    /// The offset up to which the log is in the file as `appendfsync` wants it: on disk, or, if it
+    /// wants no syncs, with the operating system.
     #[inline]
     pub fn durable(&self) -> Offset {
         Offset(self.0.durable.load(Ordering::Acquire))
+    }
+
+    /// The offset up to which the log is on disk, whatever the policy.
+    #[inline]
+    pub fn synced(&self) -> Offset {
+        Offset(self.0.synced.load(Ordering::Acquire))
     }
 
     /// How far the disk must come before what anybody has seen until now may be told.
@@ -463,7 +472,7 @@ impl Journal {
         let deadline = Instant::now() + patience;
         let mut guard = self.0.news_lock.lock();
         loop {
-            if !self.is_on() || self.durable() >= end && !self.0.urgent.load(Ordering::SeqCst) {
+            if !self.is_on() || self.synced() >= end && !self.0.urgent.load(Ordering::SeqCst) {
                 return Ok(());
             }
             self.0.urgent.store(true, Ordering::SeqCst);
@@ -533,8 +542,19 @@ impl Shared {
         Policy::from_u8(self.policy.load(Ordering::Relaxed))
     }
 
+    pub(crate) fn synced(&self) -> Offset {
+        Offset(self.synced.load(Ordering::Acquire))
+    }
+
+    /// All before `offset` is as the policy wants it.
     pub(crate) fn publish_durable(&self, offset: Offset) {
         self.durable.store(offset.0, Ordering::Release);
+    }
+
+    /// All before `offset` is on disk.
+    pub(crate) fn publish_synced(&self, offset: Offset) {
+        self.durable.store(offset.0, Ordering::Release);
+        self.synced.store(offset.0, Ordering::Release);
     }
 
     /// Tells those who wait in `sync`.

@@ -166,12 +166,12 @@ impl Writer {
         if self.shared.policy() == Policy::No {
             return self.sync(self.now).is_err();
         }
-        self.written.0.saturating_sub(self.shared.durable().0) >= SYNC_BYTES
+        self.written.0.saturating_sub(self.shared.synced().0) >= SYNC_BYTES
     }
 
     /// Whether everything appended is on disk.
     pub fn is_idle(&self) -> bool {
-        self.open.is_none() && self.gone.is_none() || self.shared.durable() >= self.shared.end()
+        self.open.is_none() && self.gone.is_none() || self.shared.synced() >= self.shared.end()
     }
 
     /// Whether the file lacks the last remark.
@@ -322,7 +322,7 @@ impl Writer {
             self.durable_len = open.len;
             self.durable = self.written;
             if self.gone.is_none() {
-                self.shared.publish_durable(self.written);
+                self.shared.publish_synced(self.written);
             }
         }
         let mut files = self.files.lock();
@@ -372,14 +372,15 @@ impl Writer {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let unsynced = self.written.0.saturating_sub(self.shared.durable().0);
+        let unsynced = self.written.0.saturating_sub(self.shared.synced().0);
         let due = match self.shared.policy() {
             Policy::No => false,
             Policy::EverySecond => unsynced >= SYNC_BYTES || now >= self.synced_at + SYNC_NANOS,
             Policy::Always => true,
         };
-        let due = due || self.shared.urgent.load(SeqCst);
-        if unsynced == 0 || !due && self.shared.policy() != Policy::No {
+        let due = (due || self.shared.urgent.load(SeqCst)) && unsynced > 0;
+        let no_syncs = self.shared.policy() == Policy::No && self.written > self.shared.durable();
+        if !due && !no_syncs {
             return Ok(());
         }
         if now >= self.looked_at + LOOK_NANOS {
@@ -408,7 +409,10 @@ impl Writer {
         self.durable_len = open.len;
         self.durable = self.written;
         if self.gone.is_none() {
-            self.shared.publish_durable(self.written);
+            match due {
+                true => self.shared.publish_synced(self.written),
+                false => self.shared.publish_durable(self.written),
+            }
         }
         Ok(())
     }
@@ -430,7 +434,7 @@ impl Writer {
             shared.failing.store(false, SeqCst);
             (self.tell)(Told::Recovered);
         }
-        if durable >= shared.end() {
+        if shared.synced() >= shared.end() {
             shared.urgent.store(false, SeqCst);
         }
         let held = shared.end().0.saturating_sub(durable.0);
@@ -503,7 +507,7 @@ impl Writer {
             log.forget_cut();
             log.set_file(None);
         }
-        self.shared.publish_durable(self.written);
+        self.shared.publish_synced(self.written);
         self.shared.failing.store(false, SeqCst);
         self.shared.behind.store(false, SeqCst);
         self.shared.status.lock().failure = None;

@@ -10,6 +10,7 @@ use crate::client::ReplyMode;
 use crate::connection::Waiting;
 use crate::monitor::{self, Source};
 use crate::registry::{Handler, Row, RowId};
+use crate::replicating::replica::apply;
 use crate::session::{ControlRun, Session, Within};
 use crate::stats::bump;
 use crate::waking;
@@ -48,6 +49,7 @@ pub fn run(
                 Outcome::Failed(failure) => {
                     failed = true;
                     server.count_error(failure.text(), session.stats);
+                    note_failure(row, &failure, session);
                     pass_on_complaint(session);
                 }
                 Outcome::Walking(walk) => {
@@ -73,6 +75,7 @@ pub fn run(
             }
             if let Err(failure) = run_control(run, id, args, session, out) {
                 failed = true;
+                note_failure(row, &failure, session);
                 out.error(failure.text());
                 if !failure.is_counted() {
                     server.count_error(failure.text(), session.stats);
@@ -114,6 +117,13 @@ fn note_end(run: DataRun, row: &Row, session: &Session<'_, '_>) {
         session.stats.publish(&session.env.stats);
         let changes = session.server.totals().changes;
         session.server.saving.forget(changes, session.settings);
+    }
+}
+
+/// What the primary has done must not fail here.
+fn note_failure(row: &Row, failure: &Failure, session: &Session<'_, '_>) {
+    if session.client.upstream.is_some() {
+        apply::complain(&row.name, failure.text(), session.server, session.settings);
     }
 }
 

@@ -273,7 +273,7 @@ impl Connection {
             self.client.fate = Fate::CloseNow;
             return;
         }
-        if !self.readable || !matches!(self.waiting, Waiting::No) {
+        if !self.readable || !matches!(self.waiting, Waiting::No) || self.is_stalled() {
             return;
         }
         self.input.wake(spare);
@@ -296,6 +296,12 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.client.fate = Fate::CloseNow,
         }
+    }
+
+    /// Whether the commands of the primary wait for a script.
+    pub fn is_stalled(&self) -> bool {
+        let upstream = self.client.upstream.as_deref();
+        upstream.is_some_and(|upstream| upstream.stalled)
     }
 
     /// Enters it in the list of those to serve, if it is not there.
@@ -376,12 +382,25 @@ impl Connection {
         let Waiting::Disk(wish) = self.waiting else {
             return false;
         };
+        if let Some(trouble) = wish.trouble(server) {
+            return !self.refuse_disk(&trouble);
+        }
         let over = wish.is_met(server) || wish.until.is_some_and(|until| until <= now);
         if over {
             self.client.card.blocked.store(false, Ordering::Relaxed);
             self.go_on(wish.muted, |out| wish.reply(server, out));
         }
         !over
+    }
+
+    /// Ends a WAIT or WAITAOF with an error; whether it waited in one.
+    pub fn refuse_disk(&mut self, failure: &Failure) -> bool {
+        let Waiting::Disk(wish) = self.waiting else {
+            return false;
+        };
+        self.client.card.blocked.store(false, Ordering::Relaxed);
+        self.go_on(wish.muted, |out| out.error(failure.text()));
+        true
     }
 
     /// The process does not end after all; whether it waited for that.

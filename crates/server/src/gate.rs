@@ -1,6 +1,8 @@
 //! Admission: the checks that stand between a command and its handler, in the order in which Redis
 //! makes them. A check sees the row, the client and the server, never the handler.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use base::strings::until_nul;
 use engine::failure::Failure;
 use engine::spec::Flags;
@@ -60,6 +62,12 @@ pub fn admit<'a>(
         if let Err(failure) = check(row, client, settings) {
             return Verdict::Refuse(Some(id), failure);
         }
+    }
+    if server.replicating.is_replica()
+        && client.card.can_redirect.load(Relaxed)
+        && reaches_data(effective_flags(row, client, registry))
+    {
+        return redirect(id, server);
     }
     if server.scripting.running.is_busy()
         && !row.flags.has(Flags::ALLOW_BUSY)
@@ -133,6 +141,27 @@ pub fn busy(kind: Kind) -> Failure {
 
 /// Redis counts a client that monitors as a replica.
 const ONLY_WATCHING: Failure = Failure::fixed("ERR Replica can't interact with the keyspace");
+
+fn reaches_data(flags: Flags) -> bool {
+    flags.has(Flags::READONLY) || flags.has(Flags::WRITE)
+}
+
+/// What a replica tells a client that can go to its primary (CLIENT CAPA). While the primary is
+/// becoming a replica it would be sent back: it waits.
+#[cold]
+fn redirect(id: RowId, server: &Server) -> Verdict {
+    if server.replicating.failover.is_active() {
+        return Verdict::Postpone;
+    }
+    match server.replicating.replica.primary() {
+        Some(primary) => {
+            let place = [&primary.host[..], b":", primary.port.to_string().as_bytes()].concat();
+            Verdict::Refuse(Some(id), Failure::owned([b"REDIRECT ", &place[..]].concat()))
+        }
+        // It has just become one.
+        None => Verdict::Run(id),
+    }
+}
 
 fn reaches_keys(flags: Flags) -> bool {
     [Flags::READONLY, Flags::WRITE, Flags::MAY_REPLICATE]

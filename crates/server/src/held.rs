@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 
 use base::time::UnixMillis;
+use engine::failure::Failure;
 use journal::{Journal, Offset};
 use resp::Reply;
 
@@ -39,7 +40,12 @@ pub struct DiskWish {
 
 impl DiskWish {
     fn is_local(&self, journal: &Journal) -> bool {
-        journal.is_on() && self.upto <= journal.durable()
+        journal.is_on() && self.upto <= journal.synced()
+    }
+
+    /// Why it can never be met.
+    pub fn trouble(&self, server: &Server) -> Option<Failure> {
+        (self.local && !server.appending.journal.is_on()).then_some(NO_FILE)
     }
 
     /// Whether there is nothing more to wait for.
@@ -61,6 +67,11 @@ impl DiskWish {
         out.int(self.have(server) as i64);
     }
 }
+
+/// There is no append-only file that something could be in.
+pub const NO_FILE: Failure = Failure::fixed(
+    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+);
 
 /// Output up to a position, and what it waits for.
 #[derive(Clone, Copy, Debug)]

@@ -89,7 +89,8 @@ impl Unblocked {
     }
 }
 
-const DEMOTED: Failure = Failure::fixed(
+/// What those are told who wait when their server becomes a replica.
+pub const DEMOTED: Failure = Failure::fixed(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 

@@ -148,7 +148,8 @@ impl Failover {
         match self.ready(&wish, server) {
             Some(target) => self.hand_over(target, server),
             None if over && wish.forced => {
-                warn!("Failover target is not in sync in time; it takes over nevertheless");
+                // Compat: words that people look for.
+                warn!("FAILOVER time out exceeded, failing over.");
                 if let Some(target) = wish.target {
                     self.hand_over(target, server);
                 }

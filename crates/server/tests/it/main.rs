@@ -18,6 +18,7 @@ mod replica;
 mod restore;
 mod scripts;
 mod servers;
+mod streams;
 mod transactions;
 mod trouble;
 

@@ -117,7 +117,7 @@ struct Door {
     told: AtomicBool,
 }
 
-/// Syncs, for INFO.
+/// What has happened, for INFO.
 #[derive(Default)]
 pub struct Counters {
     /// Copies of everything.
@@ -126,12 +126,14 @@ pub struct Counters {
     pub partial: AtomicU64,
     /// Those that wanted to and could not.
     pub refused: AtomicU64,
+    /// Commands of the stream that failed here, as a replica.
+    pub failed: AtomicU64,
 }
 
 impl Counters {
     /// CONFIG RESETSTAT.
     pub fn reset(&self) {
-        let all = [&self.full, &self.partial, &self.refused];
+        let all = [&self.full, &self.partial, &self.refused, &self.failed];
         all.iter().for_each(|counter| counter.store(0, Relaxed));
     }
 }
@@ -263,7 +265,7 @@ impl Primary {
     }
 
     /// Puts a command into the stream that is only for replicas.
-    fn append(&self, server: &Server, command: &[u8], now: UnixMillis) {
+    pub fn append(&self, server: &Server, command: &[u8], now: UnixMillis) {
         let replicating = &server.replicating;
         // Who takes over must be able to have everything.
         let still = replicating.is_replica() || replicating.failover.is_active();
@@ -381,6 +383,7 @@ impl Primary {
         if journal.is_kept() {
             return;
         }
+        self.pinged_at.store(now.0, Relaxed);
         self.alone_since.store(now.0, SeqCst);
         if journal.keep(server.settings.get().primary.backlog_bytes) {
             server.replicating.begin_anew(journal);

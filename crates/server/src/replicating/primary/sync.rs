@@ -29,7 +29,7 @@ use crate::replicating::new_name;
 use crate::saving::count;
 use crate::saving::file::{About, Counts, Destination, StreamPlace, write_to};
 use crate::saving::pieces::Pieces;
-use crate::saving::walk::{self, Control};
+use crate::saving::walk::{self, Control, Running};
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -50,7 +50,8 @@ struct Want {
 #[derive(Default)]
 struct Waiting {
     wants: Vec<Want>,
-    running: Option<Arc<Control>>,
+    /// What is being sent; whether it is a copy, and since when.
+    running: Option<(Running, bool)>,
     ending: bool,
 }
 
@@ -86,6 +87,17 @@ impl Manner {
     }
 }
 
+impl Waiting {
+    /// Takes those who need a copy of this manner.
+    fn take(&mut self, manner: Manner, settings: &Settings) -> Vec<Wire> {
+        let all = std::mem::take(&mut self.wants);
+        let fits = |want: &Want| Manner::of(&want.wire.standing, settings) == manner;
+        let (group, rest) = all.into_iter().partition::<Vec<Want>, _>(fits);
+        self.wants = rest;
+        group.into_iter().map(|want| want.wire).collect()
+    }
+}
+
 impl Queue {
     /// A replica needs a copy.
     pub fn ask(&self, standing: Arc<Standing>, socket: File, now: UnixMillis) {
@@ -98,10 +110,23 @@ impl Queue {
     pub fn end(&self) {
         let mut waiting = self.waiting.lock();
         waiting.ending = true;
-        if let Some(control) = &waiting.running {
-            control.cancelled.store(true, Relaxed);
+        if let Some((running, _)) = &waiting.running {
+            running.control.cancelled.store(true, Relaxed);
         }
         self.news.notify_all();
+    }
+
+    /// The copy that is being sent.
+    pub fn copying(&self) -> Option<Running> {
+        let waiting = self.waiting.lock();
+        let running = waiting.running.as_ref().filter(|(_, copy)| *copy);
+        running.map(|(running, _)| running.clone())
+    }
+
+    /// Takes those who need a copy of this manner.
+    fn take(&self, manner: Manner, settings: &Settings) -> Vec<Wire> {
+        let mut waiting = self.waiting.lock();
+        waiting.take(manner, settings)
     }
 
     /// Waits for those who are to share a copy; `None` at the end.
@@ -126,13 +151,13 @@ impl Queue {
                     || enough > 0 && many >= enough
                     || waited >= settings.primary.delay_seconds * 1000;
                 if due {
-                    let all = std::mem::take(&mut waiting.wants);
-                    let (group, rest) = all.into_iter().partition(|want| manner(want) == shared);
-                    waiting.wants = rest;
-                    let group: Vec<Want> = group;
+                    let wires = waiting.take(shared, &settings);
                     let control = Arc::new(Control::default());
-                    waiting.running = Some(Arc::clone(&control));
-                    let wires = group.into_iter().map(|want| want.wire).collect();
+                    let running = Running {
+                        since: server.now(),
+                        control: Arc::clone(&control),
+                    };
+                    waiting.running = Some((running, shared.from.is_none()));
                     return Some((shared, wires, control));
                 }
                 self.news.wait_for(&mut waiting, LOOK);
@@ -240,7 +265,7 @@ fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Arc<Control
                 control,
                 &begun,
             ),
-            false => send_file(server, &settings, to, pieces, control, &begun),
+            false => send_file(server, &settings, manner, to, pieces, control, &begun),
         },
     );
     let failure = match taken {
@@ -304,8 +329,7 @@ fn about<'a>(server: &Server, settings: &'a Settings, begun: &'a Begun) -> About
 }
 
 /// Tells those who know the protocol what they are about to be sent.
-fn announce(wires: &Shared, place: &StreamPlace) -> io::Result<()> {
-    let mut wires = wires.0.lock();
+fn announce(wires: &mut Wires, place: &StreamPlace) -> io::Result<()> {
     let line = format!("+FULLRESYNC {} {}\r\n", place.id, place.offset.0);
     // The older SYNC has no such line; it never shares a copy with the others' manner.
     let (old, new): (Vec<Wire>, Vec<Wire>) = std::mem::take(&mut wires.all)
@@ -320,6 +344,37 @@ fn announce(wires: &Shared, place: &StreamPlace) -> io::Result<()> {
     written
 }
 
+/// Those who came while the file was written share it, too, if they can read it: what has been
+/// appended since its moment is kept for the others anyway.
+fn let_join(server: &Server, manner: Manner, wires: &mut Wires, place: &StreamPlace) {
+    let (replicating, journal) = (&server.replicating, &server.appending.journal);
+    // As long as this is here, nothing from there on is forgotten.
+    let Some(_kept) = journal.cursor(place.offset) else {
+        return;
+    };
+    if replicating.history().id() != place.id {
+        return;
+    }
+    let settings = server.settings.get();
+    let mut late = Wires {
+        all: replicating.primary.queue.take(manner, &settings),
+        patience: wires.patience,
+        control: Arc::clone(&wires.control),
+    };
+    for Wire { standing, .. } in &late.all {
+        if !standing.about.copy_only {
+            *standing.cursor.lock() = journal.cursor(place.offset);
+        }
+        standing.feed.lock().begin();
+    }
+    if !late.all.is_empty() {
+        info!("{} more replicas share the copy", late.all.len());
+        // Who cannot be told is left out with the others.
+        let _ = announce(&mut late, place);
+    }
+    wires.all.append(&mut late.all);
+}
+
 fn send_marked(
     server: &Server,
     settings: &Settings,
@@ -329,7 +384,7 @@ fn send_marked(
     control: &Control,
     begun: &Begun,
 ) -> io::Result<()> {
-    announce(wires, &begun.place)?;
+    announce(&mut wires.0.lock(), &begun.place)?;
     let mark: RunId = new_name();
     wires.write(format!("$EOF:{mark}\r\n").as_bytes())?;
     let about = about(server, settings, begun);
@@ -346,12 +401,13 @@ fn send_marked(
 fn send_file(
     server: &Server,
     settings: &Settings,
+    manner: Manner,
     wires: &Shared,
     pieces: &Pieces,
     control: &Control,
     begun: &Begun,
 ) -> io::Result<()> {
-    announce(wires, &begun.place)?;
+    announce(&mut wires.0.lock(), &begun.place)?;
     let file = Temporary::create()?;
     let about = about(server, settings, begun);
     let patient = Patient {
@@ -360,6 +416,7 @@ fn send_file(
         told: Instant::now(),
     };
     write_to(Box::new(patient), true, pieces, control, &about)?;
+    let_join(server, manner, &mut wires.0.lock(), &begun.place);
     let mut input = File::open(&file.0)?;
     let len = input.metadata()?.len();
     wires.write(format!("${len}\r\n").as_bytes())?;
