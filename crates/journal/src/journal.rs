@@ -5,9 +5,9 @@
 //! switch is off data change without a byte in the log: whoever turns it on is told that, because
 //! the log's history ends there.
 //!
-//! Invariants: `synced` <= `durable` <= `end`. Nobody waits in `append` but for its mutex, which is held for a
-//! copy of a few bytes. The switch is turned under a lease on all stripes, so that an effect is
-//! recorded if and only if it is appended.
+//! Invariants: `synced` <= `durable` <= `end`. Nobody waits in `append` but for its mutex, which is
+//! held for a copy of a few bytes. The switch is turned under a lease on all stripes, so that an
+//! effect is recorded if and only if it is appended.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

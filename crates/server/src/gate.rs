@@ -50,10 +50,7 @@ pub fn admit<'a>(
     }
     if client.upstream.is_some() {
         // Nothing stands against the primary but what lets it wait.
-        let flags = effective_flags(row, client, registry);
-        let waits = server.appending.journal.is_behind() && flags.has(Flags::WRITE);
-        let pauses = server.is_pausing() && postponed(row, words, client, server);
-        return match waits || pauses {
+        return match has_to_wait(row, words, client, server) {
             true => Verdict::Postpone,
             false => Verdict::Run(id),
         };
@@ -63,7 +60,8 @@ pub fn admit<'a>(
             return Verdict::Refuse(Some(id), failure);
         }
     }
-    if server.replicating.is_replica()
+    let is_replica = server.replicating.is_replica();
+    if is_replica
         && client.card.can_redirect.load(Relaxed)
         && reaches_data(effective_flags(row, client, registry))
     {
@@ -96,7 +94,7 @@ pub fn admit<'a>(
     if server.lacks_replicas() && effective_flags(row, client, registry).has(Flags::WRITE) {
         return Verdict::Refuse(Some(id), LACKING);
     }
-    if server.replicating.is_replica()
+    if is_replica
         && let Err(failure) = as_replica(effective_flags(row, client, registry), server, settings)
     {
         return Verdict::Refuse(Some(id), failure);
@@ -106,13 +104,23 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), LOADING);
     }
-    if journal.is_behind() && effective_flags(row, client, registry).has(Flags::WRITE) {
-        return Verdict::Postpone;
+    match has_to_wait(row, words, client, server) {
+        true => Verdict::Postpone,
+        false => Verdict::Run(id),
     }
-    if server.is_pausing() && postponed(row, words, client, server) {
-        return Verdict::Postpone;
-    }
-    Verdict::Run(id)
+}
+
+/// Whether a command waits for the disk or for the end of a pause.
+#[inline]
+fn has_to_wait<'a>(
+    row: &Row,
+    words: impl Iterator<Item = &'a [u8]>,
+    client: &Client,
+    server: &Server,
+) -> bool {
+    let writes = || effective_flags(row, client, &server.registry).has(Flags::WRITE);
+    server.appending.journal.is_behind() && writes()
+        || server.is_pausing() && postponed(row, words, client, server)
 }
 
 /// Why a script's command must not write: the disk refuses.
@@ -156,7 +164,10 @@ fn redirect(id: RowId, server: &Server) -> Verdict {
     match server.replicating.replica.primary() {
         Some(primary) => {
             let place = [&primary.host[..], b":", primary.port.to_string().as_bytes()].concat();
-            Verdict::Refuse(Some(id), Failure::owned([b"REDIRECT ", &place[..]].concat()))
+            Verdict::Refuse(
+                Some(id),
+                Failure::owned([b"REDIRECT ", &place[..]].concat()),
+            )
         }
         // It has just become one.
         None => Verdict::Run(id),

@@ -69,9 +69,8 @@ impl DiskWish {
 }
 
 /// There is no append-only file that something could be in.
-pub const NO_FILE: Failure = Failure::fixed(
-    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
-);
+pub const NO_FILE: Failure =
+    Failure::fixed("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
 /// Output up to a position, and what it waits for.
 #[derive(Clone, Copy, Debug)]

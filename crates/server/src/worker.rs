@@ -149,7 +149,7 @@ pub struct Worker<'k> {
     /// The connection to the primary, if it is this worker's.
     upstream: Option<usize>,
     /// Links to primaries that wait for a script.
-    arriving: Vec<Box<Arrival>>,
+    arriving: Vec<Arrival>,
     /// Deadlines that only this server knows.
     own_keys: OwnKeys,
     /// Connections of replicas.
@@ -298,7 +298,7 @@ impl<'k> Worker<'k> {
             match message {
                 Message::Accept(accepted) => drop(self.take_over(accepted)),
                 Message::Demoted => self.end_all_waits(),
-                Message::Follow(arrival) => self.follow(arrival),
+                Message::Follow(arrival) => self.follow(*arrival),
                 Message::Close(card) => self.close_killed(&card),
                 Message::Resume => self.wake(Connection::resume),
                 Message::Publish(publication) => self.deliver(&publication),

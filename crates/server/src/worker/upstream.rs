@@ -15,7 +15,7 @@ pub(super) const DELAY: Duration = Duration::from_millis(5);
 
 impl Worker<'_> {
     /// Goes on with a link to a primary as soon as nobody holds the data for long.
-    pub(super) fn follow(&mut self, arrival: Box<Arrival>) {
+    pub(super) fn follow(&mut self, arrival: Arrival) {
         if !self.lease.try_cover_all() {
             return self.arriving.push(arrival);
         }
@@ -25,7 +25,7 @@ impl Worker<'_> {
             rest,
             number,
             beginning,
-        } = *arrival;
+        } = arrival;
         let (env, lease) = (&self.env, &mut self.lease);
         let db = Arrival::install(beginning, number, &accepted, server, lease, env);
         aftermath::settle(server, self.id, env, lease, None);

@@ -218,7 +218,12 @@ fn the_older_protocol_and_copies_by_way_of_a_file() {
 /// A replica that comes while a file is being written for another one shares it.
 #[test]
 fn who_comes_while_a_file_is_written_shares_it() {
-    let slow = ["--repl-diskless-sync", "no", "--rdb-key-save-delay", "100000"];
+    let slow = [
+        "--repl-diskless-sync",
+        "no",
+        "--rdb-key-save-delay",
+        "100000",
+    ];
     let server = start(&slow);
     let mut client = server.connect().expect("a connection");
     for number in 0..10 {
@@ -227,7 +232,10 @@ fn who_comes_while_a_file_is_written_shares_it() {
     let mut first = Played::connect(server.port());
     let place = full(&mut first);
     call(&mut client, "SET meanwhile 1");
-    assert_eq!(info(&mut client, "persistence", "rdb_bgsave_in_progress"), "1");
+    assert_eq!(
+        info(&mut client, "persistence", "rdb_bgsave_in_progress"),
+        "1"
+    );
     let mut second = Played::connect(server.port());
     assert_eq!(full(&mut second), place);
     assert_eq!(first.copy(), second.copy());

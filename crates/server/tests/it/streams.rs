@@ -27,7 +27,10 @@ fn the_primary_is_told_when_its_bytes_are_on_disk() {
         let wanted = format!("FACK {end}");
         let mut said = link.command();
         while !said.ends_with(&wanted) {
-            let fack = said.split(' ').next_back().and_then(|word| word.parse().ok());
+            let fack = said
+                .split(' ')
+                .next_back()
+                .and_then(|word| word.parse().ok());
             // The second's own acknowledgement may count the question, too.
             if fack.is_some_and(|fack: usize| fack > end) {
                 break;
@@ -45,9 +48,15 @@ fn the_primary_is_told_when_its_bytes_are_on_disk() {
 fn what_is_not_forced_to_disk_is_not_on_disk() {
     let (_server, mut client) = start(&["--appendonly", "yes", "--appendfsync", "no"]);
     wait_for(&mut client, "SET key 1", "OK");
-    assert_eq!(call(&mut client, "WAITAOF 1 0 50"), "1) (integer) 0 2) (integer) 0");
+    assert_eq!(
+        call(&mut client, "WAITAOF 1 0 50"),
+        "1) (integer) 0 2) (integer) 0"
+    );
     call(&mut client, "CONFIG SET appendfsync everysec");
-    assert_eq!(call(&mut client, "WAITAOF 1 0 0"), "1) (integer) 1 2) (integer) 0");
+    assert_eq!(
+        call(&mut client, "WAITAOF 1 0 0"),
+        "1) (integer) 1 2) (integer) 0"
+    );
     // Who waits for a file that there will not be is told so.
     call(&mut client, "CONFIG SET appendfsync no");
     call(&mut client, "SET key 2");
@@ -72,7 +81,10 @@ fn what_fails_in_the_stream_is_no_secret() {
     assert_eq!(info(&mut b, "stats", "unexpected_error_replies"), "2");
     assert_eq!(call(&mut b, "GET number"), "text");
     let log = second.log();
-    let said: Vec<&str> = log.lines().filter(|line| line.contains("CRITICAL")).collect();
+    let said: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("CRITICAL"))
+        .collect();
     assert_eq!(said.len(), 2, "{log}");
     assert!(said[0].contains("fake-command") && said[1].contains("'incr'"));
 
@@ -145,7 +157,9 @@ fn a_link_that_comes_during_a_script_holds_nobody_up() {
     wait_for_info(&mut client, "master_link_status", "up");
     drop(link);
     let (mut link, _) = played.meet();
-    let mut clients: Vec<_> = (0..6).map(|_| replica.connect().expect("a connection")).collect();
+    let mut clients: Vec<_> = (0..6)
+        .map(|_| replica.connect().expect("a connection"))
+        .collect();
     let mut runner = replica.connect().expect("a connection");
     let script = "local n = redis.call('DBSIZE') while redis.call('DBSIZE') == n do end";
     runner.send(&["EVAL", script, "0"]).expect("sent");

@@ -203,6 +203,8 @@ impl Primary {
             self.count.store(replicas.len(), SeqCst);
             self.alone_since.store(now.0, SeqCst);
         }
+        drop(replicas);
+        self.queue.look();
     }
 
     /// All replicas, those that are about to be closed left out.

@@ -47,11 +47,19 @@ struct Want {
     since: UnixMillis,
 }
 
+/// What is being sent.
+struct Underway {
+    running: Running,
+    /// It is a copy, and not a part of the log.
+    copy: bool,
+    /// To whom.
+    standings: Vec<Arc<Standing>>,
+}
+
 #[derive(Default)]
 struct Waiting {
     wants: Vec<Want>,
-    /// What is being sent; whether it is a copy, and since when.
-    running: Option<(Running, bool)>,
+    underway: Option<Underway>,
     ending: bool,
 }
 
@@ -110,8 +118,8 @@ impl Queue {
     pub fn end(&self) {
         let mut waiting = self.waiting.lock();
         waiting.ending = true;
-        if let Some((running, _)) = &waiting.running {
-            running.control.cancelled.store(true, Relaxed);
+        if let Some(underway) = &waiting.underway {
+            underway.running.control.cancelled.store(true, Relaxed);
         }
         self.news.notify_all();
     }
@@ -119,14 +127,29 @@ impl Queue {
     /// The copy that is being sent.
     pub fn copying(&self) -> Option<Running> {
         let waiting = self.waiting.lock();
-        let running = waiting.running.as_ref().filter(|(_, copy)| *copy);
-        running.map(|(running, _)| running.clone())
+        let underway = waiting.underway.as_ref().filter(|underway| underway.copy);
+        underway.map(|underway| underway.running.clone())
     }
 
-    /// Takes those who need a copy of this manner.
+    /// A replica is gone: what is sent to nobody is called off.
+    pub fn look(&self) {
+        let waiting = self.waiting.lock();
+        let gone = |standing: &Arc<Standing>| standing.card.killed.load(Relaxed);
+        if let Some(underway) = &waiting.underway
+            && underway.standings.iter().all(gone)
+        {
+            underway.running.control.cancelled.store(true, Relaxed);
+        }
+    }
+
+    /// Takes those who need a copy of this manner into the one that is being sent.
     fn take(&self, manner: Manner, settings: &Settings) -> Vec<Wire> {
         let mut waiting = self.waiting.lock();
-        waiting.take(manner, settings)
+        let wires = waiting.take(manner, settings);
+        if let Some(underway) = &mut waiting.underway {
+            underway.standings.extend(standings(&wires));
+        }
+        wires
     }
 
     /// Waits for those who are to share a copy; `None` at the end.
@@ -152,12 +175,15 @@ impl Queue {
                     || waited >= settings.primary.delay_seconds * 1000;
                 if due {
                     let wires = waiting.take(shared, &settings);
-                    let control = Arc::new(Control::default());
-                    let running = Running {
-                        since: server.now(),
-                        control: Arc::clone(&control),
-                    };
-                    waiting.running = Some((running, shared.from.is_none()));
+                    let control = Arc::new(Control::at_pace(&server.saving.pace));
+                    waiting.underway = Some(Underway {
+                        running: Running {
+                            since: server.now(),
+                            control: Arc::clone(&control),
+                        },
+                        copy: shared.from.is_none(),
+                        standings: standings(&wires).collect(),
+                    });
                     return Some((shared, wires, control));
                 }
                 self.news.wait_for(&mut waiting, LOOK);
@@ -168,6 +194,10 @@ impl Queue {
     }
 }
 
+fn standings(wires: &[Wire]) -> impl Iterator<Item = Arc<Standing>> {
+    wires.iter().map(|wire| Arc::clone(&wire.standing))
+}
+
 /// Sends the copies that are wanted, until [`Queue::end`].
 pub fn serve(server: &Server) {
     let queue = &server.replicating.primary.queue;
@@ -176,7 +206,7 @@ pub fn serve(server: &Server) {
             Some(from) => rewind(server, manner, wires, &control, from),
             None => send(server, manner, wires, &control),
         }
-        queue.waiting.lock().running = None;
+        queue.waiting.lock().underway = None;
     }
 }
 
@@ -240,10 +270,7 @@ fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Arc<Control
     let settings = settings_for(server, manner);
     let kind = if manner.by_mark { "sockets" } else { "disk" };
     info!("Starting BGSAVE for SYNC with target: {kind}");
-    let standings: Vec<Arc<Standing>> = wires
-        .iter()
-        .map(|wire| Arc::clone(&wire.standing))
-        .collect();
+    let standings: Vec<Arc<Standing>> = standings(&wires).collect();
     let wires = Shared(Arc::new(Mutex::new(Wires {
         all: wires,
         patience: Duration::from_secs(settings.primary.timeout_seconds.unsigned_abs()),

@@ -2,8 +2,8 @@
 //!
 //! `repl-diskless-load` says how. With `swapdb` the copy is loaded beside the old data, which stay
 //! in force until it is complete, and are served if they are of the same history; otherwise the old
-//! data are flushed first. Unless old data are served, clients are told that the server is loading. In either case the append-only file ends before, and begins anew
-//! with the new data.
+//! data are flushed first. Unless old data are served, clients are told that the server is loading.
+//! In either case the append-only file ends before, and begins anew with the new data.
 
 use std::fs::{File, remove_file, rename};
 use std::io::{Read, Write};
