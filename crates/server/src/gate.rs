@@ -63,7 +63,7 @@ pub fn admit<'a>(
     let is_replica = server.replicating.is_replica();
     if is_replica
         && client.card.can_redirect.load(Relaxed)
-        && reaches_data(effective_flags(row, client, registry))
+        && reaches_data(effective_flags(row, client))
     {
         return redirect(id, server);
     }
@@ -77,26 +77,24 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
     }
-    if client.monitors && reaches_keys(effective_flags(row, client, registry)) {
+    if client.monitors && reaches_keys(effective_flags(row, client)) {
         return Verdict::Refuse(Some(id), ONLY_WATCHING);
     }
     if server.saving.is_failing()
-        && let Err(failure) = saved_lately(effective_flags(row, client, registry), row, settings)
+        && let Err(failure) = saved_lately(effective_flags(row, client), row, settings)
     {
         return Verdict::Refuse(Some(id), failure);
     }
     let journal = &server.appending.journal;
     if journal.is_failing()
-        && let Err(failure) = logged_lately(effective_flags(row, client, registry), row, server)
+        && let Err(failure) = logged_lately(effective_flags(row, client), row, server)
     {
         return Verdict::Refuse(Some(id), failure);
     }
-    if server.lacks_replicas() && effective_flags(row, client, registry).has(Flags::WRITE) {
+    if server.lacks_replicas() && effective_flags(row, client).has(Flags::WRITE) {
         return Verdict::Refuse(Some(id), LACKING);
     }
-    if is_replica
-        && let Err(failure) = as_replica(effective_flags(row, client, registry), server, settings)
-    {
+    if is_replica && let Err(failure) = as_replica(effective_flags(row, client), server, settings) {
         return Verdict::Refuse(Some(id), failure);
     }
     if server.loading.is_active() && !row.flags.has(Flags::LOADING)
@@ -118,7 +116,7 @@ fn has_to_wait<'a>(
     client: &Client,
     server: &Server,
 ) -> bool {
-    let writes = || effective_flags(row, client, &server.registry).has(Flags::WRITE);
+    let writes = || effective_flags(row, client).has(Flags::WRITE);
     server.appending.journal.is_behind() && writes()
         || server.is_pausing() && postponed(row, words, client, server)
 }
@@ -243,11 +241,10 @@ fn queueable(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
 }
 
 /// What a command may do: EXEC, whatever one of the queued commands may.
-pub fn effective_flags(row: &Row, client: &Client, registry: &Registry) -> Flags {
+#[inline]
+pub fn effective_flags(row: &Row, client: &Client) -> Flags {
     match &client.transaction {
-        Some(transaction) if row.in_multi == InMulti::Exec => {
-            row.flags.or(transaction.flags(registry))
-        }
+        Some(transaction) if row.in_multi == InMulti::Exec => row.flags.or(transaction.flags()),
         _ => row.flags,
     }
 }

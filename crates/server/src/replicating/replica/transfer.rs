@@ -233,8 +233,14 @@ impl Received {
         Ok(received)
     }
 
-    /// It becomes the snapshot file, as in Redis: it is as good as one of our own.
+    /// It becomes the snapshot file, as in Redis: it is as good as one of our own. But who wants no
+    /// files may want none of this kind either; a primary's are gone with the copy that they are
+    /// for.
     fn keep(self, settings: &Settings) {
+        let wants_files = settings.aof.on || !settings.save_points.is_empty();
+        if settings.rdb_del_sync_files && !wants_files {
+            return;
+        }
         if let Err(error) = rename(&self.path, &settings.dbfilename) {
             warn!("The snapshot of the master cannot be kept: {error}");
         }
