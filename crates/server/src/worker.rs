@@ -157,6 +157,8 @@ pub struct Worker<'k> {
     upstream: Option<usize>,
     /// Links to primaries that wait for a script.
     arriving: Vec<Arrival>,
+    /// When those, or the stream, are tried again.
+    next_trial: u64,
     /// Deadlines that only this server knows.
     own_keys: OwnKeys,
     /// Connections of replicas.
@@ -202,6 +204,7 @@ impl<'k> Worker<'k> {
             next_inspection: 0,
             upstream: None,
             arriving: Vec::new(),
+            next_trial: 0,
             own_keys: OwnKeys::default(),
             replicas: Vec::new(),
             fed: Offset::default(),

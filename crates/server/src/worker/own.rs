@@ -16,7 +16,7 @@ use super::Worker;
 use crate::aftermath;
 
 /// Keys that are looked at in one go.
-const KEYS_MAX: usize = 200;
+const KEYS_MAX: usize = 1000;
 
 type Name = (DbIndex, Box<[u8]>);
 

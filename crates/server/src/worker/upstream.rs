@@ -61,9 +61,11 @@ impl Worker<'_> {
 
     /// Tries again what waits for a script.
     pub(super) fn try_again(&mut self) {
-        if !self.has_delayed() {
+        let now = self.server.ticks_nanos();
+        if !self.has_delayed() || now < self.next_trial {
             return;
         }
+        self.next_trial = now + DELAY.as_nanos() as u64;
         for arrival in std::mem::take(&mut self.arriving) {
             self.follow(arrival);
         }

@@ -15,7 +15,7 @@ use engine::args::KeyWord;
 use engine::env::Env;
 use engine::keyspace::Lease;
 use engine::spec::DataRun;
-use journal::{Journal, Offset};
+use journal::{Journal, Offset, Policy};
 use replication::link::{self, Beat, Pulse};
 
 use crate::client::Client;
@@ -84,7 +84,8 @@ impl Upstream {
     /// is: it waits for that.
     pub fn answer(&mut self, journal: &Journal) -> Vec<u8> {
         let end = journal.end();
-        self.owed = (journal.is_on() && journal.synced() < end).then_some(end);
+        let will_be = journal.is_on() && journal.policy() != Policy::No;
+        self.owed = (will_be && journal.synced() < end).then_some(end);
         acknowledgement(journal)
     }
 
