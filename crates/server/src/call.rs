@@ -42,9 +42,7 @@ pub fn run(
                 Outcome::Done => note_end(run, row, session),
                 Outcome::Failed(failure) => {
                     failed = true;
-                    server.count_error(failure.text(), session.stats);
-                    note_failure(row, &failure, session);
-                    pass_on_complaint(session);
+                    note_data_failure(row, &failure, session);
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -131,8 +129,10 @@ fn note_failure(row: &Row, failure: &Failure, session: &Session<'_, '_>) {
     }
 }
 
-/// What a command that failed has to say to the operator.
-fn pass_on_complaint(session: &Session<'_, '_>) {
+/// A data command has failed; what it has to say to the operator.
+fn note_data_failure(row: &Row, failure: &Failure, session: &Session<'_, '_>) {
+    session.server.count_error(failure.text(), session.stats);
+    note_failure(row, failure, session);
     if let Some(complaint) = session.env.take_complaint() {
         log::warn!("{complaint}");
     }

@@ -615,6 +615,12 @@ impl<'k> Worker<'k> {
             limits::report(excess, connection, self.server, self.stats, self.env.now);
             connection.client.fate = Fate::CloseNow;
         }
+        if connection.client.attached.is_some() && !connection.out.is_empty() {
+            self.refuse_reply(id);
+        }
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;

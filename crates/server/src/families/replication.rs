@@ -259,6 +259,8 @@ fn psync(
         return Ok(());
     }
     let Some(next) = base::num::parse_i64(next) else {
+        let name = &session.client.card.peer;
+        warn!("Replica {name} asks for synchronization but with a wrong offset");
         return Err(Failure::NOT_INTEGER);
     };
     let primary = &session.server.replicating.primary;

@@ -249,6 +249,44 @@ fn who_comes_while_a_file_is_written_shares_it() {
     assert_eq!(log.matches("Starting BGSAVE for SYNC").count(), 1, "{log}");
 }
 
+/// A reply would be taken for a part of the copy or of the stream.
+#[test]
+fn a_replica_gets_no_replies() {
+    let slow = ["--rdb-key-save-delay", "100000000"];
+    for args in [&slow[..], &[]] {
+        let server = start(args);
+        let mut client = server.connect().expect("a connection");
+        call(&mut client, "SET key 1");
+        let mut replica = Played::connect(server.port());
+        let (_, offset) = full(&mut replica);
+        if args.is_empty() {
+            replica.copy();
+            replica.send(&format!("REPLCONF ACK {offset}"));
+            call(&mut client, "SET key 2");
+            assert_eq!(replica.command(), "SELECT 0");
+        }
+        replica.send("PING");
+        await_that("it is gone", || {
+            info(&mut client, "replication", "connected_slaves") == "0"
+        });
+        assert!(server.log().contains("a reply to command 'ping'"));
+    }
+}
+
+/// What nobody waits for any more is not written to its end.
+#[test]
+fn a_copy_for_nobody_is_called_off() {
+    let server = start(&["--rdb-key-save-delay", "100000000"]);
+    let mut client = server.connect().expect("a connection");
+    call(&mut client, "SET key 1");
+    let mut replica = Played::connect(server.port());
+    full(&mut replica);
+    let mut busy = || info(&mut client, "persistence", "rdb_bgsave_in_progress");
+    assert_eq!(busy(), "1");
+    drop(replica);
+    await_that("it is called off", || busy() == "0");
+}
+
 /// Before its time there is no PING: it would be a byte more than those who come back expect. And
 /// no command of the stream is longer than need be.
 #[test]

@@ -109,6 +109,13 @@ pub struct Attached {
     pub bytes_in: u64,
 }
 
+impl Attached {
+    /// Whether what is sent to it is all a copy or the stream: a reply would be taken for a part.
+    pub fn is_beyond_replies(&self) -> bool {
+        self.begun || self.handed && self.standing.feed.lock().phase() != Phase::Online
+    }
+}
+
 /// Replicas of one worker.
 #[derive(Default)]
 struct Door {
