@@ -268,9 +268,7 @@ impl<'k> Worker<'k> {
         if busy || self.evictor.is_behind() || self.seat.mailbox.has_left() {
             return Duration::ZERO;
         }
-        if self.has_delayed() {
-            return DELAY;
-        }
+        let most = if self.has_delayed() { DELAY } else { TICK };
         let next = self.next_tick.min(self.cycle.next_nanos());
         let patience = Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos()));
         let Some(deadline) = self.deadlines.next() else {
@@ -616,11 +614,8 @@ impl<'k> Worker<'k> {
             connection.client.fate = Fate::CloseNow;
         }
         if connection.client.attached.is_some() && !connection.out.is_empty() {
-            self.refuse_reply(id);
+            feeding::refuse_reply(connection, self.server);
         }
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;

@@ -69,23 +69,6 @@ impl Worker<'_> {
         }
     }
 
-    /// A replica that asks for something gets no reply: it is given up.
-    pub(super) fn refuse_reply(&mut self, id: usize) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let client = &mut connection.client;
-        if let Some(attached) = &client.attached
-            && attached.is_beyond_replies()
-        {
-            let row = client.last_command.map(|id| self.server.registry.row(id));
-            let command = row.map_or("<unknown>", |row| &*row.name);
-            let name = attached.standing.name();
-            warn!("Replica generated a reply to command '{command}', disconnecting it: {name}");
-            client.fate = Fate::CloseNow;
-        }
-    }
-
     /// Sends a replica what there is for it.
     fn feed(&mut self, id: usize) {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -159,6 +142,20 @@ impl Worker<'_> {
             self.server.appending.tell_awaiting(&self.server.mailboxes);
             log_lost(self.server, standing);
         }
+    }
+}
+
+/// A replica that asks for something gets no reply: it is given up.
+pub(super) fn refuse_reply(connection: &mut Connection, server: &Server) {
+    let client = &mut connection.client;
+    if let Some(attached) = &client.attached
+        && attached.is_beyond_replies()
+    {
+        let row = client.last_command.map(|id| server.registry.row(id));
+        let command = row.map_or("<unknown>", |row| &*row.name);
+        let name = attached.standing.name();
+        warn!("Replica generated a reply to command '{command}', disconnecting it: {name}");
+        client.fate = Fate::CloseNow;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The link to a primary, on the worker that goes on with it.
 //!
-//! Whatever of it needs stripes that a script holds for long is tried again every few milliseconds:
+//! Whatever of it needs stripes that a script holds for long is tried again now and then:
 //! the worker goes on with its other clients meanwhile, and neither blocks nor spins.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::replicating::replica::apply::{self, Upstream};
 use crate::replicating::replica::arrival::Arrival;
 
 /// What waits for a script is tried again so often.
-pub(super) const DELAY: Duration = Duration::from_millis(5);
+pub(super) const DELAY: Duration = Duration::from_millis(20);
 
 impl Worker<'_> {
     /// Goes on with a link to a primary as soon as nobody holds the data for long.
