@@ -378,15 +378,16 @@ impl Writer {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
+        let policy = self.shared.policy();
         let unsynced = self.written.0.saturating_sub(self.shared.synced().0);
-        let due = match self.shared.policy() {
+        let due = match policy {
             Policy::No => false,
             Policy::EverySecond => unsynced >= SYNC_BYTES || now >= self.synced_at + SYNC_NANOS,
             Policy::Always => true,
         };
         let due = (due || self.shared.urgent.load(SeqCst)) && unsynced > 0;
-        let no_syncs = self.shared.policy() == Policy::No && self.written > self.shared.durable();
-        if !due && !no_syncs {
+        let unwanted = policy == Policy::No && self.written > self.shared.durable();
+        if !due && !unwanted {
             return Ok(());
         }
         if now >= self.looked_at + LOOK_NANOS {
@@ -414,11 +415,10 @@ impl Writer {
         }
         self.durable_len = open.len;
         self.durable = self.written;
-        if self.gone.is_none() {
-            match due {
-                true => self.shared.publish_synced(self.written),
-                false => self.shared.publish_durable(self.written),
-            }
+        match self.gone {
+            None if due => self.shared.publish_synced(self.written),
+            None => self.shared.publish_durable(self.written),
+            Some(_) => {}
         }
         Ok(())
     }
@@ -530,21 +530,23 @@ impl Writer {
 /// so the next one waits for them, but for less time than a sync takes.
 #[derive(Default)]
 struct Group {
-    /// Bytes that the next one should have.
+    /// How often had been appended what is durable.
+    covered: u64,
+    /// How often that is expected before the next sync.
     expected: u64,
-    /// How long they are waited for.
+    /// How long it is waited for.
     patience: Duration,
 }
 
 impl Group {
-    /// After a sync that took so long.
-    fn after(shared: &Shared, before: Offset, time: Duration) -> Group {
-        let durable = shared.durable().0;
-        let synced = durable.saturating_sub(before.0);
-        let waiting = shared.end().0.saturating_sub(durable);
+    /// The one after this, once what was appended so often is durable; the sync took so long.
+    fn next(&self, shared: &Shared, covered: u64, time: Duration) -> Group {
+        let synced = covered - self.covered;
+        let waiting = shared.appends() - covered;
         Group {
+            covered,
             // Not the last of them: one may have gone.
-            expected: (synced + waiting) / 8 * 7,
+            expected: (synced + waiting) * 7 / 8,
             patience: time.min(GATHER_MAX),
         }
     }
@@ -556,7 +558,7 @@ impl Group {
             let flags = [&shared.urgent, &shared.closing, &shared.ending];
             flags.iter().any(|flag| flag.load(SeqCst))
         };
-        let waiting = || shared.end().0.saturating_sub(shared.durable().0);
+        let waiting = || shared.appends() - self.covered;
         let (begun, mut seen, mut quiet) = (Instant::now(), waiting(), 0);
         while shared.policy() == Policy::Always
             && (1..self.expected).contains(&seen)
@@ -583,11 +585,11 @@ pub fn run(writer: &Mutex<Writer>) {
         group.gather(&shared);
         let now = begin.elapsed().as_nanos() as u64;
         let mut this = writer.lock();
-        let before = shared.durable();
+        let (before, covered) = (shared.durable(), shared.appends());
         let next = this.step(now);
         if shared.durable() > before {
             let nanos = begin.elapsed().as_nanos() as u64 - now;
-            group = Group::after(&shared, before, Duration::from_nanos(nanos));
+            group = group.next(&shared, covered, Duration::from_nanos(nanos));
         }
         if shared.ending.load(SeqCst) {
             if this.is_idle() && !this.lacks_remark()

@@ -513,7 +513,8 @@ impl Batch {
                     && client.wrote != wrote
                 {
                     let place = (start, out.len_bytes());
-                    held.wait_for_replicas(place, client.wrote, demand, around.env.now);
+                    let upto = (client.wrote, around.server.replicating.era());
+                    held.wait_for_replicas(place, upto, demand, around.env.now);
                 }
                 match waiting {
                     None => {}

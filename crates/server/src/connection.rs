@@ -23,7 +23,7 @@ use crate::mailbox::WorkerId;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
-use crate::waking::Blocked;
+use crate::waking::{Blocked, DEMOTED};
 use engine::failure::Failure;
 use engine::tx::Walk;
 use journal::Journal;
@@ -56,8 +56,8 @@ pub struct Accepted {
     pub card: Arc<Card>,
 }
 
-// Straight to the kernel: in a program of several threads libc's calls are points at which these can
-// be cancelled, and preparing for that costs two or three per cent of such a call.
+// Straight to the kernel: in a program of several threads libc's calls are points at which these
+// can be cancelled, and preparing for that costs two or three per cent of such a call.
 
 fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
@@ -418,6 +418,13 @@ impl Connection {
         self.client.card.blocked.store(false, Ordering::Relaxed);
         self.go_on(wish.muted, |out| out.error(failure.text()));
         true
+    }
+
+    /// The server follows another from now on: what WAIT or WAITAOF waits for may never be.
+    pub fn end_disk_wait(&mut self) {
+        if self.refuse_disk(&DEMOTED) {
+            self.client.fate = Fate::CloseAfterReply;
+        }
     }
 
     /// The process does not end after all; whether it waited for that.

@@ -47,8 +47,8 @@ pub struct Session<'s, 'k> {
     pub client: &'s mut Client,
     /// Time, limits, counters of this worker.
     pub env: &'s mut Env,
-    /// Covers nothing on entry (but see `Row::keeps_lease`), or inside a transaction all that may be
-    /// asked for; may be used and need not be released.
+    /// Covers nothing on entry (but see `Row::keeps_lease`), or inside a transaction all that may
+    /// be asked for; may be used and need not be released.
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,

@@ -62,6 +62,8 @@ pub(crate) const EVENTS_MAX: usize = 512;
 const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
 const INSPECTION: Duration = Duration::from_secs(1);
+/// What replies wait for: how far the disk is, whether it fails, how often replicas have spoken.
+type Outside = ((Offset, Option<Offset>), bool, u64);
 /// Clients per round whose time is up.
 const TIMEOUTS_MAX: usize = 1000;
 /// Messages for which room is kept.
@@ -137,7 +139,7 @@ pub struct Worker<'k> {
     /// Connections with replies that wait for the disk.
     holding: Vec<usize>,
     /// How that stood at the beginning of the round.
-    seen_outside: (Offset, bool, u64),
+    seen_outside: Outside,
     spare: Vec<Vec<u8>>,
     spare_transaction: transaction::Spare,
     /// Room for the next mail.
@@ -187,7 +189,7 @@ impl<'k> Worker<'k> {
             told: Told::default(),
             walking: Vec::new(),
             holding: Vec::new(),
-            seen_outside: (Offset::default(), false, 0),
+            seen_outside: Outside::default(),
             spare: Vec::new(),
             spare_transaction: transaction::Spare::default(),
             mail: Vec::new(),
@@ -272,10 +274,10 @@ impl<'k> Worker<'k> {
         let next = self.next_tick.min(self.cycle.next_nanos());
         let patience = Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos()));
         let Some(deadline) = self.deadlines.next() else {
-            return patience.min(TICK);
+            return patience.min(most);
         };
         let left = deadline.0.saturating_sub(self.server.now().0).max(0);
-        patience.min(TICK).min(Duration::from_millis(left as u64))
+        patience.min(most).min(Duration::from_millis(left as u64))
     }
 
     /// Reads the clock and, if they changed, the settings: once per round.
@@ -385,7 +387,8 @@ impl<'k> Worker<'k> {
         };
         if connection.expects(&unblocked) {
             self.deadlines.remove(id, connection);
-            connection.unblock(unblocked, self.stats, &self.settings, self.env.now);
+            let when = (self.env.now, self.server.replicating.era());
+            connection.unblock(unblocked, self.stats, &self.settings, when);
             self.enqueue(id);
         }
     }
@@ -427,13 +430,13 @@ impl<'k> Worker<'k> {
                 self.connections[id].client.fate = Fate::CloseAfterReply;
             }
         }
-        self.wake(|connection| {
-            let waited = connection.refuse_disk(&waking::DEMOTED);
-            if waited {
-                connection.client.fate = Fate::CloseAfterReply;
+        for &id in &self.holding {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.end_disk_wait();
             }
-            waited
-        });
+        }
+        // What waits for replicas is in doubt now.
+        self.release_held();
     }
 
     /// Ends the waits whose time is up.
@@ -585,25 +588,6 @@ impl<'k> Worker<'k> {
         }
     }
 
-    /// Writes messages to those whose turn it is.
-    fn settle_told(&mut self) {
-        // What is not written counts as used memory, as above.
-        let all = self.settings.maxmemory_bytes != 0 || self.stopping;
-        let share = match all {
-            true => self.told.count(),
-            false => self.told.share(),
-        };
-        for _ in 0..share {
-            let Some(id) = self.told.pop() else {
-                break;
-            };
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.told = false;
-                self.settle(id);
-            }
-        }
-    }
-
     /// After a round: writes replies, brings the card up to date, decides whether it goes on.
     fn settle(&mut self, id: usize) {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -701,10 +685,11 @@ impl<'k> Worker<'k> {
     }
 
     /// What replies wait for.
-    fn outside(&self) -> (Offset, bool, u64) {
+    fn outside(&self) -> Outside {
         let journal = &self.server.appending.journal;
         let heard = self.server.replicating.primary.heard_count();
-        (journal.synced(), journal.is_failing(), heard)
+        let disk = (journal.durable(), journal.restorable());
+        (disk, journal.is_failing(), heard)
     }
 
     /// Sends what had to wait for the disk or for replicas and need not any more.

@@ -85,7 +85,8 @@ impl Upstream {
     pub fn answer(&mut self, journal: &Journal) -> Vec<u8> {
         let end = journal.end();
         let will_be = journal.is_on() && journal.policy() != Policy::No;
-        self.owed = (will_be && journal.synced() < end).then_some(end);
+        let is_not = journal.restorable().is_none_or(|at| at < end);
+        self.owed = (will_be && is_not).then_some(end);
         acknowledgement(journal)
     }
 
@@ -96,7 +97,8 @@ impl Upstream {
 
     /// The answer that is owed, if it can be given.
     pub fn late_answer(&mut self, journal: &Journal) -> Option<Vec<u8>> {
-        self.owed.take_if(|owed| *owed <= journal.synced())?;
+        let restorable = journal.restorable()?;
+        self.owed.take_if(|owed| *owed <= restorable)?;
         Some(acknowledgement(journal))
     }
 
@@ -111,10 +113,9 @@ impl Upstream {
     }
 }
 
-/// The acknowledgement of what is in the journal.
+/// The acknowledgement of what is in the journal, and of what a restart would give back.
 pub fn acknowledgement(journal: &Journal) -> Vec<u8> {
-    let durable = journal.is_on().then(|| journal.synced());
-    link::ack(journal.end(), durable)
+    link::ack(journal.end(), journal.restorable())
 }
 
 /// The outermost command of a client is over: if it is the primary, its bytes are appended, unless
