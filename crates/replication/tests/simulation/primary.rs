@@ -235,13 +235,13 @@ impl Node {
             asked.log.len() as i64 + 1,
             "what it asked for"
         );
-        let known = self
-            .names
-            .iter()
-            .rev()
-            .take(2)
-            .any(|name| *name == asked.id);
         let len = asked.log.len();
+        // The name before is known as far as this server had come under it.
+        let known = match self.names[..] {
+            [.., (older, _), (id, since)] => asked.id == id || asked.id == older && len <= since,
+            [(id, _)] => asked.id == id,
+            [] => false,
+        };
         let in_memory = self.memory_from <= len;
         let at_hand = in_memory || self.disk.reaches(len) && len < self.log.len();
         assert!(

@@ -402,8 +402,8 @@ fn a_failover_is_called_off() {
     assert!(call(&mut a, "FAILOVER ABORT").contains("No failover in progress"));
 }
 
-/// A script that holds keys for long delays the stream: nothing of it overtakes, comes in the middle
-/// of the script, or is lost; and the script can be ended.
+/// A script that holds keys for long delays the stream: nothing of it overtakes, comes in the
+/// middle of the script, or is lost; and the script can be ended.
 #[test]
 fn a_busy_script_delays_the_stream() {
     let narrow = "local v = redis.call('GET', KEYS[1]) \
