@@ -3,7 +3,7 @@
 use base::ids::RunId;
 use base::num::parse_i64;
 use journal::Offset;
-use replication::feed::{Feed, Phase, Request, Shelf, Way};
+use replication::feed::{Feed, Limits, Phase, Request, Shelf, Way};
 
 use crate::net::{End, LinkId, Piece};
 use crate::node::{Around, Node};
@@ -334,7 +334,10 @@ impl Node {
             around.say(it.link, End::Replica, piece);
         }
         let waiting = it.cursor.map_or(0, |cursor| self.log.len() - cursor);
-        let limits = &self.rules.limits;
-        feed.look(waiting as u64, limits, around.time()).is_none()
+        let limits = Limits {
+            backlog_bytes: self.rules.backlog as u64,
+            ..self.rules.limits
+        };
+        feed.look(waiting as u64, &limits, around.time()).is_none()
     }
 }
