@@ -605,7 +605,7 @@ fn handle(
 #[cold]
 fn handle_muted(
     verdict: Verdict,
-    args: Args<'_>,
+    args: &mut Args<'_>,
     client: &mut Client,
     out: &mut Reply,
     others: Option<&mut Slab<Connection>>,
@@ -640,7 +640,7 @@ fn end_muted(client: &mut Client, out: &mut Reply) {
 #[inline]
 fn carry_out(
     verdict: Verdict,
-    args: Args<'_>,
+    args: &mut Args<'_>,
     client: &mut Client,
     out: &mut Reply,
     others: Option<&mut Slab<Connection>>,
