@@ -328,7 +328,7 @@ impl Writer {
             self.durable_len = open.len;
             self.durable = self.written;
             if self.gone.is_none() {
-                self.shared.publish_durable(self.written);
+                self.shared.publish_synced(self.written);
             }
         }
         let mut files = self.files.lock();
@@ -378,14 +378,20 @@ impl Writer {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let unsynced = self.written.0.saturating_sub(self.shared.durable().0);
-        let due = match self.shared.policy() {
+        let policy = self.shared.policy();
+        let before = match policy {
+            Policy::No => self.shared.durable(),
+            // Under another policy before, what was written may not have been synced.
+            Policy::EverySecond | Policy::Always => self.shared.synced(),
+        };
+        let unsynced = self.written.0.saturating_sub(before.0);
+        let due = match policy {
             Policy::No => false,
             Policy::EverySecond => unsynced >= SYNC_BYTES || now >= self.synced_at + SYNC_NANOS,
             Policy::Always => true,
         };
         let due = due || self.shared.urgent.load(SeqCst);
-        if unsynced == 0 || !due && self.shared.policy() != Policy::No {
+        if unsynced == 0 || !due && policy != Policy::No {
             return Ok(());
         }
         if now >= self.looked_at + LOOK_NANOS {
@@ -413,8 +419,10 @@ impl Writer {
         }
         self.durable_len = open.len;
         self.durable = self.written;
-        if self.gone.is_none() {
-            self.shared.publish_durable(self.written);
+        match self.gone {
+            None if due => self.shared.publish_synced(self.written),
+            None => self.shared.publish_durable(self.written),
+            Some(_) => {}
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use engine::spec::DataRun;
 use engine::waiters::{Address, Wait, Waiter};
 use journal::Offset;
 use journal::journal::Framing;
+use replication::quorum::Era;
 use resp::{Proto, Reply};
 
 use crate::aftermath;
@@ -89,7 +90,8 @@ impl Unblocked {
     }
 }
 
-const DEMOTED: Failure = Failure::fixed(
+/// What becomes of waits when the data become another server's.
+pub const DEMOTED: Failure = Failure::fixed(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 
@@ -283,7 +285,7 @@ impl Connection {
         mut unblocked: Unblocked,
         stats: &WorkerStats,
         settings: &Settings,
-        now: UnixMillis,
+        (now, era): (UnixMillis, Era),
     ) {
         let Waiting::Blocked(blocked) = &self.waiting else {
             return;
@@ -296,7 +298,7 @@ impl Connection {
             self.client.wrote = upto;
             if let Some(demand) = self.client.demand(settings) {
                 let place = (start, self.out.len_bytes());
-                self.held.wait_for_replicas(place, upto, demand, now);
+                self.held.wait_for_replicas(place, (upto, era), demand, now);
             }
         }
         self.waiting = Waiting::No;

@@ -30,7 +30,7 @@ use crate::client_memory::Scales;
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Told};
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
@@ -58,8 +58,12 @@ pub(crate) const EVENTS_MAX: usize = 512;
 const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
 const INSPECTION: Duration = Duration::from_secs(1);
+/// What replies wait for: how far the disk is, whether it fails, how often replicas have spoken.
+type Outside = ((Offset, Option<Offset>), bool, u64);
 /// Clients per round whose time is up.
 const TIMEOUTS_MAX: usize = 1000;
+/// Messages for which room is kept.
+const MAIL_KEPT_MAX: usize = 1024;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
@@ -124,13 +128,18 @@ pub struct Worker<'k> {
     connections: Slab<Connection>,
     /// Connections to serve in this round.
     ready: Vec<usize>,
+    /// Connections to write messages to.
+    told: Told,
     /// Connections with a walk under way.
     walking: Vec<usize>,
     /// Connections with replies that wait for the disk.
     holding: Vec<usize>,
     /// How that stood at the beginning of the round.
-    seen_outside: (Offset, bool, u64),
+    seen_outside: Outside,
     spare: Vec<Vec<u8>>,
+    spare_transaction: transaction::Spare,
+    /// Room for the next mail.
+    mail: Vec<Message>,
     env: Env,
     lease: Lease<'k>,
     cycle: Cycle,
@@ -167,10 +176,13 @@ impl<'k> Worker<'k> {
             settings,
             connections: Slab::new(),
             ready: Vec::new(),
+            told: Told::default(),
             walking: Vec::new(),
             holding: Vec::new(),
-            seen_outside: (Offset::default(), false, 0),
+            seen_outside: Outside::default(),
             spare: Vec::new(),
+            spare_transaction: transaction::Spare::default(),
+            mail: Vec::new(),
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
@@ -239,7 +251,7 @@ impl<'k> Worker<'k> {
 
     /// How long the poll may sleep.
     fn patience(&self) -> Duration {
-        let busy = !self.ready.is_empty() || !self.walking.is_empty();
+        let busy = !self.ready.is_empty() || !self.walking.is_empty() || !self.told.is_empty();
         if busy || self.evictor.is_behind() || self.seat.mailbox.has_left() {
             return Duration::ZERO;
         }
@@ -277,7 +289,8 @@ impl<'k> Worker<'k> {
 
     fn read_mail(&mut self) {
         self.delivery().deliver_resolved();
-        for message in self.seat.mailbox.drain() {
+        let mut mail = self.seat.mailbox.drain(std::mem::take(&mut self.mail));
+        for message in mail.drain(..) {
             match message {
                 Message::Accept(accepted) => drop(self.take_over(accepted)),
                 Message::Demoted => self.end_all_waits(),
@@ -308,6 +321,9 @@ impl<'k> Worker<'k> {
                 Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
                 Message::Stop => self.stopping = true,
             }
+        }
+        if mail.capacity() <= MAIL_KEPT_MAX {
+            self.mail = mail;
         }
     }
 
@@ -384,6 +400,7 @@ impl<'k> Worker<'k> {
             desk: &mut self.desk,
             connections: &mut self.connections,
             ready: &mut self.ready,
+            told: &mut self.told,
         }
     }
 
@@ -396,7 +413,8 @@ impl<'k> Worker<'k> {
         };
         if connection.expects(&unblocked) {
             self.deadlines.remove(id, connection);
-            connection.unblock(unblocked, self.stats, &self.settings, self.env.now);
+            let when = (self.env.now, self.server.replicating.era());
+            connection.unblock(unblocked, self.stats, &self.settings, when);
             self.enqueue(id);
         }
     }
@@ -438,6 +456,13 @@ impl<'k> Worker<'k> {
                 self.connections[id].client.fate = Fate::CloseAfterReply;
             }
         }
+        for &id in &self.holding {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.end_disk_wait();
+            }
+        }
+        // What waits for replicas is in doubt now.
+        self.release_held();
     }
 
     /// Ends the waits whose time is up.
@@ -517,6 +542,7 @@ impl<'k> Worker<'k> {
         for id in late {
             self.settle_late(id);
         }
+        self.settle_told();
         if self.scales.is_on() {
             self.relieve();
         }
@@ -552,8 +578,10 @@ impl<'k> Worker<'k> {
             evictor: &mut self.evictor,
             desk: &mut self.desk,
             scripts: &mut self.scripts,
+            spare: &mut self.spare_transaction,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
+            told: &mut self.told,
             aside: Some(Aside {
                 poll: &mut self.seat.poll,
                 stand_in: &mut self.stand_in,
@@ -680,10 +708,11 @@ impl<'k> Worker<'k> {
     }
 
     /// What replies wait for.
-    fn outside(&self) -> (Offset, bool, u64) {
+    fn outside(&self) -> Outside {
         let journal = &self.server.appending.journal;
         let heard = self.server.replicating.primary.heard_count();
-        (journal.durable(), journal.is_failing(), heard)
+        let disk = (journal.durable(), journal.restorable());
+        (disk, journal.is_failing(), heard)
     }
 
     /// Sends what had to wait for the disk or for replicas and need not any more.

@@ -82,10 +82,9 @@ impl Upstream {
     }
 }
 
-/// The acknowledgement of what is in the journal.
+/// The acknowledgement of what is in the journal, and of what a restart would give back.
 pub fn acknowledgement(journal: &Journal) -> Vec<u8> {
-    let durable = journal.is_on().then(|| journal.durable());
-    link::ack(journal.end(), durable)
+    link::ack(journal.end(), journal.restorable())
 }
 
 /// The outermost command of a client is over: if it is the primary, its bytes are appended, unless
@@ -133,7 +132,7 @@ pub fn lease(
     };
     let covered = match (&client.transaction, row.in_multi, &row.handler) {
         (Some(_), InMulti::Queued, _) => return true,
-        (Some(transaction), InMulti::Exec, _) => transaction.try_cover(&server.registry, lease),
+        (Some(transaction), InMulti::Exec, _) => transaction.try_cover(lease),
         (_, _, Handler::Data(DataRun::Read(_) | DataRun::Write(_) | DataRun::Refresh(_))) => {
             lease.try_cover(keys.iter().map(|key| key.hash))
         }
