@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8};
 
 use base::units::MemoryLimit;
 
+use parking_lot::Mutex;
+
 use crate::mailbox::{Mailbox, Message, WorkerId};
 
 /// The least limit: with less nobody could speak to the server any more. Bytes.
@@ -47,6 +49,9 @@ pub struct Burden {
     heaviest: Vec<AtomicU8>,
     /// Whether a worker has been asked to close something and has not come to it.
     asked: Vec<AtomicBool>,
+    /// Held while a worker decides that a client goes and takes it off the sum: two that did so at
+    /// the same time would both make room for the same bytes.
+    pub turn: Mutex<()>,
 }
 
 impl Burden {
@@ -56,6 +61,7 @@ impl Burden {
             bytes: AtomicI64::new(0),
             heaviest: (0..workers).map(|_| AtomicU8::new(0)).collect(),
             asked: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+            turn: Mutex::new(()),
         }
     }
 }

@@ -42,7 +42,12 @@ impl Worker<'_> {
     /// Closes connections until what is left is within the limit, or asks another worker to.
     pub(super) fn relieve(&mut self) {
         let server = self.server;
-        while let Relief::Close(place) = self.scales.relieve(&server.burden, &server.mailboxes) {
+        let burden = &server.burden;
+        while let Relief::Close(_) = self.scales.relieve(burden, &server.mailboxes) {
+            let _turn = burden.turn.lock();
+            let Relief::Close(place) = self.scales.relieve(burden, &server.mailboxes) else {
+                return;
+            };
             let id = place as usize;
             // Invariant: what is weighed is there; it is taken off when it goes.
             let connection = &mut self.connections[id];
@@ -55,8 +60,7 @@ impl Worker<'_> {
             card.killed.store(true, Relaxed);
             connection.client.fate = Fate::CloseNow;
             bump(&self.stats.evicted_clients, 1);
-            self.scales
-                .take_off(place, &mut connection.weight, &server.burden);
+            self.scales.take_off(place, &mut connection.weight, burden);
             self.enqueue(id);
         }
     }
