@@ -80,33 +80,7 @@ pub fn admit<'a>(
     if client.monitors && reaches_keys(effective_flags(row, client)) {
         return Verdict::Refuse(Some(id), ONLY_WATCHING);
     }
-    if server.saving.is_failing()
-        && let Err(failure) = saved_lately(
-            known_flags(row, words.clone(), client, server),
-            row,
-            settings,
-        )
-    {
-        return Verdict::Refuse(Some(id), failure);
-    }
-    let journal = &server.appending.journal;
-    if journal.is_failing()
-        && let Err(failure) =
-            logged_lately(known_flags(row, words.clone(), client, server), row, server)
-    {
-        return Verdict::Refuse(Some(id), failure);
-    }
-    if server.lacks_replicas() && known_flags(row, words.clone(), client, server).has(Flags::WRITE)
-    {
-        return Verdict::Refuse(Some(id), LACKING);
-    }
-    if is_replica
-        && let Err(failure) = as_replica(
-            known_flags(row, words.clone(), client, server),
-            server,
-            settings,
-        )
-    {
+    if let Err(failure) = as_things_are(row, words.clone(), client, server, settings) {
         return Verdict::Refuse(Some(id), failure);
     }
     if server.loading.is_active() && !row.flags.has(Flags::LOADING)
@@ -131,6 +105,36 @@ fn has_to_wait<'a>(
     let writes = || effective_flags(row, client).has(Flags::WRITE);
     server.appending.journal.is_behind() && writes()
         || server.is_pausing() && postponed(row, words, client, server)
+}
+
+/// Refuses what disks, replicas or the primary stand against.
+#[inline]
+fn as_things_are<'a>(
+    row: &Row,
+    words: impl Iterator<Item = &'a [u8]>,
+    client: &Client,
+    server: &Server,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let (saving, journal) = (&server.saving, &server.appending.journal);
+    let (lacking, replica) = (server.lacks_replicas(), server.replicating.is_replica());
+    if !(saving.is_failing() || journal.is_failing() || lacking || replica) {
+        return Ok(());
+    }
+    let flags = known_flags(row, words, client, server);
+    if saving.is_failing() {
+        saved_lately(flags, row, settings)?;
+    }
+    if journal.is_failing() {
+        logged_lately(flags, row, server)?;
+    }
+    if lacking && flags.has(Flags::WRITE) {
+        return Err(LACKING);
+    }
+    match replica {
+        true => as_replica(flags, server, settings),
+        false => Ok(()),
+    }
 }
 
 /// Why a script's command must not write: the disk refuses.

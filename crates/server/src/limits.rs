@@ -3,8 +3,8 @@
 //!
 //! Checked after a read and where a connection's round ends, which costs comparisons of numbers at
 //! hand; what one command would write beyond the limit is dropped while it is written
-//! (`resp::Reply::set_limit`), so that it takes no memory. What passes with time alone (a soft limit, idleness) is looked for once a second, if such
-//! a limit is set.
+//! (`resp::Reply::set_limit`), so that it takes no memory. What passes with time alone (a soft
+//! limit, idleness) is looked for once a second, if such a limit is set.
 
 use base::time::UnixMillis;
 
