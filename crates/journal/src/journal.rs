@@ -87,8 +87,6 @@ pub(crate) struct Shared {
     copy: AtomicBool,
     pub(crate) log: Mutex<Log>,
     end: AtomicU64,
-    /// How often something was appended. Written under the log's lock.
-    appends: AtomicU64,
     durable: AtomicU64,
     /// Up to where it was forced to disk: `durable` goes farther with [`Policy::No`].
     synced: AtomicU64,
@@ -131,7 +129,6 @@ impl Journal {
             copy: AtomicBool::new(false),
             log: Mutex::default(),
             end: AtomicU64::new(0),
-            appends: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             policy: AtomicU8::new(policy as u8),
@@ -260,8 +257,6 @@ impl Journal {
     ) -> Offset {
         let mut log = self.0.log.lock();
         log.append(effects, framing, now);
-        let appends = self.0.appends.load(Ordering::Relaxed) + 1;
-        self.0.appends.store(appends, Ordering::Relaxed);
         let end = log.end();
         self.0.end.store(end.0, Ordering::Release);
         drop(log);
@@ -551,11 +546,6 @@ impl Drop for Cursor {
 impl Shared {
     pub(crate) fn end(&self) -> Offset {
         Offset(self.end.load(Ordering::Acquire))
-    }
-
-    /// How often something was appended.
-    pub(crate) fn appends(&self) -> u64 {
-        self.appends.load(Ordering::Relaxed)
     }
 
     pub(crate) fn filed(&self) -> bool {
