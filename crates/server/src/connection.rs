@@ -23,7 +23,7 @@ use crate::mailbox::WorkerId;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
-use crate::waking::{Blocked, DEMOTED};
+use crate::waking::Blocked;
 use engine::failure::Failure;
 use engine::tx::Walk;
 use journal::Journal;
@@ -332,6 +332,7 @@ impl Connection {
     /// Its next command waits until the pause is over.
     pub fn postpone(&mut self) {
         self.waiting = Waiting::Pause;
+        self.client.card.timed.store(false, Ordering::Relaxed);
         self.client.card.blocked.store(true, Ordering::Relaxed);
         self.rewind();
     }
@@ -399,32 +400,28 @@ impl Connection {
         let Waiting::Disk(wish) = self.waiting else {
             return false;
         };
-        if let Some(trouble) = wish.trouble(server) {
-            return !self.refuse_disk(&trouble);
+        let trouble = wish.trouble(server);
+        let due = wish.until.is_some_and(|until| until <= now);
+        let over = trouble.is_some() || due || wish.is_met(server);
+        // If CLIENT UNBLOCK was faster, the order to end is in the mail.
+        let ends = over && self.client.card.awaits_copies.swap(false, Ordering::AcqRel);
+        if ends {
+            self.end_disk_wait(server, trouble.as_ref());
         }
-        let over = wish.is_met(server) || wish.until.is_some_and(|until| until <= now);
-        if over {
-            self.client.card.blocked.store(false, Ordering::Relaxed);
-            self.go_on(wish.muted, |out| wish.reply(server, out));
-        }
-        !over
+        !ends
     }
 
-    /// Ends a WAIT or WAITAOF with an error; whether it waited in one.
-    pub fn refuse_disk(&mut self, failure: &Failure) -> bool {
+    /// Answers WAIT or WAITAOF how far it has come, or with what ended it; whether it waited.
+    pub fn end_disk_wait(&mut self, server: &Server, failure: Option<&Failure>) -> bool {
         let Waiting::Disk(wish) = self.waiting else {
             return false;
         };
         self.client.card.blocked.store(false, Ordering::Relaxed);
-        self.go_on(wish.muted, |out| out.error(failure.text()));
+        self.go_on(wish.muted, |out| match failure {
+            None => wish.reply(server, out),
+            Some(failure) => out.error(failure.text()),
+        });
         true
-    }
-
-    /// The server follows another from now on: what WAIT or WAITAOF waits for may never be.
-    pub fn end_disk_wait(&mut self) {
-        if self.refuse_disk(&DEMOTED) {
-            self.client.fate = Fate::CloseAfterReply;
-        }
     }
 
     /// The process does not end after all; whether it waited for that.

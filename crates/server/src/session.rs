@@ -89,6 +89,15 @@ impl Session<'_, '_> {
             && self.client.upstream.is_none()
     }
 
+    /// Whether the client must not be shown data, because they may be old.
+    pub fn is_stale_replica(&self) -> bool {
+        let replicating = &self.server.replicating;
+        replicating.is_replica()
+            && !self.settings.replica.serve_stale
+            && !replicating.replica.is_up()
+            && self.client.upstream.is_none()
+    }
+
     /// Lets what was published before reach those who listen now, before that changes.
     fn resolve_mail(&mut self) {
         aftermath::tell_events(self.server, self.client.card.worker, self.env);

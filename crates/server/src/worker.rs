@@ -43,7 +43,7 @@ use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
-use crate::waking::{self, Deadlines, Unblocked};
+use crate::waking::{self, Deadlines, Ending, Unblocked};
 
 mod feeding;
 mod news;
@@ -64,8 +64,9 @@ const TICK: Duration = Duration::from_millis(100);
 const INSPECTION: Duration = Duration::from_secs(1);
 /// What replies wait for: how far the disk is, whether it fails, how often replicas have spoken.
 type Outside = ((Offset, Option<Offset>), bool, u64);
-/// Clients per round whose time is up.
-const TIMEOUTS_MAX: usize = 1000;
+/// Clients per round whose time is up: about half a millisecond, so that nobody else waits for long
+/// when it is up for many at once.
+const TIMEOUTS_MAX: usize = 64;
 /// Messages for which room is kept.
 const MAIL_KEPT_MAX: usize = 1024;
 /// Steps of long commands per round, so that other clients wait for at most so many.
@@ -330,6 +331,7 @@ impl<'k> Worker<'k> {
                 Message::Barrier(done) => drop(done.send(())),
                 Message::Durable => self.release_held(),
                 Message::Unblock(unblocked) => self.unblock(*unblocked),
+                Message::EndDiskWait(card, ending) => self.end_disk_wait(&card, ending),
                 Message::Retry(waiter) => {
                     let (env, lease) = (&self.env, &mut self.lease);
                     waking::retry(&waiter, self.server, self.id, env, lease);
@@ -393,6 +395,17 @@ impl<'k> Worker<'k> {
         }
     }
 
+    /// Goes on with a client whose WAIT or WAITAOF was ended.
+    fn end_disk_wait(&mut self, card: &Card, ending: Ending) {
+        let place = card.place.load(Ordering::Relaxed) as usize;
+        if let Some(connection) = self.connections.get_mut(place)
+            && connection.client.card.id == card.id
+            && connection.end_disk_wait(self.server, ending.failure())
+        {
+            self.enqueue(place);
+        }
+    }
+
     /// Deletes the keys that a client's MIGRATE has moved, and goes on with that client.
     fn end_migrate(&mut self, migrated: &Migrated) {
         let (server, env, lease) = (self.server, &self.env, &mut self.lease);
@@ -430,9 +443,15 @@ impl<'k> Worker<'k> {
                 self.connections[id].client.fate = Fate::CloseAfterReply;
             }
         }
-        for &id in &self.holding {
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.end_disk_wait();
+        let demoted = Some(&waking::DEMOTED);
+        for (id, connection) in &mut self.connections {
+            // If CLIENT UNBLOCK was faster, the order to end is in the mail.
+            let awaits = &connection.client.card.awaits_copies;
+            if awaits.swap(false, Ordering::AcqRel)
+                && connection.end_disk_wait(self.server, demoted)
+            {
+                connection.client.fate = Fate::CloseAfterReply;
+                connection.enqueue(id, &mut self.ready);
             }
         }
         // What waits for replicas is in doubt now.
@@ -647,9 +666,10 @@ impl<'k> Worker<'k> {
             _ if connection.is_abandoned() => self.close(id),
             Fate::CloseAfterReply => {}
             Fate::Open => {
-                if let Waiting::Disk(_) = connection.waiting {
-                    let blocked = &connection.client.card.blocked;
-                    blocked.store(true, Ordering::Relaxed);
+                if let Waiting::Disk(wish) = connection.waiting {
+                    let card = &connection.client.card;
+                    card.timed.store(wish.until.is_some(), Ordering::Relaxed);
+                    card.blocked.store(true, Ordering::Relaxed);
                     if connection.list() {
                         self.holding.push(id);
                     }
