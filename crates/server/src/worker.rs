@@ -616,9 +616,7 @@ impl<'k> Worker<'k> {
             limits::report(excess, connection, self.server, self.stats, self.env.now);
             connection.client.fate = Fate::CloseNow;
         }
-        if connection.client.attached.is_some() && !connection.out.is_empty() {
-            feeding::refuse_reply(connection, self.server);
-        }
+        feeding::refuse_reply(connection, self.server);
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;

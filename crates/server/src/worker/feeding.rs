@@ -146,9 +146,11 @@ impl Worker<'_> {
 }
 
 /// A replica that asks for something gets no reply: it is given up.
+#[inline]
 pub(super) fn refuse_reply(connection: &mut Connection, server: &Server) {
     let client = &mut connection.client;
     if let Some(attached) = &client.attached
+        && !connection.out.is_empty()
         && attached.is_beyond_replies()
     {
         let row = client.last_command.map(|id| server.registry.row(id));
