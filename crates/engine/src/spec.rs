@@ -182,7 +182,7 @@ impl<R> Spec<R> {
 }
 
 /// A set of command flags, named as COMMAND INFO names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u32);
 
 macro_rules! flags {
@@ -227,6 +227,12 @@ impl Flags {
     #[must_use]
     pub const fn or(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
+    }
+
+    /// This set less the other.
+    #[must_use]
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
     }
 
     /// Whether all of `other` are in this set.

@@ -5,9 +5,9 @@
 //! switch is off data change without a byte in the log: whoever turns it on is told that, because
 //! the log's history ends there.
 //!
-//! Invariants: `durable` <= `end`. Nobody waits in `append` but for its mutex, which is held for a
-//! copy of a few bytes. The switch is turned under a lease on all stripes, so that an effect is
-//! recorded if and only if it is appended.
+//! Invariants: `synced` <= `durable` <= `end`. Nobody waits in `append` but for its mutex, which is
+//! held for a copy of a few bytes. The switch is turned under a lease on all stripes, so that an
+//! effect is recorded if and only if it is appended.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -87,6 +87,8 @@ pub(crate) struct Shared {
     copy: AtomicBool,
     pub(crate) log: Mutex<Log>,
     end: AtomicU64,
+    /// How often something was appended. Written under the log's lock.
+    appends: AtomicU64,
     durable: AtomicU64,
     /// Up to where it was forced to disk: `durable` goes farther with [`Policy::No`].
     synced: AtomicU64,
@@ -129,6 +131,7 @@ impl Journal {
             copy: AtomicBool::new(false),
             log: Mutex::default(),
             end: AtomicU64::new(0),
+            appends: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             policy: AtomicU8::new(policy as u8),
@@ -257,6 +260,8 @@ impl Journal {
     ) -> Offset {
         let mut log = self.0.log.lock();
         log.append(effects, framing, now);
+        let appends = self.0.appends.load(Ordering::Relaxed) + 1;
+        self.0.appends.store(appends, Ordering::Relaxed);
         let end = log.end();
         self.0.end.store(end.0, Ordering::Release);
         drop(log);
@@ -387,10 +392,17 @@ impl Journal {
         Offset(self.0.end.load(Ordering::Acquire))
     }
 
-    /// The offset up to which the log is on disk.
+    /// The offset up to which the log is in the file as `appendfsync` wants it: on disk, or, if it
+    /// wants no syncs, with the operating system.
     #[inline]
     pub fn durable(&self) -> Offset {
         Offset(self.0.durable.load(Ordering::Acquire))
+    }
+
+    /// The offset up to which the log is on disk, whatever the policy.
+    #[inline]
+    pub fn synced(&self) -> Offset {
+        self.0.synced()
     }
 
     /// The base that the files begin with is in place.
@@ -483,7 +495,7 @@ impl Journal {
         let deadline = Instant::now() + patience;
         let mut guard = self.0.news_lock.lock();
         loop {
-            if !self.is_on() || self.durable() >= end && !self.0.urgent.load(Ordering::SeqCst) {
+            if !self.is_on() || self.synced() >= end && !self.0.urgent.load(Ordering::SeqCst) {
                 return Ok(());
             }
             self.0.urgent.store(true, Ordering::SeqCst);
@@ -539,6 +551,11 @@ impl Drop for Cursor {
 impl Shared {
     pub(crate) fn end(&self) -> Offset {
         Offset(self.end.load(Ordering::Acquire))
+    }
+
+    /// How often something was appended.
+    pub(crate) fn appends(&self) -> u64 {
+        self.appends.load(Ordering::Relaxed)
     }
 
     pub(crate) fn filed(&self) -> bool {

@@ -39,6 +39,12 @@ const WRITE_BYTES: u64 = 4 << 20;
 const RETRY_NANOS: u64 = 1_000_000_000;
 /// Time between two looks whether the file still has its name.
 const LOOK_NANOS: u64 = 1_000_000_000;
+/// Those who are expected to write soon are waited for so long at most,
+const GATHER_MAX: Duration = Duration::from_millis(1);
+/// with looks so far apart,
+const GATHER_LOOK: Duration = Duration::from_micros(50);
+/// and not after so many of these that saw nobody new.
+const QUIET_LOOKS_MAX: u32 = 2;
 /// Rest after a write, unless a reply waits for it.
 const LINGER: Duration = Duration::from_millis(1);
 /// Says that the command which follows in a file is not of the log.
@@ -166,12 +172,12 @@ impl Writer {
         if self.shared.policy() == Policy::No {
             return self.sync(self.now).is_err();
         }
-        self.written.0.saturating_sub(self.shared.durable().0) >= SYNC_BYTES
+        self.written.0.saturating_sub(self.shared.synced().0) >= SYNC_BYTES
     }
 
     /// Whether everything appended is on disk.
     pub fn is_idle(&self) -> bool {
-        self.open.is_none() && self.gone.is_none() || self.shared.durable() >= self.shared.end()
+        self.open.is_none() && self.gone.is_none() || self.shared.synced() >= self.shared.end()
     }
 
     /// Whether the file lacks the last remark.
@@ -373,19 +379,15 @@ impl Writer {
             return Ok(());
         };
         let policy = self.shared.policy();
-        let before = match policy {
-            Policy::No => self.shared.durable(),
-            // Under another policy before, what was written may not have been synced.
-            Policy::EverySecond | Policy::Always => self.shared.synced(),
-        };
-        let unsynced = self.written.0.saturating_sub(before.0);
+        let unsynced = self.written.0.saturating_sub(self.shared.synced().0);
         let due = match policy {
             Policy::No => false,
             Policy::EverySecond => unsynced >= SYNC_BYTES || now >= self.synced_at + SYNC_NANOS,
             Policy::Always => true,
         };
-        let due = due || self.shared.urgent.load(SeqCst);
-        if unsynced == 0 || !due && policy != Policy::No {
+        let due = (due || self.shared.urgent.load(SeqCst)) && unsynced > 0;
+        let unwanted = policy == Policy::No && self.written > self.shared.durable();
+        if !due && !unwanted {
             return Ok(());
         }
         if now >= self.looked_at + LOOK_NANOS {
@@ -438,7 +440,7 @@ impl Writer {
             shared.failing.store(false, SeqCst);
             (self.tell)(Told::Recovered);
         }
-        if durable >= shared.end() {
+        if shared.synced() >= shared.end() {
             shared.urgent.store(false, SeqCst);
         }
         let held = shared.end().0.saturating_sub(durable.0);
@@ -511,7 +513,7 @@ impl Writer {
             log.forget_cut();
             log.set_file(None);
         }
-        self.shared.publish_durable(self.written);
+        self.shared.publish_synced(self.written);
         self.shared.failing.store(false, SeqCst);
         self.shared.behind.store(false, SeqCst);
         self.shared.status.lock().failure = None;
@@ -521,16 +523,74 @@ impl Writer {
     }
 }
 
+/// What the last sync with `appendfsync always` was for, from which the next one's size follows.
+///
+/// Who waited for that sync is likely to write again soon. To begin the next one at once, for those
+/// who came in meanwhile, would divide the clients into two halves that wait for each other's syncs;
+/// so the next one waits for them, but for less time than a sync takes.
+#[derive(Default)]
+struct Group {
+    /// How often had been appended what is durable.
+    covered: u64,
+    /// How often that is expected before the next sync.
+    expected: u64,
+    /// How long it is waited for.
+    patience: Duration,
+}
+
+impl Group {
+    /// The one after this, once what was appended so often is durable; the sync took so long.
+    fn next(&self, shared: &Shared, covered: u64, time: Duration) -> Group {
+        let synced = covered - self.covered;
+        let waiting = shared.appends() - covered;
+        Group {
+            covered,
+            // Not the last of them: one may have gone.
+            expected: (synced + waiting) * 7 / 8,
+            patience: time.min(GATHER_MAX),
+        }
+    }
+
+    /// Waits, if somebody waits for a sync already, for those who are expected; no longer once
+    /// nobody comes.
+    fn gather(&self, shared: &Shared) {
+        let hurried = || {
+            let flags = [&shared.urgent, &shared.closing, &shared.ending];
+            flags.iter().any(|flag| flag.load(SeqCst))
+        };
+        let waiting = || shared.appends() - self.covered;
+        let (begun, mut seen, mut quiet) = (Instant::now(), waiting(), 0);
+        while shared.policy() == Policy::Always
+            && (1..self.expected).contains(&seen)
+            && quiet < QUIET_LOOKS_MAX
+            && begun.elapsed() < self.patience
+            && !hurried()
+        {
+            std::thread::park_timeout(GATHER_LOOK);
+            let now = waiting();
+            quiet = if now > seen { 0 } else { quiet + 1 };
+            seen = now;
+        }
+    }
+}
+
 /// Writes until [`Journal::end_writer`].
 pub fn run(writer: &Mutex<Writer>) {
     let begin = Instant::now();
     let shared = Arc::clone(&writer.lock().shared);
     // Set once: there is one writer for a journal.
     let _ = shared.thread.set(std::thread::current());
+    let mut group = Group::default();
     loop {
+        group.gather(&shared);
         let now = begin.elapsed().as_nanos() as u64;
         let mut this = writer.lock();
+        let (before, covered) = (shared.durable(), shared.appends());
         let next = this.step(now);
+        if shared.durable() > before {
+            let nanos = begin.elapsed().as_nanos() as u64 - now;
+            group = group.next(&shared, covered, Duration::from_nanos(nanos));
+        }
         if shared.ending.load(SeqCst) {
             if this.is_idle() && !this.lacks_remark()
                 || this.retry_at.is_some()

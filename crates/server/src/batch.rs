@@ -25,10 +25,10 @@ use crate::attending::Aside;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Told};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
-use crate::limits::{is_above_hard, output_limit};
+use crate::limits::{cut_at, is_above_hard, output_limit};
 use crate::mailbox::Mailbox;
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
@@ -38,10 +38,13 @@ use crate::server::Server;
 use crate::session::{Session, Within};
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
-use crate::transaction;
+use crate::transaction::{self, Spare};
 
 /// Commands collected before they are run.
 const COMMANDS_MAX: usize = 64;
+
+/// More than any answer to CLIENT REPLY ON, which ends the muting.
+const MUTED_BYTES_MAX: usize = 16 * 1024;
 
 /// What was found at one place of an input.
 enum Found {
@@ -93,10 +96,14 @@ pub struct Surroundings<'s, 'k> {
     pub desk: &'s mut Desk,
     /// This worker's compiled scripts.
     pub scripts: &'s mut scripting::State,
+    /// Room for the next transaction.
+    pub spare: &'s mut Spare,
     /// This worker's mailbox.
     pub mailbox: &'s Mailbox,
     /// Connections to serve in the next round.
     pub ready: &'s mut Vec<usize>,
+    /// Connections to write messages to.
+    pub told: &'s mut Told,
     /// What serving others while a script is busy needs; `None` while that is done.
     pub aside: Option<Aside<'s>>,
     /// Time stamp at which the last command ended, or this batch began.
@@ -141,6 +148,7 @@ impl Batch {
         if is_above_hard(limit, connection.out.len_bytes()) {
             return false;
         }
+        connection.out.set_limit(cut_at(limit));
         let limits = Limits {
             bulk_bytes_max: settings.proto_max_bulk_len_bytes,
             query_bytes_max: settings
@@ -285,13 +293,14 @@ impl Batch {
                     stalled = Some(command.connection);
                 }
             }
-            if around.mailbox.has_left() {
+            if around.mailbox.has_left_news() {
                 let mut delivery = Delivery {
                     server: around.server,
                     own,
                     desk: around.desk,
                     connections,
                     ready: around.ready,
+                    told: around.told,
                 };
                 delivery.deliver_mail(around.mailbox);
             }
@@ -323,7 +332,7 @@ impl Batch {
             return false;
         }
         let registry = &around.server.registry;
-        let flags = gate::effective_flags(registry.row(id), &connection.client, registry);
+        let flags = gate::effective_flags(registry.row(id), &connection.client);
         flags.has(Flags::NO_MANDATORY_KEYS) && around.aside.is_some()
     }
 
@@ -424,9 +433,11 @@ impl Batch {
         };
         let client = &connection.client;
         if !apply::lease(row, &self.keys[keys], client, server, around.lease) {
-            // A script holds what it needs for long: later.
+            // A script holds what it needs for long: its worker tries again in a while.
             connection.rewind();
-            connection.enqueue(command.connection as usize, around.ready);
+            if let Some(upstream) = &mut connection.client.upstream {
+                upstream.stalled = true;
+            }
             return false;
         }
         let raw = &connection.input.unread()[..command.bytes as usize];
@@ -485,7 +496,7 @@ impl Batch {
                 client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
-                let args = Args::new(buffer, words, keys).with_member(command.member);
+                let mut args = Args::hashed(buffer, words, keys, command.member);
                 let verdict = gate::admit(
                     *found,
                     words.iter().map(|span| span.of(buffer)),
@@ -497,17 +508,21 @@ impl Batch {
                 let verdict = if around.settings.maxmemory_bytes == 0 || client.upstream.is_some() {
                     verdict
                 } else {
-                    within_memory(verdict, client, out, around)
+                    within_memory(verdict, &args, client, out, around)
                 };
                 let demand = client.demand(around.settings);
                 let before = demand.map(|_| (client.wrote, out.len_bytes()));
-                let waiting = handle(verdict, args, client, out, others, around);
+                let waiting = handle(verdict, &mut args, client, out, others, around);
                 if let (Some(demand), Some((wrote, start))) = (demand, before)
                     && client.wrote != wrote
                 {
                     let place = (start, out.len_bytes());
                     let upto = (client.wrote, around.server.replicating.era());
                     held.wait_for_replicas(place, upto, demand, around.env.now);
+                }
+                if out.is_cut() {
+                    // The end of the round says why.
+                    client.fate = Fate::CloseNow;
                 }
                 match waiting {
                     None => {}
@@ -528,6 +543,7 @@ impl Batch {
 /// is none.
 fn within_memory(
     verdict: Verdict,
+    args: &Args<'_>,
     client: &mut Client,
     out: &mut Reply,
     around: &mut Surroundings<'_, '_>,
@@ -536,7 +552,11 @@ fn within_memory(
         return verdict;
     };
     let server = around.server;
-    let flags = gate::effective_flags(server.registry.row(id), client, &server.registry);
+    let row = server.registry.row(id);
+    let flags = match row.flags.has(Flags::NO_MANDATORY_KEYS) {
+        true => gate::known_flags(row, args.words(), client, server),
+        false => gate::effective_flags(row, client),
+    };
     let admitted = around.evictor.admit(
         flags,
         server,
@@ -558,18 +578,82 @@ fn within_memory(
 #[inline]
 fn handle(
     verdict: Verdict,
-    args: Args<'_>,
+    args: &mut Args<'_>,
     client: &mut Client,
     out: &mut Reply,
     others: Option<&mut Slab<Connection>>,
     around: &mut Surroundings<'_, '_>,
 ) -> Option<Waiting> {
+    // What a primary sends has no limit, and is worth no detour.
+    if client.reply_mode != ReplyMode::On && client.upstream.is_none() {
+        return handle_muted(verdict, args, client, out, others, around);
+    }
     let start = out.mark();
+    let waiting = carry_out(verdict, args, client, out, others, around);
+    if let Some(Waiting::Pause) = waiting {
+        return waiting;
+    }
+    if client.reply_mode != ReplyMode::On {
+        out.truncate(start);
+        end_muted(client, out);
+    }
+    if client.caching.is_some() {
+        end_of_caching(client, out, around.server);
+    }
+    waiting
+}
+
+/// The same for a client that gets no reply: what is written goes nowhere, however much it is, and
+/// counts for no limit.
+#[cold]
+fn handle_muted(
+    verdict: Verdict,
+    args: &mut Args<'_>,
+    client: &mut Client,
+    out: &mut Reply,
+    others: Option<&mut Slab<Connection>>,
+    around: &mut Surroundings<'_, '_>,
+) -> Option<Waiting> {
+    let mut apart = Reply::limited(out.proto(), MUTED_BYTES_MAX);
+    let waiting = carry_out(verdict, args, client, &mut apart, others, around);
+    out.set_proto(apart.proto());
+    if let Some(Waiting::Pause) = waiting {
+        return waiting;
+    }
+    match client.reply_mode {
+        ReplyMode::On => out.append(&mut apart),
+        _ => end_muted(client, out),
+    }
+    if client.caching.is_some() {
+        end_of_caching(client, out, around.server);
+    }
+    waiting
+}
+
+/// What a client is told that gets no reply to the command it has sent.
+fn end_muted(client: &mut Client, out: &mut Reply) {
+    out.raw(&std::mem::take(&mut client.unmuted));
+    client.reply_mode = match client.reply_mode {
+        ReplyMode::SkipNext => ReplyMode::Skip,
+        ReplyMode::Skip | ReplyMode::On => ReplyMode::On,
+        ReplyMode::Off => ReplyMode::Off,
+    };
+}
+
+#[inline]
+fn carry_out(
+    verdict: Verdict,
+    args: &mut Args<'_>,
+    client: &mut Client,
+    out: &mut Reply,
+    others: Option<&mut Slab<Connection>>,
+    around: &mut Surroundings<'_, '_>,
+) -> Option<Waiting> {
     let mut waiting = None;
     // A script that is not over tells what it has done when it is.
     let settles = around.aside.is_some();
     match verdict {
-        Verdict::Run(id) if queue(id, &args, client, around.server) => out.queued(),
+        Verdict::Run(id) if queue(id, args, client, around.server) => out.queued(),
         Verdict::Run(id) => {
             let mut session = Session {
                 server: around.server,
@@ -581,9 +665,10 @@ fn handle(
                 settings: around.settings,
                 evictor: around.evictor,
                 scripts: around.scripts,
+                spare: around.spare,
                 others: match (others, &mut around.aside) {
                     (Some(connections), Some(aside)) => {
-                        Some(aside.others(connections, around.ready, around.mailbox))
+                        Some(aside.others(connections, around.ready, around.told, around.mailbox))
                     }
                     _ => None,
                 },
@@ -598,23 +683,11 @@ fn handle(
             }
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
-        Verdict::Postpone => return Some(Waiting::Pause),
+        Verdict::Postpone => waiting = Some(Waiting::Pause),
         Verdict::Drop => {
             around.server.warn_of_browser(&client.card, around.env.now);
             client.fate = Fate::CloseNow;
         }
-    }
-    if client.reply_mode != ReplyMode::On {
-        out.truncate(start);
-        out.raw(&std::mem::take(&mut client.unmuted));
-        client.reply_mode = match client.reply_mode {
-            ReplyMode::SkipNext => ReplyMode::Skip,
-            ReplyMode::Skip | ReplyMode::On => ReplyMode::On,
-            ReplyMode::Off => ReplyMode::Off,
-        };
-    }
-    if client.caching.is_some() {
-        end_of_caching(client, out, around.server);
     }
     waiting
 }
@@ -638,10 +711,16 @@ fn queue(row: RowId, args: &Args<'_>, client: &mut Client, server: &Server) -> b
     let Some(transaction) = &mut client.transaction else {
         return false;
     };
-    if server.registry.row(row).in_multi != InMulti::Queued {
+    let declared = server.registry.row(row);
+    if declared.in_multi != InMulti::Queued {
         return false;
     }
-    args.with_parts(|buffer, words, keys| transaction.push(row, buffer, words, keys));
+    // What EXEC will not run takes no memory.
+    let watched = client.watched.as_deref();
+    if transaction.broken || watched.is_some_and(|watched| watched.flag.is_raised()) {
+        return true;
+    }
+    transaction.push(row, declared, args);
     true
 }
 
@@ -654,6 +733,10 @@ fn refuse(
     around: &mut Surroundings<'_, '_>,
 ) {
     let server = around.server;
+    if client.upstream.is_some() {
+        let name = id.map_or("<unknown>", |id| &*server.registry.row(id).name);
+        apply::complain(name, failure.text(), server, around.settings);
+    }
     if let Some(RowId(id)) = id {
         bump(&around.stats.commands[usize::from(id)].rejected, 1);
     }

@@ -10,6 +10,7 @@ use crate::client::ReplyMode;
 use crate::connection::Waiting;
 use crate::monitor::{self, Source};
 use crate::registry::{Handler, Row, RowId};
+use crate::replicating::replica::apply;
 use crate::session::{ControlRun, Session, Within};
 use crate::stats::bump;
 use crate::waking;
@@ -18,7 +19,7 @@ use crate::waking;
 #[inline]
 pub fn run(
     id: RowId,
-    args: Args<'_>,
+    args: &mut Args<'_>,
     session: &mut Session<'_, '_>,
     out: &mut Reply,
 ) -> Option<Waiting> {
@@ -36,19 +37,12 @@ pub fn run(
             session.env.touch = !session.client.no_touch;
             session.env.reader.set(session.client.reader());
             let start = out.mark();
-            let waits = matches!(run, DataRun::Block(_) | DataRun::BlockRead(_));
-            let again = waits.then(|| args.again());
-            let call = Call {
-                run,
-                db: session.client.db,
-                args,
-            };
-            match execute(call, session.lease, session.env, out) {
+            let db = session.client.db;
+            match execute(Call { run, db, args }, session.lease, session.env, out) {
                 Outcome::Done => note_end(run, row, session),
                 Outcome::Failed(failure) => {
                     failed = true;
-                    server.count_error(failure.text(), session.stats);
-                    pass_on_complaint(session);
+                    note_data_failure(row, &failure, session);
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -56,23 +50,34 @@ pub fn run(
                     waiting = Some(Waiting::Walk { walk, muted, held });
                 }
                 Outcome::Waiting(wait) => {
-                    if let (Some(args), Within::Nothing) = (again, session.within) {
+                    if session.within == Within::Nothing {
                         // Before anybody can see that it waits, and shows a command of his own.
                         if let Some(words) = shown.take() {
                             show(row, words, session);
                         }
                         out.truncate(start);
-                        waiting = Some(waking::begin(run, &args, *wait, out.proto(), session));
+                        waiting = Some(waking::begin(
+                            run,
+                            &args.again(),
+                            *wait,
+                            out.proto(),
+                            session,
+                        ));
                     }
                 }
             }
         }
         Handler::Control(run) => {
             if row.flags.has(Flags::READONLY) && !runs_script(row) {
-                remember(&args, session);
+                remember(args, session);
             }
-            if let Err(failure) = run_control(run, id, args, session, out) {
+            let done = match row.keeps_lease {
+                true => run(session, args, out),
+                false => run_control(run, row, args, session, out),
+            };
+            if let Err(failure) = done {
                 failed = true;
+                note_failure(row, &failure, session);
                 out.error(failure.text());
                 if !failure.is_counted() {
                     server.count_error(failure.text(), session.stats);
@@ -117,8 +122,17 @@ fn note_end(run: DataRun, row: &Row, session: &Session<'_, '_>) {
     }
 }
 
-/// What a command that failed has to say to the operator.
-fn pass_on_complaint(session: &Session<'_, '_>) {
+/// What the primary has done must not fail here.
+fn note_failure(row: &Row, failure: &Failure, session: &Session<'_, '_>) {
+    if session.client.upstream.is_some() {
+        apply::complain(&row.name, failure.text(), session.server, session.settings);
+    }
+}
+
+/// A data command has failed; what it has to say to the operator.
+fn note_data_failure(row: &Row, failure: &Failure, session: &Session<'_, '_>) {
+    session.server.count_error(failure.text(), session.stats);
+    note_failure(row, failure, session);
     if let Some(complaint) = session.env.take_complaint() {
         log::warn!("{complaint}");
     }
@@ -150,18 +164,18 @@ fn remember(args: &Args<'_>, session: &mut Session<'_, '_>) {
 
 fn run_control(
     run: ControlRun,
-    id: RowId,
-    mut args: Args<'_>,
+    row: &Row,
+    args: &mut Args<'_>,
     session: &mut Session<'_, '_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
     session.lease.release();
     session.stats.publish(&session.env.stats);
-    if session.server.registry.row(id).parent.is_some() {
+    if row.parent.is_some() {
         args.skip(1);
     }
     let start = out.mark();
-    let result = run(session, &mut args, out);
+    let result = run(session, args, out);
     if !session.lease.is_pinned() {
         session.settle();
         session.lease.release();

@@ -30,25 +30,29 @@ use crate::client_memory::Scales;
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Told};
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::migrating::{self, Migrated};
 use crate::pubsub::{Desk, Publication};
-use crate::replicating::replica::apply::{self, Upstream};
 use crate::replicating::replica::arrival::Arrival;
 use crate::scripting;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
-use crate::waking::{self, Deadlines, Unblocked};
+use crate::waking::{self, Deadlines, Ending, Unblocked};
 
 mod feeding;
 mod news;
+mod own;
+mod upstream;
 mod weighing;
+
+use own::OwnKeys;
+use upstream::DELAY;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 pub(crate) const MAILBOX: Token = Token(0);
@@ -60,8 +64,11 @@ const TICK: Duration = Duration::from_millis(100);
 const INSPECTION: Duration = Duration::from_secs(1);
 /// What replies wait for: how far the disk is, whether it fails, how often replicas have spoken.
 type Outside = ((Offset, Option<Offset>), bool, u64);
-/// Clients per round whose time is up.
-const TIMEOUTS_MAX: usize = 1000;
+/// Clients per round whose time is up: about half a millisecond, so that nobody else waits for long
+/// when it is up for many at once.
+const TIMEOUTS_MAX: usize = 64;
+/// Messages for which room is kept.
+const MAIL_KEPT_MAX: usize = 1024;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
@@ -126,6 +133,8 @@ pub struct Worker<'k> {
     connections: Slab<Connection>,
     /// Connections to serve in this round.
     ready: Vec<usize>,
+    /// Connections to write messages to.
+    told: Told,
     /// Connections with a walk under way.
     walking: Vec<usize>,
     /// Connections with replies that wait for the disk.
@@ -133,6 +142,9 @@ pub struct Worker<'k> {
     /// How that stood at the beginning of the round.
     seen_outside: Outside,
     spare: Vec<Vec<u8>>,
+    spare_transaction: transaction::Spare,
+    /// Room for the next mail.
+    mail: Vec<Message>,
     env: Env,
     lease: Lease<'k>,
     cycle: Cycle,
@@ -146,6 +158,12 @@ pub struct Worker<'k> {
     next_inspection: u64,
     /// The connection to the primary, if it is this worker's.
     upstream: Option<usize>,
+    /// Links to primaries that wait for a script.
+    arriving: Vec<Arrival>,
+    /// When those, or the stream, are tried again.
+    next_trial: u64,
+    /// Deadlines that only this server knows.
+    own_keys: OwnKeys,
     /// Connections of replicas.
     replicas: Vec<usize>,
     /// The journal's end when replicas were last fed.
@@ -169,10 +187,13 @@ impl<'k> Worker<'k> {
             settings,
             connections: Slab::new(),
             ready: Vec::new(),
+            told: Told::default(),
             walking: Vec::new(),
             holding: Vec::new(),
             seen_outside: Outside::default(),
             spare: Vec::new(),
+            spare_transaction: transaction::Spare::default(),
+            mail: Vec::new(),
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
@@ -185,6 +206,9 @@ impl<'k> Worker<'k> {
             next_tick: 0,
             next_inspection: 0,
             upstream: None,
+            arriving: Vec::new(),
+            next_trial: 0,
+            own_keys: OwnKeys::default(),
             replicas: Vec::new(),
             fed: Offset::default(),
             pieces: Pieces::default(),
@@ -222,8 +246,10 @@ impl<'k> Worker<'k> {
                     }
                 }
             }
+            self.try_again();
             self.end_waits();
             self.serve(&mut batch);
+            self.note_own_deadlines();
             self.go_on_walking();
             self.tick();
             self.feed_replicas();
@@ -241,24 +267,26 @@ impl<'k> Worker<'k> {
 
     /// How long the poll may sleep.
     fn patience(&self) -> Duration {
-        let busy = !self.ready.is_empty() || !self.walking.is_empty();
+        let busy = !self.ready.is_empty() || !self.walking.is_empty() || !self.told.is_empty();
         if busy || self.evictor.is_behind() || self.seat.mailbox.has_left() {
             return Duration::ZERO;
         }
+        let most = if self.has_delayed() { DELAY } else { TICK };
         let next = self.next_tick.min(self.cycle.next_nanos());
         let patience = Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos()));
         let Some(deadline) = self.deadlines.next() else {
-            return patience.min(TICK);
+            return patience.min(most);
         };
         let left = deadline.0.saturating_sub(self.server.now().0).max(0);
-        patience.min(TICK).min(Duration::from_millis(left as u64))
+        patience.min(most).min(Duration::from_millis(left as u64))
     }
 
     /// Reads the clock and, if they changed, the settings: once per round.
     fn refresh(&mut self) {
         self.seen_outside = self.outside();
         self.env.now = self.server.now();
-        self.env.expire = !self.server.is_pausing() && !self.server.replicating.is_replica();
+        let is_replica = self.server.replicating.is_replica();
+        self.env.expire = !self.server.is_pausing() && !is_replica;
         let version = self.server.settings.version();
         if version != self.settings_version {
             self.settings_version = version;
@@ -266,6 +294,7 @@ impl<'k> Worker<'k> {
             self.env.limits = engine_limits(&self.settings, &self.server.keyspace);
             self.set_client_limit();
         }
+        self.env.owns_deadlines = is_replica && !self.settings.replica.read_only;
     }
 
     fn enqueue(&mut self, id: usize) {
@@ -279,7 +308,8 @@ impl<'k> Worker<'k> {
 
     fn read_mail(&mut self) {
         self.delivery().deliver_resolved();
-        for message in self.seat.mailbox.drain() {
+        let mut mail = self.seat.mailbox.drain(std::mem::take(&mut self.mail));
+        for message in mail.drain(..) {
             match message {
                 Message::Accept(accepted) => drop(self.take_over(accepted)),
                 Message::Demoted => self.end_all_waits(),
@@ -301,6 +331,7 @@ impl<'k> Worker<'k> {
                 Message::Barrier(done) => drop(done.send(())),
                 Message::Durable => self.release_held(),
                 Message::Unblock(unblocked) => self.unblock(*unblocked),
+                Message::EndDiskWait(card, ending) => self.end_disk_wait(&card, ending),
                 Message::Retry(waiter) => {
                     let (env, lease) = (&self.env, &mut self.lease);
                     waking::retry(&waiter, self.server, self.id, env, lease);
@@ -311,55 +342,14 @@ impl<'k> Worker<'k> {
                 Message::Stop => self.stopping = true,
             }
         }
+        if mail.capacity() <= MAIL_KEPT_MAX {
+            self.mail = mail;
+        }
     }
 
     fn take_over(&mut self, accepted: Accepted) -> Option<usize> {
         let (poll, settings) = (&self.seat.poll, &self.settings);
         take_over(accepted, &mut self.connections, poll, self.server, settings)
-    }
-
-    /// Goes on with the link to a primary.
-    fn follow(&mut self, arrival: Arrival) {
-        let (server, now) = (self.server, self.env.now);
-        let Arrival {
-            accepted,
-            rest,
-            number,
-            beginning,
-        } = arrival;
-        let (env, lease) = (&self.env, &mut self.lease);
-        let db = Arrival::install(beginning, number, &accepted, server, lease, env);
-        aftermath::settle(server, self.id, env, lease, None);
-        lease.release();
-        let Some(db) = db else {
-            return server.forget(&accepted.card);
-        };
-        let Some(id) = self.take_over(accepted) else {
-            return server.replicating.replica.lost(number, now);
-        };
-        let connection = &mut self.connections[id];
-        connection
-            .client
-            .become_upstream(Upstream::new(number, now), db);
-        connection.input.put(&rest);
-        connection.readable = true;
-        self.upstream = Some(id);
-        apply::beat(connection, server, &self.settings, now);
-        self.enqueue(id);
-    }
-
-    /// Acknowledges what has come from the primary, if the link is this worker's.
-    fn beat(&mut self) {
-        let Some(id) = self.upstream else {
-            return;
-        };
-        match self.connections.get_mut(id) {
-            Some(connection) if connection.client.upstream.is_some() => {
-                apply::beat(connection, self.server, &self.settings, self.env.now);
-                self.enqueue(id);
-            }
-            _ => self.upstream = None,
-        }
     }
 
     /// Closes a client at the end of this round; its place must not be taken by another before the
@@ -386,6 +376,7 @@ impl<'k> Worker<'k> {
             desk: &mut self.desk,
             connections: &mut self.connections,
             ready: &mut self.ready,
+            told: &mut self.told,
         }
     }
 
@@ -401,6 +392,17 @@ impl<'k> Worker<'k> {
             let when = (self.env.now, self.server.replicating.era());
             connection.unblock(unblocked, self.stats, &self.settings, when);
             self.enqueue(id);
+        }
+    }
+
+    /// Goes on with a client whose WAIT or WAITAOF was ended.
+    fn end_disk_wait(&mut self, card: &Card, ending: Ending) {
+        let place = card.place.load(Ordering::Relaxed) as usize;
+        if let Some(connection) = self.connections.get_mut(place)
+            && connection.client.card.id == card.id
+            && connection.end_disk_wait(self.server, ending.failure())
+        {
+            self.enqueue(place);
         }
     }
 
@@ -441,9 +443,15 @@ impl<'k> Worker<'k> {
                 self.connections[id].client.fate = Fate::CloseAfterReply;
             }
         }
-        for &id in &self.holding {
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.end_disk_wait();
+        let demoted = Some(&waking::DEMOTED);
+        for (id, connection) in &mut self.connections {
+            // If CLIENT UNBLOCK was faster, the order to end is in the mail.
+            let awaits = &connection.client.card.awaits_copies;
+            if awaits.swap(false, Ordering::AcqRel)
+                && connection.end_disk_wait(self.server, demoted)
+            {
+                connection.client.fate = Fate::CloseAfterReply;
+                connection.enqueue(id, &mut self.ready);
             }
         }
         // What waits for replicas is in doubt now.
@@ -527,6 +535,7 @@ impl<'k> Worker<'k> {
         for id in late {
             self.settle_late(id);
         }
+        self.settle_told();
         if self.scales.is_on() {
             self.relieve();
         }
@@ -562,8 +571,10 @@ impl<'k> Worker<'k> {
             evictor: &mut self.evictor,
             desk: &mut self.desk,
             scripts: &mut self.scripts,
+            spare: &mut self.spare_transaction,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
+            told: &mut self.told,
             aside: Some(Aside {
                 poll: &mut self.seat.poll,
                 stand_in: &mut self.stand_in,
@@ -604,6 +615,9 @@ impl<'k> Worker<'k> {
         if let Some(excess) = limits::output_excess(connection, &self.settings, self.env.now) {
             limits::report(excess, connection, self.server, self.stats, self.env.now);
             connection.client.fate = Fate::CloseNow;
+        }
+        if connection.client.attached.is_some() && !connection.out.is_empty() {
+            feeding::refuse_reply(connection, self.server);
         }
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
@@ -654,9 +668,10 @@ impl<'k> Worker<'k> {
             _ if connection.is_abandoned() => self.close(id),
             Fate::CloseAfterReply => {}
             Fate::Open => {
-                if let Waiting::Disk(_) = connection.waiting {
-                    let blocked = &connection.client.card.blocked;
-                    blocked.store(true, Ordering::Relaxed);
+                if let Waiting::Disk(wish) = connection.waiting {
+                    let card = &connection.client.card;
+                    card.timed.store(wish.until.is_some(), Ordering::Relaxed);
+                    card.blocked.store(true, Ordering::Relaxed);
                     if connection.list() {
                         self.holding.push(id);
                     }
@@ -666,7 +681,7 @@ impl<'k> Worker<'k> {
                     }
                 } else if waits {
                     self.deadlines.add(id, connection);
-                } else if connection.readable && !connection.ended {
+                } else if connection.readable && !connection.ended && !connection.is_stalled() {
                     self.enqueue(id);
                 }
             }
@@ -678,7 +693,7 @@ impl<'k> Worker<'k> {
 
     /// Asks to be told when more is on disk, if a reply waits for that.
     fn watch_disk(&mut self) {
-        if self.holding.is_empty() {
+        if self.holding.is_empty() && !self.owes_answer() {
             return;
         }
         let appending = &self.server.appending;
@@ -699,6 +714,7 @@ impl<'k> Worker<'k> {
 
     /// Sends what had to wait for the disk or for replicas and need not any more.
     fn release_held(&mut self) {
+        self.answer_late();
         let mut asks = false;
         for id in std::mem::take(&mut self.holding) {
             let Some(connection) = self.connections.get_mut(id) else {
@@ -821,6 +837,7 @@ impl<'k> Worker<'k> {
         }
         self.next_tick = now + TICK.as_nanos() as u64;
         self.release_held();
+        self.expire_own();
         // Buffers of connections that went quiet: half of those that nobody took again.
         self.spare.truncate(self.spare.len() / 2);
         // One worker is enough to notice that a pause is over and to take samples.

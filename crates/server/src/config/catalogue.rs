@@ -1134,11 +1134,13 @@ pub const PARAMS: &[Param] = &[
     .moot(NO_TITLE),
     p(
         "propagation-error-behavior",
-        choice(&["ignore", "panic", "panic-on-replicas"]),
+        Kind::Choice {
+            names: &["ignore", "panic", "panic-on-replicas"],
+            store: |s, i| s.replica.ends_on_failure = i > 0,
+        },
         "ignore",
-        "What a replica does when a replicated command fails.",
-    )
-    .ahead(REPLICATION),
+        "What a replica does when a replicated command fails: it says so in the log, or it ends.",
+    ),
     p(
         "protected-mode",
         Kind::Bool(|s, v| s.protected_mode = v),
@@ -1157,11 +1159,10 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "rdb-del-sync-files",
-        BOOL,
+        Kind::Bool(|s, v| s.rdb_del_sync_files = v),
         "no",
-        "Deletes snapshots that were only written for a replica.",
-    )
-    .ahead(REPLICATION),
+        "Without save points and append-only file, keeps no copy of a primary as a file.",
+    ),
     p(
         "rdb-key-save-delay",
         int_to(i32::MIN as i64, I32, |s, v| s.rdb_key_save_delay = v),

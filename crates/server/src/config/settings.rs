@@ -108,6 +108,8 @@ pub struct ReplicaSettings {
     pub password: Option<Vec<u8>>,
     /// `replica-read-only`.
     pub read_only: bool,
+    /// `propagation-error-behavior`: a read-only replica ends when a command of its primary fails.
+    pub ends_on_failure: bool,
     /// `replica-serve-stale-data`.
     pub serve_stale: bool,
     /// `replica-ignore-maxmemory`.
@@ -131,6 +133,7 @@ impl ReplicaSettings {
             user: None,
             password: None,
             read_only: true,
+            ends_on_failure: false,
             serve_stale: true,
             ignore_maxmemory: true,
             priority: 100,
@@ -381,6 +384,8 @@ pub struct Settings {
     /// Checksums are not looked at. Only DEBUG sets it.
     pub skip_checksums: bool,
     pub rdb_save_incremental_fsync: bool,
+    /// `rdb-del-sync-files`.
+    pub rdb_del_sync_files: bool,
     /// Microseconds for each key that is saved; see `saving::pace`.
     pub rdb_key_save_delay: i64,
     /// The same for each key that is loaded.
@@ -462,6 +467,7 @@ impl Settings {
             rdbchecksum: true,
             skip_checksums: false,
             rdb_save_incremental_fsync: true,
+            rdb_del_sync_files: false,
             rdb_key_save_delay: 0,
             key_load_delay: 0,
             stop_writes_on_bgsave_error: true,

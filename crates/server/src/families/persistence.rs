@@ -1,5 +1,7 @@
 //! Snapshots on disk, and the append-only file: SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF, WAITAOF.
 
+use std::sync::atomic::Ordering;
+
 use engine::args::Args;
 use engine::failure::Failure;
 use engine::spec::{Arg, ArgKind, Flags, Group, Run, Spec};
@@ -7,7 +9,7 @@ use resp::Reply;
 
 use crate::client::ReplyMode;
 use crate::connection::Waiting;
-use crate::held::DiskWish;
+use crate::held::{DiskWish, NO_FILE};
 use crate::saving::{Busy, Stage};
 use crate::session::{ControlRun, Session};
 
@@ -187,9 +189,7 @@ fn waitaof(
     }
     let journal = &session.server.appending.journal;
     if local > 0 && !journal.is_on() {
-        return Err(Failure::fixed(
-            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
-        ));
+        return Err(NO_FILE);
     }
     let wish = DiskWish {
         upto: session.client.wrote,
@@ -209,5 +209,7 @@ pub(super) fn await_wish(wish: DiskWish, session: &mut Session<'_, '_>, out: &mu
         return wish.reply(session.server, out);
     }
     session.server.replicating.primary.ask();
+    let card = &session.client.card;
+    card.awaits_copies.store(true, Ordering::Release);
     session.waiting = Some(Waiting::Disk(wish));
 }

@@ -1,9 +1,9 @@
 //! A full copy of a primary's data: received from the link, into a file or straight into tables.
 //!
 //! `repl-diskless-load` says how. With `swapdb` the copy is loaded beside the old data, which stay
-//! in force until it is complete; otherwise the old data are flushed first and clients are told
-//! that the server is loading. In either case the append-only file ends before, and begins anew
-//! with the new data.
+//! in force until it is complete, and are served if they are of the same history; otherwise the old
+//! data are flushed first. Unless old data are served, clients are told that the server is loading.
+//! In either case the append-only file ends before, and begins anew with the new data.
 
 use std::fs::{File, remove_file, rename};
 use std::io::{Read, Write};
@@ -84,7 +84,7 @@ pub(super) fn receive(
             let mut snapshot = Snapshot::new(wire, framing, &mut heard);
             let input = &mut snapshot;
             let loaded = match way {
-                Way::Beside => beside(server, input, total_bytes, &over),
+                Way::Beside => beside(server, input, total_bytes, id, &over),
                 Way::File | Way::InPlace => {
                     in_place(server, settings, input, total_bytes, &mut || over())
                 }
@@ -158,12 +158,17 @@ fn beside(
     server: &Server,
     input: impl Read,
     total_bytes: u64,
+    id: RunId,
     over: &dyn Fn() -> bool,
 ) -> Result<Data, Failed> {
     let own = &server.keyspace;
     let stripes = own.stripe_count() as usize;
     let keyspace = Box::new(Keyspace::new(stripes, own.databases(), own.seed()));
-    server.loading.set_beside(true);
+    // Compat: old data are served only if they are of the same history.
+    match server.replicating.history().id() == id {
+        true => server.loading.set_beside(true),
+        false => server.loading.announce(true),
+    }
     info!("MASTER <-> REPLICA sync: Loading DB in memory beside the old data");
     let loaded = loading::received(server, input, total_bytes, &keyspace, &mut || over());
     let libraries = loaded.map_err(failed)?;
@@ -234,8 +239,14 @@ impl Received {
         Ok(received)
     }
 
-    /// It becomes the snapshot file, as in Redis: it is as good as one of our own.
+    /// It becomes the snapshot file, as in Redis: it is as good as one of our own. But who wants no
+    /// files may want none of this kind either; a primary's are gone with the copy that they are
+    /// for.
     fn keep(self, settings: &Settings) {
+        let wants_files = settings.aof.on || !settings.save_points.is_empty();
+        if settings.rdb_del_sync_files && !wants_files {
+            return;
+        }
         if let Err(error) = rename(&self.path, &settings.dbfilename) {
             warn!("The snapshot of the master cannot be kept: {error}");
         }
