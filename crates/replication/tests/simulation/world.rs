@@ -285,6 +285,9 @@ impl World {
             return;
         }
         let target = online[self.below(online.len() as u64) as usize];
+        if self.kind == Kind::Guarded && self.isolated.is_some() {
+            return;
+        }
         let until = [0, 2_000][self.below(2) as usize];
         let until = (until > 0).then_some(UnixMillis(self.around.now + until));
         let patience = Patience { until, forced };
@@ -292,7 +295,13 @@ impl World {
     }
 
     /// The network cuts the primary off from everybody, or lets it back.
+    ///
+    /// Not while it hands its place over: it would still do so when it is back, and who was to take
+    /// over then does, though another has been elected. Nobody of the protocol can tell.
     fn isolate(&mut self) {
+        if self.isolated.is_none() && self.nodes[self.primary].handing.is_some() {
+            return;
+        }
         let (whom, cut) = match self.isolated.take() {
             Some(whom) => (whom, false),
             None => (self.primary, true),
