@@ -33,9 +33,12 @@ const EVICTION_PATIENCE: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_millis(1);
 /// So many keys ahead memory is asked for.
 const PREFETCH_KEYS: usize = 8;
-/// A key with its value takes more bytes of a file, as a rule. For [`make_room`]: its place in a
-/// table takes up to 16, so that room is at most twice as large as the file.
+/// A key with its value takes more bytes of a file, as a rule. Its place in a table takes up to 16,
+/// so that the room made is at most twice as large as the file.
 const KEY_BYTES_MIN: u64 = 8;
+/// Of a stream nobody knows how long it is: what it says is believed up to so many keys, whose room
+/// is less than a gigabyte.
+const BELIEVED_KEYS_MAX: u64 = 1 << 26;
 
 /// Keys whose values are not decoded yet.
 #[derive(Default)]
@@ -106,10 +109,13 @@ fn fill(
     let mut patience = EVICTION_PATIENCE;
     let progress = &job.server.loading;
     let total = progress.total_bytes.load(Relaxed);
-    let mut sizes = |db, keys, offset: u64| {
-        // Of a stream nobody knows how long it is.
-        if total > 0 {
-            make_room(job.keyspace, db, keys, total.saturating_sub(offset));
+    let mut sizes = |db, keys: u64, offset: u64| {
+        match total {
+            0 => make_room(job.keyspace, db, keys.min(BELIEVED_KEYS_MAX)),
+            _ => {
+                let rest_bytes = total.saturating_sub(offset);
+                make_room(job.keyspace, db, keys.min(rest_bytes / KEY_BYTES_MIN));
+            }
         }
     };
     let mut key = |reader: &mut Reader<'_>, head: KeyHead| {
@@ -226,10 +232,8 @@ fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// So many keys will come into a database, as the file says. Room is made for no more than the rest
-/// of the file can hold.
-fn make_room(keyspace: &Keyspace, db: DbIndex, keys: u64, rest_bytes: u64) {
-    let keys = keys.min(rest_bytes / KEY_BYTES_MIN);
+/// So many keys will come into a database.
+fn make_room(keyspace: &Keyspace, db: DbIndex, keys: u64) {
     let each = keys as usize / keyspace.stripe_count() as usize;
     let mut lease = keyspace.lease();
     for stripe in keyspace.stripes() {
