@@ -109,13 +109,11 @@ fn fill(
     let mut patience = EVICTION_PATIENCE;
     let progress = &job.server.loading;
     let total = progress.total_bytes.load(Relaxed);
-    let mut sizes = |db, keys: u64, offset: u64| {
-        match total {
-            0 => make_room(job.keyspace, db, keys.min(BELIEVED_KEYS_MAX)),
-            _ => {
-                let rest_bytes = total.saturating_sub(offset);
-                make_room(job.keyspace, db, keys.min(rest_bytes / KEY_BYTES_MIN));
-            }
+    let mut sizes = |db, keys: u64, offset: u64| match total {
+        0 => make_room(job.keyspace, db, keys.min(BELIEVED_KEYS_MAX)),
+        _ => {
+            let rest_bytes = total.saturating_sub(offset);
+            make_room(job.keyspace, db, keys.min(rest_bytes / KEY_BYTES_MIN));
         }
     };
     let mut key = |reader: &mut Reader<'_>, head: KeyHead| {
