@@ -81,8 +81,11 @@ impl Pieces {
             if let Some(piece) = state.pieces.pop_front() {
                 state.bytes -= weight(&piece);
                 state.copied_bytes -= copied(&piece);
+                let room = state.bytes < WALK_BYTES_MAX;
+                // Who is woken takes the processor from this thread, and needs the lock.
+                drop(state);
                 self.0.last_room.notify_all();
-                if state.bytes < WALK_BYTES_MAX {
+                if room {
                     self.0.room.notify_all();
                 }
                 return Some(piece);
