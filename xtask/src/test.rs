@@ -24,11 +24,12 @@ pub(crate) struct Options {
     seed: u64,
 }
 
-/// How many checks of a part went well, and how many did not.
-#[derive(Clone, Copy, Default)]
+/// How many checks of a part went well, how many did not, and what those said.
+#[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
+    faults: Vec<String>,
 }
 
 impl Tally {
@@ -43,11 +44,20 @@ impl Tally {
         if failed == 0 && (!succeeded || passed == 0) {
             return Err(format!("ended early, after {passed} checks"));
         }
-        Ok(Tally { passed, failed })
+        let lines = printed.lines().filter(|line| line.starts_with("failed "));
+        Ok(Tally {
+            passed,
+            failed,
+            faults: lines.map(str::to_owned).collect(),
+        })
     }
 
-    /// Success, if nothing failed.
+    /// Success, if nothing failed. What failed is told once more, right before the closing line:
+    /// of a log that is too long to keep, the end is what is kept.
     pub(crate) fn result(self) -> Result<(), String> {
+        for fault in &self.faults {
+            println!("{}", shortened(fault));
+        }
         println!("{} passed, {} failed", self.passed, self.failed);
         match self.failed {
             0 => Ok(()),
@@ -56,29 +66,37 @@ impl Tally {
     }
 
     /// The sum.
-    pub(crate) fn and(self, other: Tally) -> Tally {
-        Tally {
-            passed: self.passed + other.passed,
-            failed: self.failed + other.failed,
-        }
+    pub(crate) fn and(mut self, other: Tally) -> Tally {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.faults.extend(other.faults);
+        self
     }
 
     /// One check, and whether it went well; a failure is printed.
     pub(crate) fn of(result: Result<(), String>) -> Tally {
+        let mut tally = Tally::default();
         match result {
-            Ok(()) => Tally {
-                passed: 1,
-                failed: 0,
-            },
+            Ok(()) => tally.passed = 1,
             Err(why) => {
                 eprintln!("{why}");
-                Tally {
-                    passed: 0,
-                    failed: 1,
-                }
+                tally.failed = 1;
+                tally.faults.push(why);
             }
         }
+        tally
     }
+}
+
+/// Lines of one failure that the end of the log repeats.
+const FAULT_LINES: usize = 40;
+
+fn shortened(fault: &str) -> String {
+    let mut lines: Vec<&str> = fault.lines().take(FAULT_LINES + 1).collect();
+    if lines.len() > FAULT_LINES {
+        lines[FAULT_LINES] = "[...]";
+    }
+    lines.join("\n")
 }
 
 type Part = fn(&Options) -> Tally;
@@ -140,7 +158,10 @@ fn cargo_test() -> Tally {
         Err(why) => return Tally::of(Err(why)),
     };
     print!("{printed}");
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        faults: faults_of(&printed),
+        ..Tally::default()
+    };
     for line in printed.lines() {
         let Some(numbers) = line.strip_prefix("test result: ") else {
             continue;
@@ -153,6 +174,25 @@ fn cargo_test() -> Tally {
         tally.failed = 1;
     }
     tally
+}
+
+/// What each failed test has printed, which `cargo test` gives under a heading of dashes.
+fn faults_of(printed: &str) -> Vec<String> {
+    let mut faults: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in printed.lines() {
+        if line.starts_with("---- ") {
+            inside = true;
+            faults.push(String::new());
+        } else if line == "failures:" {
+            inside = false;
+        }
+        if inside && let Some(fault) = faults.last_mut() {
+            fault.push_str(line);
+            fault.push('\n');
+        }
+    }
+    faults
 }
 
 /// The number right before `word`; 0 if there is none.
@@ -195,6 +235,16 @@ const COMMANDS_PER_STEP: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_is_told_again() {
+        let printed = "test a ... FAILED\n\nfailures:\n\n---- a stdout ----\nwhy\n\n\
+                       failures:\n    a\n\ntest result: FAILED. 0 passed; 1 failed\n";
+        assert_eq!(faults_of(printed), ["---- a stdout ----\nwhy\n\n"]);
+        let long = "line\n".repeat(FAULT_LINES + 5);
+        assert!(shortened(&long).ends_with("line\n[...]"));
+        assert_eq!(shortened("short\n"), "short");
+    }
 
     #[test]
     fn the_numbers_of_a_result_line_are_read() {

@@ -35,21 +35,26 @@ impl<'a> Args<'a> {
     /// `words` are all of the command's words, its name first, as spans of `buffer`; `keys` are its
     /// keys in the order in which the handler reads them.
     pub fn new(buffer: &'a [u8], words: &'a [Span], keys: &'a [KeyWord]) -> Args<'a> {
+        Args::hashed(buffer, words, keys, None)
+    }
+
+    /// The same, knowing the hash of the word that `Spec::member` names.
+    #[inline]
+    pub fn hashed(
+        buffer: &'a [u8],
+        words: &'a [Span],
+        keys: &'a [KeyWord],
+        member: Option<KeyWord>,
+    ) -> Args<'a> {
         Args {
             buffer,
             words,
             keys,
-            member: None,
+            member,
             next: 1,
             next_key: 0,
             failed: None,
         }
-    }
-
-    /// The same, knowing the hash of the word that `Spec::member` names.
-    #[must_use]
-    pub fn with_member(self, member: Option<KeyWord>) -> Args<'a> {
-        Args { member, ..self }
     }
 
     /// The same command from its beginning.
@@ -203,9 +208,9 @@ impl<'a> Args<'a> {
         (self.buffer, self.words)
     }
 
-    /// Gives buffer, words and keys, to keep the command for later.
-    pub fn with_parts<R>(&self, keep: impl FnOnce(&[u8], &[Span], &[KeyWord]) -> R) -> R {
-        keep(self.buffer, self.words, self.keys)
+    /// The word that `Spec::member` names, if it is hashed.
+    pub fn known_member(&self) -> Option<KeyWord> {
+        self.member
     }
 
     /// The latched failure, words left over or not.

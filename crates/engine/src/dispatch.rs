@@ -20,13 +20,13 @@ use crate::tx::{Effect, EffectForm, ReadTx, Step, Walk, WalkTx, WriteTx, change_
 use crate::waiters::Wait;
 
 /// A command ready to run.
-pub struct Call<'a> {
+pub struct Call<'c, 'a> {
     /// How to run it.
     pub run: DataRun,
     /// The database it works in.
     pub db: DbIndex,
     /// Its words.
-    pub args: Args<'a>,
+    pub args: &'c mut Args<'a>,
 }
 
 /// How a command ended.
@@ -43,9 +43,9 @@ pub enum Outcome {
 
 /// Runs one command under the lease it needs and writes its reply. A lease that somebody else
 /// holds for long is not waited for: then the command fails.
-pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
+pub fn execute(call: Call<'_, '_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply) -> Outcome {
     let covered = match call.run {
-        DataRun::ReadWide(_, wide) | DataRun::WriteWide(_, wide) if wide(&call.args) => {
+        DataRun::ReadWide(_, wide) | DataRun::WriteWide(_, wide) if wide(call.args) => {
             lease.try_cover_all()
         }
         DataRun::Read(_)
@@ -67,7 +67,7 @@ pub fn execute(call: Call<'_>, lease: &mut Lease<'_>, env: &Env, out: &mut Reply
 
 /// Runs one command under a lease that already covers its keys.
 pub fn execute_leased(
-    mut call: Call<'_>,
+    call: Call<'_, '_>,
     lease: &mut Lease<'_>,
     env: &Env,
     out: &mut Reply,
@@ -76,10 +76,10 @@ pub fn execute_leased(
     if let Some(reader) = env.reader.get()
         && call.run.reads()
     {
-        remember(&call.args, reader, lease, env);
+        remember(call.args, reader, lease, env);
     }
     let start = out.mark();
-    let args = &mut call.args;
+    let args = &mut *call.args;
     let mut wait = None;
     let result = match call.run {
         DataRun::Read(run) | DataRun::ReadWide(run, _) => {
@@ -165,7 +165,7 @@ pub fn remember(args: &Args<'_>, reader: Reader, lease: &mut Lease<'_>, env: &En
 }
 
 /// Counts the change and records it as sent, unless the handler recorded it already.
-fn commit(effect: Effect, call: &Call<'_>, env: &Env) {
+fn commit(effect: Effect, call: &Call<'_, '_>, env: &Env) {
     if effect.changes == 0 {
         return;
     }
@@ -177,7 +177,7 @@ fn commit(effect: Effect, call: &Call<'_>, env: &Env) {
 
 /// Deletes those of the command's keys whose deadline has passed, and such fields of the others, so
 /// that no handler sees them.
-fn remove_due(call: &Call<'_>, lease: &mut Lease<'_>, env: &Env) {
+fn remove_due(call: &Call<'_, '_>, lease: &mut Lease<'_>, env: &Env) {
     if !env.expire {
         return;
     }

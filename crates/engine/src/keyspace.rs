@@ -18,7 +18,7 @@ use base::time::UnixMillis;
 
 use crate::entry::Entry;
 use crate::env::Env;
-use crate::snapshot::Capture;
+use crate::snapshot::{Capture, STEP_COST};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::table::{KeyHasher, POSITION_BITS, Table};
 use crate::track::{Invalidation, Name, Totals, Trackers};
@@ -91,7 +91,14 @@ impl Stripe {
 
     /// Whether a snapshot has yet to see some of this stripe.
     pub(crate) fn is_captured(&self) -> bool {
-        self.capture.is_some()
+        self.capture.as_ref().is_some_and(|it| it.next().is_some())
+    }
+
+    /// Nobody wants to know any more what commands do to what the last snapshot has.
+    pub(crate) fn end_capture(&mut self) {
+        if !self.is_captured() {
+            self.capture = None;
+        }
     }
 
     /// From now on all entries that are here are of the past, and the capture's.
@@ -106,17 +113,24 @@ impl Stripe {
             return false;
         };
         let Some((db, position)) = capture.next() else {
-            self.capture = None;
+            capture.pass_on();
             return false;
         };
-        let epoch = self.epoch;
+        let (epoch, mut left, mut is_through) = (self.epoch, STEP_COST, true);
         let next = self.databases[db.as_usize()].visit_segment(position, |entry| {
-            if entry.epoch() != epoch {
-                capture.save(db, entry);
+            if entry.epoch() == epoch {
+                return;
+            }
+            is_through = left > 0;
+            if is_through {
+                left = left.saturating_sub(capture.save(db, entry));
                 entry.set_epoch(epoch);
             }
         });
-        capture.walked(db, next);
+        // What is left of the segment is for the next step, which passes over what this one did.
+        if is_through {
+            capture.walked(db, next);
+        }
         true
     }
 

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod args;
+mod byhash;
 pub mod describe;
 pub mod dispatch;
 pub mod dump;

@@ -10,7 +10,7 @@ use structs::list::List;
 use structs::set::Set;
 use structs::stream::Stream;
 use structs::zset::Zset;
-use structs::{Collection, Form};
+use structs::{Collection, Form, Passed, Release};
 
 /// The types of values, as TYPE names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,22 @@ macro_rules! objects {
                 }
             }
 
-            /// A deep copy.
+            /// See `Collection::freeze`.
+            #[must_use]
+            pub fn freeze(&self) -> Object {
+                match self {
+                    $(Object::$type(value) => Object::$type(value.freeze()),)*
+                }
+            }
+
+            /// See `Collection::release`.
+            pub fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
+                match self {
+                    $(Object::$type(value) => value.release(passed, release),)*
+                }
+            }
+
+            /// A copy; see `Collection::duplicate`.
             #[must_use]
             pub fn duplicate(&self) -> Object {
                 match self {

@@ -141,6 +141,9 @@ fn last_entry(stream: &Stream) -> Option<StreamId> {
     stream.log().last().map(|entry| entry.id())
 }
 
+/// Room for most replies to those who wait.
+const REPLY_BYTES: usize = 128;
+
 /// What serving needs.
 struct Serving<'s, 'k> {
     lease: &'s mut Lease<'k>,
@@ -227,12 +230,12 @@ impl Serving<'_, '_> {
                 }
             }
         }
-        let mut reply = Reply::new(waiter.proto);
+        let mut reply = Reply::with_room(waiter.proto, REPLY_BYTES);
         let ready = self.env.ready_count();
         let call = Call {
             run: waiter.run,
             db: waiter.db,
-            args: waiter.args(keys),
+            args: &mut waiter.args(keys),
         };
         let failure = match execute_leased(call, self.lease, self.env, &mut reply) {
             Outcome::Waiting(_) => {

@@ -12,9 +12,12 @@
 //! ([`Chunk`]), large ones are held as they are ([`Frozen`]); whoever takes the pieces makes a file
 //! of them, so that a stripe is locked for microseconds.
 //!
+//! After the walk the captures stay until [`Snapshot::end`], to count what commands copy because the
+//! sink still shares it.
+//!
 //! Invariants: an entry whose epoch is not its stripe's present one exists only while the stripe
-//! has a `Capture`; a capture ends when its stripe's tables have all been walked through; a flushed
-//! table goes to the sink whole, with what has not been saved of it.
+//! has a `Capture` that is not walked through; a flushed table goes to the sink whole, with what has
+//! not been saved of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,10 +39,21 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// What the last entry may add to that without a new allocation.
 const CHUNK_ROOM: usize = CHUNK_BYTES + CHUNK_BYTES / 4;
 
+/// A step of the walk saves entries until they have cost so much: bytes that are copied, about 100
+/// microseconds of them.
+/// Few in tests, so that a segment takes several.
+pub(crate) const STEP_COST: usize = if cfg!(test) { 20 * 1024 } else { 256 * 1024 };
+/// What a large value costs, of which nothing is copied but the list of its parts.
+const COST_OF_LARGE: usize = 4 * 1024;
+
 /// Where pieces go.
 pub trait Sink: Send + Sync {
     /// Takes a piece. Called under a stripe's lock.
     fn accept(&self, piece: Piece);
+
+    /// A command has copied so many bytes of collections, most likely because pieces that were
+    /// accepted share them. Called under a stripe's lock.
+    fn copied(&self, bytes: u64);
 }
 
 /// Some of what was there when the snapshot began.
@@ -79,7 +93,7 @@ impl Frozen {
     fn of(value: Value<'_>) -> Option<Frozen> {
         match value {
             Value::Text(Text::Shared(text)) => Some(Frozen::Text(Arc::clone(text))),
-            Value::Object(object) => Some(Frozen::Object(Box::new(object.duplicate()))),
+            Value::Object(object) => Some(Frozen::Object(Box::new(object.freeze()))),
             Value::Text(Text::Int(_) | Text::Inline(_)) | Value::Packed(..) => None,
         }
     }
@@ -121,11 +135,11 @@ impl Capture {
         }
     }
 
-    /// Saves an entry of the past that is in `db` now.
+    /// Saves an entry of the past that is in `db` now; what that costs (see [`STEP_COST`]).
     #[cold]
-    pub(crate) fn save(&mut self, db: DbIndex, entry: &Entry) {
+    pub(crate) fn save(&mut self, db: DbIndex, entry: &Entry) -> usize {
         if self.job.cancelled.load(Ordering::Relaxed) {
-            return;
+            return 0;
         }
         let origin = self.tables[db.as_usize()].origin;
         if let Some(value) = Frozen::of(entry.value()) {
@@ -135,21 +149,34 @@ impl Capture {
                 access: entry.access(),
                 value,
             };
-            return self.job.sink.accept(Piece::Large(origin, Box::new(large)));
+            self.job.sink.accept(Piece::Large(origin, Box::new(large)));
+            return COST_OF_LARGE;
         }
         if self.chunk.as_ref().is_some_and(|chunk| chunk.db != origin) {
             self.pass_on();
         }
         let new = || Chunk::with_room(origin, CHUNK_ROOM);
         let chunk = self.chunk.get_or_insert_with(new);
+        let before = chunk.len_bytes();
         let taken = chunk.push(entry);
         debug_assert!(taken, "what is not large is small");
+        let cost = chunk.len_bytes() - before;
         if chunk.len_bytes() >= CHUNK_BYTES {
             self.pass_on();
         }
+        cost
     }
 
-    fn pass_on(&mut self) {
+    /// A command has copied so many bytes of shared parts.
+    #[cold]
+    pub(crate) fn copied(&self, bytes: u64) {
+        if !self.job.cancelled.load(Ordering::Relaxed) {
+            self.job.sink.copied(bytes);
+        }
+    }
+
+    /// Lets the sink have what has been gathered.
+    pub(crate) fn pass_on(&mut self) {
         if let Some(chunk) = self.chunk.take()
             && !self.job.cancelled.load(Ordering::Relaxed)
         {
@@ -227,7 +254,7 @@ impl Snapshot {
         Ok(Snapshot { job, stripe })
     }
 
-    /// Walks one segment; `false` when the snapshot is complete. Leaves a stripe leased.
+    /// Walks one segment, or some of a large one; `false` when the snapshot is complete. Leaves a stripe leased.
     pub fn step(&mut self, lease: &mut Lease<'_>) -> bool {
         let keyspace: &Keyspace = lease.keyspace();
         if self.stripe.0 >= keyspace.stripe_count() {
@@ -238,6 +265,15 @@ impl Snapshot {
             self.stripe.0 += 1;
         }
         true
+    }
+
+    /// Everything has been written: commands need not count any more what they copy because the
+    /// sink shares it. To be called after the last step.
+    pub fn end(self, lease: &mut Lease<'_>) {
+        for stripe in lease.keyspace().stripes() {
+            lease.only(stripe).end_capture();
+            lease.release();
+        }
     }
 
     /// Nothing is passed on any more; the entries of the past are but marked.

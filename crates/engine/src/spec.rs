@@ -182,7 +182,7 @@ impl<R> Spec<R> {
 }
 
 /// A set of command flags, named as COMMAND INFO names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u32);
 
 macro_rules! flags {

@@ -10,13 +10,13 @@
 //! As in Redis, a key's name counts in all databases alike, and readers who left the server are
 //! struck out with the others only.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use base::ids::ClientId;
 
+use crate::byhash::ByHash;
 use crate::env::Env;
 use crate::keyspace::{Key, Lease, StripeId};
 
@@ -135,7 +135,7 @@ struct Tracked {
 /// the first are told to forget it when the second is read.
 #[derive(Debug)]
 pub struct Trackers {
-    keys: HashMap<u64, Tracked>,
+    keys: ByHash<Tracked>,
     /// The hashes in no order, to choose one at random.
     order: Vec<u64>,
     totals: Arc<Totals>,
@@ -145,7 +145,7 @@ impl Trackers {
     /// An empty table that adds to these sums.
     pub fn new(totals: Arc<Totals>) -> Trackers {
         Trackers {
-            keys: HashMap::new(),
+            keys: ByHash::default(),
             order: Vec::new(),
             totals,
         }
@@ -212,7 +212,7 @@ impl Trackers {
             .items
             .fetch_sub(items.sum::<usize>() as u64, Relaxed);
         self.totals.keys.fetch_sub(self.order.len() as u64, Relaxed);
-        self.keys = HashMap::new();
+        self.keys = ByHash::default();
         self.order = Vec::new();
     }
 

@@ -10,7 +10,7 @@
 //! is tried and ended under all of their stripes only, so that nobody ends it while another tries
 //! it; one that any of its keys can serve is closed before it is tried, and then cannot fail.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -20,6 +20,7 @@ use resp::{Proto, Span};
 use structs::stream::StreamId;
 
 use crate::args::{Args, KeyWord};
+use crate::byhash::ByHash;
 use crate::keyspace::{Key, Lease};
 use crate::spec::DataRun;
 use crate::sync::{AtomicBool, AtomicU32};
@@ -114,7 +115,9 @@ impl Waiter {
         wait: Wait,
         lease: &mut Lease<'_>,
     ) -> Arc<Waiter> {
-        let (mut buffer, mut words) = (Vec::new(), Vec::with_capacity(args.count()));
+        let bytes = args.words().map(<[u8]>::len).sum();
+        let mut buffer = Vec::with_capacity(bytes);
+        let mut words = Vec::with_capacity(args.count());
         for (at, word) in args.words().enumerate() {
             let instead = wait.words.iter().find(|(index, _)| *index == at);
             let word = instead.map_or(word, |(_, word)| word);
@@ -242,7 +245,7 @@ struct Awaited {
 /// A stripe's awaited keys, by hash.
 #[derive(Default)]
 pub struct Waiters {
-    keys: HashMap<u64, Vec<Awaited>>,
+    keys: ByHash<Vec<Awaited>>,
 }
 
 impl Waiters {
@@ -273,13 +276,15 @@ impl Waiters {
     }
 
     fn enter(&mut self, db: DbIndex, key: Key<'_>, waiter: &Arc<Waiter>) {
-        let chain = self.keys.entry(key.hash).or_default();
+        // Nearly always there will be no second one, of these or of the lanes.
+        let one = || Vec::with_capacity(1);
+        let chain = self.keys.entry(key.hash).or_insert_with(one);
         let same = |awaited: &Awaited| awaited.db == db && *awaited.key == *key.bytes;
         let at = chain.iter().position(same).unwrap_or_else(|| {
             chain.push(Awaited {
                 db,
                 key: key.bytes.into(),
-                lanes: Vec::new(),
+                lanes: Vec::with_capacity(1),
             });
             chain.len() - 1
         });

@@ -9,12 +9,12 @@
 //! flags, and tells those who cache the key (`track`), once it knows that the command did change
 //! something.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::ids::DbIndex;
 
+use crate::byhash::ByHash;
 use crate::keyspace::Key;
 use crate::sync::AtomicBool;
 
@@ -49,7 +49,7 @@ struct Watched {
 /// A stripe's watched keys, by hash.
 #[derive(Debug, Default)]
 pub struct Watchers {
-    keys: HashMap<u64, Vec<Watched>>,
+    keys: ByHash<Vec<Watched>>,
 }
 
 /// A key that somebody watches or caches and that the command under way has changed.

@@ -39,6 +39,12 @@ const WRITE_BYTES: u64 = 4 << 20;
 const RETRY_NANOS: u64 = 1_000_000_000;
 /// Time between two looks whether the file still has its name.
 const LOOK_NANOS: u64 = 1_000_000_000;
+/// Those who are expected to write soon are waited for so long at most,
+const GATHER_MAX: Duration = Duration::from_millis(1);
+/// with looks so far apart,
+const GATHER_LOOK: Duration = Duration::from_micros(50);
+/// and not after so many of these that saw nobody new.
+const QUIET_LOOKS_MAX: u32 = 2;
 /// Rest after a write, unless a reply waits for it.
 const LINGER: Duration = Duration::from_millis(1);
 /// Says that the command which follows in a file is not of the log.
@@ -513,16 +519,72 @@ impl Writer {
     }
 }
 
+/// What the last sync with `appendfsync always` was for, from which the next one's size follows.
+///
+/// Who waited for that sync is likely to write again soon. To begin the next one at once, for those
+/// who came in meanwhile, would divide the clients into two halves that wait for each other's syncs;
+/// so the next one waits for them, but for less time than a sync takes.
+#[derive(Default)]
+struct Group {
+    /// Bytes that the next one should have.
+    expected: u64,
+    /// How long they are waited for.
+    patience: Duration,
+}
+
+impl Group {
+    /// After a sync that took so long.
+    fn after(shared: &Shared, before: Offset, time: Duration) -> Group {
+        let durable = shared.durable().0;
+        let synced = durable.saturating_sub(before.0);
+        let waiting = shared.end().0.saturating_sub(durable);
+        Group {
+            // Not the last of them: one may have gone.
+            expected: (synced + waiting) / 8 * 7,
+            patience: time.min(GATHER_MAX),
+        }
+    }
+
+    /// Waits, if somebody waits for a sync already, for those who are expected; no longer once
+    /// nobody comes.
+    fn gather(&self, shared: &Shared) {
+        let hurried = || {
+            let flags = [&shared.urgent, &shared.closing, &shared.ending];
+            flags.iter().any(|flag| flag.load(SeqCst))
+        };
+        let waiting = || shared.end().0.saturating_sub(shared.durable().0);
+        let (begun, mut seen, mut quiet) = (Instant::now(), waiting(), 0);
+        while shared.policy() == Policy::Always
+            && (1..self.expected).contains(&seen)
+            && quiet < QUIET_LOOKS_MAX
+            && begun.elapsed() < self.patience
+            && !hurried()
+        {
+            std::thread::park_timeout(GATHER_LOOK);
+            let now = waiting();
+            quiet = if now > seen { 0 } else { quiet + 1 };
+            seen = now;
+        }
+    }
+}
+
 /// Writes until [`Journal::end_writer`].
 pub fn run(writer: &Mutex<Writer>) {
     let begin = Instant::now();
     let shared = Arc::clone(&writer.lock().shared);
     // Set once: there is one writer for a journal.
     let _ = shared.thread.set(std::thread::current());
+    let mut group = Group::default();
     loop {
+        group.gather(&shared);
         let now = begin.elapsed().as_nanos() as u64;
         let mut this = writer.lock();
+        let before = shared.durable();
         let next = this.step(now);
+        if shared.durable() > before {
+            let nanos = begin.elapsed().as_nanos() as u64 - now;
+            group = Group::after(&shared, before, Duration::from_nanos(nanos));
+        }
         if shared.ending.load(SeqCst) {
             if this.is_idle() && !this.lacks_remark()
                 || this.retry_at.is_some()

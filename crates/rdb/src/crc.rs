@@ -36,6 +36,32 @@ const fn tables() -> [[u64; 256]; SLICES] {
     tables
 }
 
+/// By `n`: x to the power of 8 * 2^n, modulo the polynomial. The highest bit is that of x^0.
+static POWERS: [u64; usize::BITS as usize] = powers();
+
+const fn powers() -> [u64; usize::BITS as usize] {
+    let mut powers = [1 << (63 - 8); usize::BITS as usize];
+    let mut n = 1;
+    while n < powers.len() {
+        powers[n] = product(powers[n - 1], powers[n - 1]);
+        n += 1;
+    }
+    powers
+}
+
+/// The product of two polynomials modulo that of the checksum.
+const fn product(a: u64, mut b: u64) -> u64 {
+    let (mut product, mut bit) = (0, 1 << 63);
+    while bit != 0 {
+        if a & bit != 0 {
+            product ^= b;
+        }
+        b = (b >> 1) ^ (POLYNOMIAL * (b & 1));
+        bit >>= 1;
+    }
+    product
+}
+
 /// A running checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Crc64(u64);
@@ -68,6 +94,20 @@ impl Crc64 {
         self.0 = sum;
     }
 
+    /// Goes on with `len` bytes of which only the sum is known. O(log len).
+    ///
+    /// Zeros instead of them would multiply the sum by x to the power of 8 `len`; what they add to
+    /// that does not depend on what was before.
+    pub fn append(&mut self, later: Crc64, len: usize) {
+        let mut sum = self.0;
+        for (bit, &power) in POWERS.iter().enumerate() {
+            if len >> bit & 1 == 1 {
+                sum = product(sum, power);
+            }
+        }
+        self.0 = sum ^ later.0;
+    }
+
     /// The checksum of the bytes so far.
     #[must_use]
     pub fn sum(self) -> u64 {
@@ -83,6 +123,21 @@ mod tests {
     fn the_check_value_of_the_catalogue() {
         assert_eq!(Crc64::of(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
         assert_eq!(Crc64::of(b""), 0);
+    }
+
+    #[test]
+    fn sums_of_pieces_give_that_of_the_whole() {
+        let bytes: Vec<u8> = (0..100_000_u32)
+            .map(|n| (n % 1009 * n % 251) as u8)
+            .collect();
+        for cut in [0, 1, 7, 255, 256, 65_536, 99_999, 100_000] {
+            let (first, later) = bytes.split_at(cut);
+            let (mut crc, mut rest) = (Crc64::default(), Crc64::default());
+            crc.update(first);
+            rest.update(later);
+            crc.append(rest, later.len());
+            assert_eq!(crc.sum(), Crc64::of(&bytes), "{cut}");
+        }
     }
 
     #[test]

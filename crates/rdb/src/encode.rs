@@ -9,6 +9,7 @@ mod stream;
 
 use std::ops::ControlFlow;
 
+use structs::Passed;
 use structs::array::{self, Array};
 use structs::hash::{HashRef, Text};
 use structs::intset;
@@ -113,6 +114,21 @@ enum At {
     Stream(stream::Place),
 }
 
+impl Cursor {
+    /// What will not be looked at again.
+    #[must_use]
+    pub fn passed(&self) -> Passed {
+        match &self.0 {
+            At::Start | At::Bytes(_) => Passed::Nothing,
+            At::Piece(next) => Passed::Parts(*next),
+            At::Entry(place) => Passed::Entries(*place),
+            At::Rank(left) => Passed::Down(*left),
+            At::Index(next) => Passed::Index(*next),
+            At::Stream(place) => Passed::Parts(place.nodes_passed()),
+        }
+    }
+}
+
 /// Whether a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -159,6 +175,12 @@ impl Encoder {
     #[must_use]
     pub fn target(&self) -> Target {
         self.target
+    }
+
+    /// Compresses what is written from now on, or does not.
+    pub fn set_compress(&mut self, compress: bool) {
+        self.target.compress = compress;
+        self.strings.set_compress(compress);
     }
 
     /// Writes a string: a key, a name.

@@ -72,6 +72,10 @@ impl Strings {
         }
     }
 
+    pub(crate) fn set_compress(&mut self, compress: bool) {
+        self.compress = compress;
+    }
+
     /// Writes a text as whatever is shortest.
     pub(crate) fn put(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if bytes.len() <= INT_TEXT_MAX

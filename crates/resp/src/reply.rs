@@ -84,6 +84,13 @@ impl Reply {
         }
     }
 
+    /// An output with room for so many bytes.
+    pub fn with_room(proto: Proto, bytes: usize) -> Self {
+        let mut reply = Self::new(proto);
+        reply.out.tail.reserve_exact(bytes);
+        reply
+    }
+
     /// The protocol in which replies are written.
     #[inline]
     pub fn proto(&self) -> Proto {

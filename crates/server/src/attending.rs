@@ -16,6 +16,7 @@ use slab::Slab;
 use crate::batch::{Batch, Surroundings};
 use crate::client::Fate;
 use crate::connection::Connection;
+use crate::delivery::Told;
 use crate::mailbox::Mailbox;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -37,6 +38,7 @@ pub struct Others<'s> {
     attended: &'s Cell<bool>,
     connections: &'s mut Slab<Connection>,
     ready: &'s mut Vec<usize>,
+    told: &'s mut Told,
     mailbox: &'s Mailbox,
     /// Those who may have sent something.
     due: Vec<usize>,
@@ -57,6 +59,7 @@ impl Aside<'_> {
         &'a mut self,
         connections: &'a mut Slab<Connection>,
         ready: &'a mut Vec<usize>,
+        told: &'a mut Told,
         mailbox: &'a Mailbox,
     ) -> Others<'a> {
         Others {
@@ -64,6 +67,7 @@ impl Aside<'_> {
             attended: self.attended,
             connections,
             ready,
+            told,
             mailbox,
             due: Vec::new(),
             tools: None,
@@ -178,8 +182,10 @@ impl Others<'_> {
             evictor: session.evictor,
             desk: session.desk,
             scripts: session.scripts,
+            spare: session.spare,
             mailbox: self.mailbox,
             ready: self.ready,
+            told: self.told,
             aside: None,
             mark: *session.mark,
         };

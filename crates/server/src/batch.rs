@@ -25,7 +25,7 @@ use crate::attending::Aside;
 use crate::call;
 use crate::client::{Client, Fate, ReplyMode};
 use crate::connection::{Connection, Waiting};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Told};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
 use crate::limits::{is_above_hard, output_limit};
@@ -38,7 +38,7 @@ use crate::server::Server;
 use crate::session::{Session, Within};
 use crate::settings::Settings;
 use crate::stats::{WorkerStats, bump};
-use crate::transaction;
+use crate::transaction::{self, Spare};
 
 /// Commands collected before they are run.
 const COMMANDS_MAX: usize = 64;
@@ -93,10 +93,14 @@ pub struct Surroundings<'s, 'k> {
     pub desk: &'s mut Desk,
     /// This worker's compiled scripts.
     pub scripts: &'s mut scripting::State,
+    /// Room for the next transaction.
+    pub spare: &'s mut Spare,
     /// This worker's mailbox.
     pub mailbox: &'s Mailbox,
     /// Connections to serve in the next round.
     pub ready: &'s mut Vec<usize>,
+    /// Connections to write messages to.
+    pub told: &'s mut Told,
     /// What serving others while a script is busy needs; `None` while that is done.
     pub aside: Option<Aside<'s>>,
     /// Time stamp at which the last command ended, or this batch began.
@@ -285,13 +289,14 @@ impl Batch {
                     stalled = Some(command.connection);
                 }
             }
-            if around.mailbox.has_left() {
+            if around.mailbox.has_left_news() {
                 let mut delivery = Delivery {
                     server: around.server,
                     own,
                     desk: around.desk,
                     connections,
                     ready: around.ready,
+                    told: around.told,
                 };
                 delivery.deliver_mail(around.mailbox);
             }
@@ -323,7 +328,7 @@ impl Batch {
             return false;
         }
         let registry = &around.server.registry;
-        let flags = gate::effective_flags(registry.row(id), &connection.client, registry);
+        let flags = gate::effective_flags(registry.row(id), &connection.client);
         flags.has(Flags::NO_MANDATORY_KEYS) && around.aside.is_some()
     }
 
@@ -485,7 +490,7 @@ impl Batch {
                 client.last_command = found.ok();
                 let words = &self.words[command.words.start as usize..command.words.end as usize];
                 let keys = &self.keys[command.keys.start as usize..command.keys.end as usize];
-                let args = Args::new(buffer, words, keys).with_member(command.member);
+                let mut args = Args::hashed(buffer, words, keys, command.member);
                 let verdict = gate::admit(
                     *found,
                     words.iter().map(|span| span.of(buffer)),
@@ -501,7 +506,7 @@ impl Batch {
                 };
                 let demand = client.demand(around.settings);
                 let before = demand.map(|_| (client.wrote, out.len_bytes()));
-                let waiting = handle(verdict, args, client, out, others, around);
+                let waiting = handle(verdict, &mut args, client, out, others, around);
                 if let (Some(demand), Some((wrote, start))) = (demand, before)
                     && client.wrote != wrote
                 {
@@ -535,7 +540,7 @@ fn within_memory(
         return verdict;
     };
     let server = around.server;
-    let flags = gate::effective_flags(server.registry.row(id), client, &server.registry);
+    let flags = gate::effective_flags(server.registry.row(id), client);
     let admitted = around.evictor.admit(
         flags,
         server,
@@ -557,7 +562,7 @@ fn within_memory(
 #[inline]
 fn handle(
     verdict: Verdict,
-    args: Args<'_>,
+    args: &mut Args<'_>,
     client: &mut Client,
     out: &mut Reply,
     others: Option<&mut Slab<Connection>>,
@@ -568,7 +573,7 @@ fn handle(
     // A script that is not over tells what it has done when it is.
     let settles = around.aside.is_some();
     match verdict {
-        Verdict::Run(id) if queue(id, &args, client, around.server) => out.queued(),
+        Verdict::Run(id) if queue(id, args, client, around.server) => out.queued(),
         Verdict::Run(id) => {
             let mut session = Session {
                 server: around.server,
@@ -580,9 +585,10 @@ fn handle(
                 settings: around.settings,
                 evictor: around.evictor,
                 scripts: around.scripts,
+                spare: around.spare,
                 others: match (others, &mut around.aside) {
                     (Some(connections), Some(aside)) => {
-                        Some(aside.others(connections, around.ready, around.mailbox))
+                        Some(aside.others(connections, around.ready, around.told, around.mailbox))
                     }
                     _ => None,
                 },
@@ -637,10 +643,11 @@ fn queue(row: RowId, args: &Args<'_>, client: &mut Client, server: &Server) -> b
     let Some(transaction) = &mut client.transaction else {
         return false;
     };
-    if server.registry.row(row).in_multi != InMulti::Queued {
+    let declared = server.registry.row(row);
+    if declared.in_multi != InMulti::Queued {
         return false;
     }
-    args.with_parts(|buffer, words, keys| transaction.push(row, buffer, words, keys));
+    transaction.push(row, declared, args);
     true
 }
 

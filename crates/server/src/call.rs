@@ -18,7 +18,7 @@ use crate::waking;
 #[inline]
 pub fn run(
     id: RowId,
-    args: Args<'_>,
+    args: &mut Args<'_>,
     session: &mut Session<'_, '_>,
     out: &mut Reply,
 ) -> Option<Waiting> {
@@ -36,14 +36,8 @@ pub fn run(
             session.env.touch = !session.client.no_touch;
             session.env.reader.set(session.client.reader());
             let start = out.mark();
-            let waits = matches!(run, DataRun::Block(_) | DataRun::BlockRead(_));
-            let again = waits.then(|| args.again());
-            let call = Call {
-                run,
-                db: session.client.db,
-                args,
-            };
-            match execute(call, session.lease, session.env, out) {
+            let db = session.client.db;
+            match execute(Call { run, db, args }, session.lease, session.env, out) {
                 Outcome::Done => note_end(run, row, session),
                 Outcome::Failed(failure) => {
                     failed = true;
@@ -56,22 +50,32 @@ pub fn run(
                     waiting = Some(Waiting::Walk { walk, muted, held });
                 }
                 Outcome::Waiting(wait) => {
-                    if let (Some(args), Within::Nothing) = (again, session.within) {
+                    if session.within == Within::Nothing {
                         // Before anybody can see that it waits, and shows a command of his own.
                         if let Some(words) = shown.take() {
                             show(row, words, session);
                         }
                         out.truncate(start);
-                        waiting = Some(waking::begin(run, &args, *wait, out.proto(), session));
+                        waiting = Some(waking::begin(
+                            run,
+                            &args.again(),
+                            *wait,
+                            out.proto(),
+                            session,
+                        ));
                     }
                 }
             }
         }
         Handler::Control(run) => {
             if row.flags.has(Flags::READONLY) && !runs_script(row) {
-                remember(&args, session);
+                remember(args, session);
             }
-            if let Err(failure) = run_control(run, id, args, session, out) {
+            let done = match row.keeps_lease {
+                true => run(session, args, out),
+                false => run_control(run, row, args, session, out),
+            };
+            if let Err(failure) = done {
                 failed = true;
                 out.error(failure.text());
                 if !failure.is_counted() {
@@ -150,18 +154,18 @@ fn remember(args: &Args<'_>, session: &mut Session<'_, '_>) {
 
 fn run_control(
     run: ControlRun,
-    id: RowId,
-    mut args: Args<'_>,
+    row: &Row,
+    args: &mut Args<'_>,
     session: &mut Session<'_, '_>,
     out: &mut Reply,
 ) -> Result<(), Failure> {
     session.lease.release();
     session.stats.publish(&session.env.stats);
-    if session.server.registry.row(id).parent.is_some() {
+    if row.parent.is_some() {
         args.skip(1);
     }
     let start = out.mark();
-    let result = run(session, &mut args, out);
+    let result = run(session, args, out);
     if !session.lease.is_pinned() {
         session.settle();
         session.lease.release();

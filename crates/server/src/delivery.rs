@@ -6,6 +6,8 @@
 //! kinds keep their order: who is told by a message that something has changed has been told before
 //! to forget it. A connection in the middle of a long reply gets them behind it.
 
+use std::collections::VecDeque;
+
 use base::ids::ClientId;
 use slab::Slab;
 
@@ -27,6 +29,58 @@ pub struct Delivery<'w> {
     pub connections: &'w mut Slab<Connection>,
     /// Those to serve in the next round.
     pub ready: &'w mut Vec<usize>,
+    /// Those to write messages to.
+    pub told: &'w mut Told,
+}
+
+/// Rounds after which a message is written to a listener at the latest.
+const ROUNDS_MAX: usize = 4;
+/// Listeners that are written to in one round, at least.
+const SHARE_MIN: usize = 32;
+
+/// The connections that messages were given to and that have not been written to since, in that
+/// order. A message to many is not written to all of them at once: between two shares the other
+/// clients have their turn, and what these publish goes out with it.
+#[derive(Default)]
+pub struct Told {
+    places: VecDeque<usize>,
+    share: usize,
+}
+
+impl Told {
+    fn add(&mut self, place: usize, connection: &mut Connection) {
+        connection.dirty = true;
+        if !connection.told {
+            connection.told = true;
+            self.places.push_back(place);
+        }
+    }
+
+    /// Whether nobody has to be written to.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// How many are to be written to in this round.
+    pub fn share(&mut self) -> usize {
+        let count = self.places.len();
+        // The longest queue so far sets the pace, until there is none.
+        self.share = match count {
+            0 => 0,
+            _ => SHARE_MIN.max(self.share).max(count.div_ceil(ROUNDS_MAX)),
+        };
+        self.share.min(count)
+    }
+
+    /// Takes out the first one.
+    pub fn pop(&mut self) -> Option<usize> {
+        self.places.pop_front()
+    }
 }
 
 impl Delivery<'_> {
@@ -46,15 +100,15 @@ impl Delivery<'_> {
     /// What was on its way when somebody began or ceased to listen.
     pub fn deliver_resolved(&mut self) {
         for resolved in self.desk.take_resolved() {
-            resolved.deliver(|place, message| give(self.connections, self.ready, place, message));
+            resolved.deliver(|place, message| give(self.connections, self.told, place, message));
         }
     }
 
     /// One message.
     pub fn deliver(&mut self, publication: &Publication) {
-        let (connections, ready) = (&mut *self.connections, &mut *self.ready);
+        let (connections, told) = (&mut *self.connections, &mut *self.told);
         self.desk.deliver(publication, |place, message| {
-            give(connections, ready, place, message);
+            give(connections, told, place, message);
         });
     }
 
@@ -160,7 +214,7 @@ impl Delivery<'_> {
 /// Writes a message to the connection at `place`.
 fn give(
     connections: &mut Slab<Connection>,
-    ready: &mut Vec<usize>,
+    told: &mut Told,
     place: u32,
     message: &mut Encoded<'_>,
 ) {
@@ -169,9 +223,34 @@ fn give(
         return;
     };
     message.write(connection.waiting.news_to(&mut connection.out));
-    connection.dirty = true;
-    if !connection.queued {
-        connection.queued = true;
-        ready.push(place);
+    told.add(place, connection);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever was told something is written to within a few rounds, however many come after.
+    #[test]
+    fn nobody_waits_for_more_than_a_few_rounds() {
+        for (first, more) in [
+            (1, 0),
+            (31, 5),
+            (33, 0),
+            (1000, 0),
+            (1000, 1000),
+            (10_000, 3),
+        ] {
+            let mut told = Told::default();
+            told.places.extend(0..first);
+            for _ in 0..ROUNDS_MAX {
+                told.places.extend(std::iter::repeat_n(first, more));
+                for _ in 0..told.share() {
+                    told.pop();
+                }
+            }
+            let early = told.places.iter().filter(|&&place| place < first);
+            assert_eq!(early.count(), 0, "{first} and {more}");
+        }
     }
 }

@@ -48,7 +48,7 @@ pub fn admit<'a>(
     }
     if client.upstream.is_some() {
         // Nothing stands against the primary but what lets it wait.
-        let flags = effective_flags(row, client, registry);
+        let flags = effective_flags(row, client);
         let waits = server.appending.journal.is_behind() && flags.has(Flags::WRITE);
         let pauses = server.is_pausing() && postponed(row, words, client, server);
         return match waits || pauses {
@@ -71,25 +71,25 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), only_listening(&row.name));
     }
-    if client.monitors && reaches_keys(effective_flags(row, client, registry)) {
+    if client.monitors && reaches_keys(effective_flags(row, client)) {
         return Verdict::Refuse(Some(id), ONLY_WATCHING);
     }
     if server.saving.is_failing()
-        && let Err(failure) = saved_lately(effective_flags(row, client, registry), row, settings)
+        && let Err(failure) = saved_lately(effective_flags(row, client), row, settings)
     {
         return Verdict::Refuse(Some(id), failure);
     }
     let journal = &server.appending.journal;
     if journal.is_failing()
-        && let Err(failure) = logged_lately(effective_flags(row, client, registry), row, server)
+        && let Err(failure) = logged_lately(effective_flags(row, client), row, server)
     {
         return Verdict::Refuse(Some(id), failure);
     }
-    if server.lacks_replicas() && effective_flags(row, client, registry).has(Flags::WRITE) {
+    if server.lacks_replicas() && effective_flags(row, client).has(Flags::WRITE) {
         return Verdict::Refuse(Some(id), LACKING);
     }
     if server.replicating.is_replica()
-        && let Err(failure) = as_replica(effective_flags(row, client, registry), server, settings)
+        && let Err(failure) = as_replica(effective_flags(row, client), server, settings)
     {
         return Verdict::Refuse(Some(id), failure);
     }
@@ -98,7 +98,7 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), LOADING);
     }
-    if journal.is_behind() && effective_flags(row, client, registry).has(Flags::WRITE) {
+    if journal.is_behind() && effective_flags(row, client).has(Flags::WRITE) {
         return Verdict::Postpone;
     }
     if server.is_pausing() && postponed(row, words, client, server) {
@@ -203,11 +203,10 @@ fn queueable(row: &Row, client: &Client, _: &Settings) -> Result<(), Failure> {
 }
 
 /// What a command may do: EXEC, whatever one of the queued commands may.
-pub fn effective_flags(row: &Row, client: &Client, registry: &Registry) -> Flags {
+#[inline]
+pub fn effective_flags(row: &Row, client: &Client) -> Flags {
     match &client.transaction {
-        Some(transaction) if row.in_multi == InMulti::Exec => {
-            row.flags.or(transaction.flags(registry))
-        }
+        Some(transaction) if row.in_multi == InMulti::Exec => row.flags.or(transaction.flags()),
         _ => row.flags,
     }
 }

@@ -75,6 +75,13 @@ pub enum Message {
     Stop,
 }
 
+impl Message {
+    /// Whether `Delivery` gives it to clients.
+    fn is_news(&self) -> bool {
+        matches!(self, Message::Publish(_) | Message::Forget(_))
+    }
+}
+
 /// Sending end; cheap to clone.
 #[derive(Clone)]
 pub struct Mailbox(Arc<Inner>);
@@ -84,6 +91,8 @@ struct Inner {
     waker: Waker,
     /// The worker has left itself something.
     left: AtomicBool,
+    /// Some of that is news (see `drain_news`).
+    left_news: AtomicBool,
     /// Something is in the queue.
     filled: AtomicBool,
 }
@@ -98,6 +107,7 @@ impl Mailbox {
             queue: Mutex::default(),
             waker: Waker::new(registry, token)?,
             left: AtomicBool::new(false),
+            left_news: AtomicBool::new(false),
             filled: AtomicBool::new(false),
         })))
     }
@@ -116,21 +126,32 @@ impl Mailbox {
     /// Puts a message in without waking the worker: for the worker itself, which looks into its
     /// mailbox before it sleeps.
     pub fn leave(&self, message: Message) {
+        if message.is_news() {
+            self.0.left_news.store(true, Relaxed);
+        }
         let mut queue = self.0.queue.lock();
         queue.push(message);
         self.0.filled.store(true, Release);
         self.0.left.store(true, Relaxed);
     }
 
-    /// Makes the worker look before it sleeps. For that worker only.
+    /// Makes the worker look after the command under way and before it sleeps. For that worker
+    /// only.
     pub fn remind(&self) {
         self.0.left.store(true, Relaxed);
+        self.0.left_news.store(true, Relaxed);
     }
 
     /// Whether the worker has left itself something since the last `drain`. For that worker only.
     #[inline]
     pub fn has_left(&self) -> bool {
         self.0.left.load(Relaxed)
+    }
+
+    /// Whether there may be news among that. For that worker only.
+    #[inline]
+    pub fn has_left_news(&self) -> bool {
+        self.0.left_news.load(Relaxed)
     }
 
     /// Whether there is anything to take out.
@@ -143,9 +164,8 @@ impl Mailbox {
     /// changed keys. For the worker itself, between two rounds' `drain`, as below.
     pub fn drain_news(&self) -> Vec<Message> {
         let mut queue = self.0.queue.lock();
-        let is_news =
-            |message: &Message| matches!(message, Message::Publish(_) | Message::Forget(_));
-        let (news, others): (Vec<_>, Vec<_>) = queue.drain(..).partition(is_news);
+        let (news, others): (Vec<_>, Vec<_>) = queue.drain(..).partition(Message::is_news);
+        self.0.left_news.store(false, Relaxed);
         self.0.left.store(!others.is_empty(), Relaxed);
         self.0.filled.store(!others.is_empty(), Relaxed);
         *queue = others;
@@ -190,11 +210,14 @@ impl Mailbox {
         queue.iter().any(|message| matches!(message, Message::Stop))
     }
 
-    /// Takes everything out, oldest first.
-    pub fn drain(&self) -> Vec<Message> {
+    /// Takes everything out, oldest first. `emptied` is what was taken out before and dealt with:
+    /// its room is used again.
+    pub fn drain(&self, emptied: Vec<Message>) -> Vec<Message> {
+        debug_assert!(emptied.is_empty(), "what was taken out is dealt with");
         self.0.left.store(false, Relaxed);
+        self.0.left_news.store(false, Relaxed);
         let mut queue = self.0.queue.lock();
         self.0.filled.store(false, Relaxed);
-        std::mem::take(&mut *queue)
+        std::mem::replace(&mut *queue, emptied)
     }
 }

@@ -52,6 +52,9 @@ pub struct Row {
     pub shape: KeyShape,
     /// What it does inside a transaction.
     pub in_multi: InMulti,
+    /// A control command that is entered with whatever is leased, and passes on by itself what
+    /// follows from it: one so quick that giving the lease back would count.
+    pub keeps_lease: bool,
     /// Rows of its subcommands, in table order.
     pub subcommands: Vec<RowId>,
     /// The container it belongs to.
@@ -71,7 +74,16 @@ pub enum Missing {
 pub struct Registry {
     rows: Vec<Row>,
     top: Vec<RowId>,
-    buckets: Vec<u16>,
+    buckets: Vec<Bucket>,
+}
+
+/// A place of the look-up table.
+#[derive(Clone, Copy)]
+struct Bucket {
+    /// The name's first letters, if the name is all letters and no more than these; else 0, and the
+    /// name is to be compared.
+    letters: u64,
+    id: u16,
 }
 
 /// What becomes of a command after MULTI.
@@ -93,8 +105,14 @@ fn in_multi(name: &str) -> InMulti {
     }
 }
 
+/// See `Row::keeps_lease`.
+const KEEP_LEASE: &[&str] = &["exec", "multi"];
+
 const BUCKETS: usize = 2048;
-const EMPTY: u16 = u16::MAX;
+const EMPTY: Bucket = Bucket {
+    letters: 0,
+    id: u16::MAX,
+};
 
 impl Registry {
     /// Joins all tables.
@@ -135,16 +153,23 @@ impl Registry {
             flags: all_flags(spec.flags, run, spec.keys),
             shape: shape_of(spec.keys),
             in_multi: in_multi(spec.name),
+            keeps_lease: parent.is_none() && KEEP_LEASE.contains(&spec.name),
             subcommands: Vec::new(),
             parent,
         });
         if parent.is_none() {
             self.top.push(id);
-            let mut at = bucket_of(spec.name.as_bytes());
-            while self.buckets[at] != EMPTY {
+            let name = spec.name.as_bytes();
+            let folded = fold(name);
+            let mut at = bucket_of(folded, name.len());
+            while self.buckets[at].id != EMPTY.id {
                 at = (at + 1) % BUCKETS;
             }
-            self.buckets[at] = id.0;
+            let is_letters = name.len() <= FOLDED && name.iter().all(u8::is_ascii_alphabetic);
+            self.buckets[at] = Bucket {
+                letters: if is_letters { folded } else { 0 },
+                id: id.0,
+            };
         }
         let children: Vec<RowId> = spec
             .subcommands()
@@ -187,13 +212,20 @@ impl Registry {
     /// The command with this name, ignoring case.
     #[inline]
     pub fn command(&self, name: &[u8]) -> Option<RowId> {
-        let mut at = bucket_of(name);
+        let folded = fold(name);
+        let mut at = bucket_of(folded, name.len());
         loop {
-            let id = self.buckets[at];
-            if id == EMPTY {
+            let Bucket { letters, id } = self.buckets[at];
+            // A letter is what folds to a letter, and a shorter name folds to less: nothing else
+            // can be meant.
+            if letters == folded && name.len() <= FOLDED && letters != 0 {
+                return Some(RowId(id));
+            }
+            if id == EMPTY.id {
                 return None;
             }
-            if eq_ignore_case(self.rows[usize::from(id)].spec.name.as_bytes(), name) {
+            if letters == 0 && eq_ignore_case(self.rows[usize::from(id)].spec.name.as_bytes(), name)
+            {
                 return Some(RowId(id));
             }
             at = (at + 1) % BUCKETS;
@@ -227,14 +259,39 @@ impl Default for Registry {
     }
 }
 
-/// FNV-1a over the lower-cased name: short words, a sparse table, no allocation.
+/// Letters that [`fold`] takes.
+const FOLDED: usize = 8;
+
+/// The first letters of a name in one number, case folded as far as letters go: any other byte
+/// stays different from a letter.
 #[inline]
-fn bucket_of(name: &[u8]) -> usize {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for &byte in name.iter().take(32) {
-        hash = (hash ^ u64::from(byte | 0x20)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    (hash >> 20) as usize % BUCKETS
+fn fold(name: &[u8]) -> u64 {
+    let len = name.len();
+    let letters = match (
+        name.first_chunk::<FOLDED>(),
+        name.first_chunk::<4>(),
+        name.last_chunk::<4>(),
+    ) {
+        (Some(&first), ..) => u64::from_le_bytes(first),
+        // They overlap unless there are eight.
+        (None, Some(&first), Some(&last)) => {
+            let last = u64::from(u32::from_le_bytes(last));
+            u64::from(u32::from_le_bytes(first)) | last << (8 * (len - 4))
+        }
+        _ => name
+            .iter()
+            .rev()
+            .fold(0, |letters, &byte| letters << 8 | u64::from(byte)),
+    };
+    let nothing = 8 * (FOLDED - len.min(FOLDED)) as u32;
+    letters | 0x2020_2020_2020_2020_u64.checked_shr(nothing).unwrap_or(0)
+}
+
+/// Where the search for a name begins: a sparse table, a multiplicative hash.
+#[inline]
+fn bucket_of(folded: u64, len: usize) -> usize {
+    let hash = (folded ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> 40) as usize % BUCKETS
 }
 
 fn about<R>(spec: &Spec<R>) -> Spec<()> {
@@ -283,5 +340,41 @@ fn shape_of(keys: &'static [KeySpec]) -> KeyShape {
             },
         ] => KeyShape::First,
         specs => KeyShape::Specs(specs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each name is found in either case, and by no other bytes: not with one bit turned over, not
+    /// longer or shorter.
+    #[test]
+    fn a_name_is_found_and_nothing_like_it() {
+        let registry = Registry::new();
+        let names: Vec<&[u8]> = registry
+            .top()
+            .iter()
+            .map(|&id| registry.row(id).spec.name.as_bytes())
+            .collect();
+        for (&id, &name) in registry.top().iter().zip(&names) {
+            assert_eq!(registry.command(name), Some(id));
+            assert_eq!(registry.command(&name.to_ascii_uppercase()), Some(id));
+            let mut others = vec![
+                name[1..].to_vec(),
+                [name, b"\0"].concat(),
+                [name, b" "].concat(),
+            ];
+            others.extend((0..name.len()).map(|end| name[..end].to_vec()));
+            others.extend((0..name.len() * 8).map(|bit| {
+                let mut other = name.to_vec();
+                other[bit / 8] ^= 1 << (bit % 8);
+                other
+            }));
+            for other in others {
+                let is_a_name = names.iter().any(|name| name.eq_ignore_ascii_case(&other));
+                assert_eq!(registry.command(&other).is_some(), is_a_name, "{other:?}");
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::scripting;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::stats::WorkerStats;
+use crate::transaction::Spare;
 
 /// A control command's handler.
 pub type ControlRun = fn(&mut Session<'_, '_>, &mut Args<'_>, &mut Reply) -> Result<(), Failure>;
@@ -46,8 +47,8 @@ pub struct Session<'s, 'k> {
     pub client: &'s mut Client,
     /// Time, limits, counters of this worker.
     pub env: &'s mut Env,
-    /// Covers nothing on entry, or inside a transaction all that may be asked for; may be used and
-    /// need not be released.
+    /// Covers nothing on entry (but see `Row::keeps_lease`), or inside a transaction all that may be
+    /// asked for; may be used and need not be released.
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
@@ -55,6 +56,8 @@ pub struct Session<'s, 'k> {
     pub evictor: &'s mut Evictor,
     /// This worker's compiled scripts.
     pub scripts: &'s mut scripting::State,
+    /// Room for the next transaction.
+    pub spare: &'s mut Spare,
     /// This worker's other clients, for a script that runs for long.
     pub others: Option<Others<'s>>,
     /// What the command is run by.

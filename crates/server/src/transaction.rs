@@ -1,10 +1,11 @@
 //! What a client has queued since MULTI, and what it watches.
 //!
 //! Queued commands are copied into one buffer with the places and hashes of their keys, so that
-//! EXEC can lease them all before it runs the first. A transaction lives and dies with its
-//! connection.
+//! EXEC can lease them all before it runs the first. What follows from their rows is worked out as
+//! they come. A transaction lives and dies with its connection; the buffers of the last one that
+//! was over are the next one's ([`Spare`]), so that a transaction usually allocates nothing.
 
-use engine::args::KeyWord;
+use engine::args::{Args, KeyWord};
 use engine::failure::Failure;
 use engine::keyspace::{Key, Lease};
 use engine::spec::{DataRun, Flags, Group};
@@ -14,14 +15,16 @@ use resp::Span;
 use base::ids::DbIndex;
 
 use crate::client::Client;
-use crate::registry::{Handler, Registry, RowId};
+use crate::registry::{Handler, Row, RowId};
 
-/// One command of a transaction: ranges of the transaction's buffers.
+/// One command of a transaction: where its parts end in the transaction's buffers. They begin where
+/// those of the command before it end.
 struct Queued {
     row: RowId,
-    bytes: std::ops::Range<usize>,
-    words: std::ops::Range<usize>,
-    keys: std::ops::Range<usize>,
+    bytes_end: usize,
+    words_end: usize,
+    keys_end: usize,
+    member: Option<KeyWord>,
 }
 
 /// A queued command, to be run.
@@ -34,35 +37,45 @@ pub struct QueuedCommand<'a> {
     pub words: &'a [Span],
     /// Its keys.
     pub keys: &'a [KeyWord],
+    /// The word that is looked up inside its key's collection.
+    pub member: Option<KeyWord>,
 }
 
 /// The commands since MULTI.
 #[derive(Default)]
 pub struct Transaction {
     queue: Vec<Queued>,
+    /// The commands as they were sent, each up to its last word.
     buffer: Vec<u8>,
     words: Vec<Span>,
     keys: Vec<KeyWord>,
+    /// Bytes of the words.
+    argument_bytes: usize,
+    flags: Flags,
+    /// A command needs every stripe, or looks at data by itself.
+    reaches_everywhere: bool,
     /// A command was refused: EXEC will run none.
     pub broken: bool,
 }
 
 impl Transaction {
-    /// Appends a command whose words are spans of `buffer`.
-    pub fn push(&mut self, row: RowId, buffer: &[u8], words: &[Span], keys: &[KeyWord]) {
-        let (bytes, first_word, first_key) = (self.buffer.len(), self.words.len(), self.keys.len());
-        for span in words {
-            let start = (self.buffer.len() - bytes) as u32;
-            let len = span.len;
-            self.words.push(Span { start, len });
-            self.buffer.extend_from_slice(span.of(buffer));
-        }
-        self.keys.extend_from_slice(keys);
+    /// Appends a command.
+    pub fn push(&mut self, id: RowId, row: &Row, args: &Args<'_>) {
+        let (buffer, words) = args.parts();
+        let end = words.last().map_or(0, |last| last.start + last.len);
+        // In one piece, what is between the words included, so that their spans hold as they are.
+        self.buffer.extend_from_slice(&buffer[..end as usize]);
+        self.words.extend_from_slice(words);
+        self.keys.extend_from_slice(args.keys());
+        self.argument_bytes += words.iter().map(|word| word.len as usize).sum::<usize>();
+        self.flags = self.flags.or(row.flags);
+        self.reaches_everywhere |= reaches_everywhere(row);
         self.queue.push(Queued {
-            row,
-            bytes: bytes..self.buffer.len(),
-            words: first_word..self.words.len(),
-            keys: first_key..self.keys.len(),
+            row: id,
+            bytes_end: self.buffer.len(),
+            words_end: self.words.len(),
+            keys_end: self.keys.len(),
+            member: args.known_member(),
         });
     }
 
@@ -73,7 +86,7 @@ impl Transaction {
 
     /// Bytes of arguments: they count against `client-query-buffer-limit`.
     pub fn argument_bytes(&self) -> usize {
-        self.buffer.len()
+        self.argument_bytes
     }
 
     /// Bytes that the transaction takes (`multi-mem`).
@@ -86,28 +99,34 @@ impl Transaction {
 
     /// The queued commands, in order.
     pub fn commands(&self) -> impl Iterator<Item = QueuedCommand<'_>> {
-        self.queue.iter().map(|queued| QueuedCommand {
-            row: queued.row,
-            buffer: &self.buffer[queued.bytes.clone()],
-            words: &self.words[queued.words.clone()],
-            keys: &self.keys[queued.keys.clone()],
+        let (mut byte, mut word, mut key) = (0, 0, 0);
+        self.queue.iter().map(move |queued| {
+            let bytes = std::mem::replace(&mut byte, queued.bytes_end)..queued.bytes_end;
+            let words = std::mem::replace(&mut word, queued.words_end)..queued.words_end;
+            let keys = std::mem::replace(&mut key, queued.keys_end)..queued.keys_end;
+            QueuedCommand {
+                row: queued.row,
+                buffer: &self.buffer[bytes],
+                words: &self.words[words],
+                keys: &self.keys[keys],
+                member: queued.member,
+            }
         })
     }
 
     /// All flags of the queued commands: EXEC writes, or needs memory, if one of them does.
-    pub fn flags(&self, registry: &Registry) -> Flags {
-        let flags = self
-            .queue
-            .iter()
-            .map(|queued| registry.row(queued.row).flags);
-        flags.fold(Flags::NONE, Flags::or)
+    #[inline]
+    pub fn flags(&self) -> Flags {
+        self.flags
     }
 
     /// Covers the keys of all commands, and `more` hashes: every stripe if a command says so, or
-    /// looks at data by itself.
-    pub fn cover(&self, registry: &Registry, more: &[u64], lease: &mut Lease<'_>) {
-        if self.reaches_everywhere(registry) {
+    /// looks at data by itself. Nothing, if there are none.
+    pub fn cover(&self, more: &[u64], lease: &mut Lease<'_>) {
+        if self.reaches_everywhere {
             lease.cover_all();
+        } else if self.keys.is_empty() && more.is_empty() {
+            lease.release();
         } else {
             lease.cover(self.hashes().chain(more.iter().copied()));
         }
@@ -116,8 +135,8 @@ impl Transaction {
     /// The same without `more`, but gives up, covering nothing, if somebody holds one of the
     /// stripes for long. Whether it has them.
     #[must_use]
-    pub fn try_cover(&self, registry: &Registry, lease: &mut Lease<'_>) -> bool {
-        match self.reaches_everywhere(registry) {
+    pub fn try_cover(&self, lease: &mut Lease<'_>) -> bool {
+        match self.reaches_everywhere {
             true => lease.try_cover_all(),
             false => lease.try_cover(self.hashes()),
         }
@@ -127,25 +146,54 @@ impl Transaction {
         self.keys.iter().map(|key| key.hash)
     }
 
-    fn reaches_everywhere(&self, registry: &Registry) -> bool {
-        let everywhere = |queued: &Queued| {
-            let row = registry.row(queued.row);
-            match row.handler {
-                Handler::Data(
-                    DataRun::Read(_)
-                    | DataRun::Write(_)
-                    | DataRun::Block(_)
-                    | DataRun::BlockRead(_),
-                ) => false,
-                Handler::Data(_) => true,
-                // CLIENT UNBLOCK leases the keys that its client waits for.
-                Handler::Control(_) => {
-                    row.spec.group != Group::Connection || row.name == "client|unblock"
-                }
-                Handler::Container => false,
-            }
-        };
-        self.queue.iter().any(everywhere)
+    /// Forgets everything but its room.
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.buffer.clear();
+        self.words.clear();
+        self.keys.clear();
+        self.argument_bytes = 0;
+        self.flags = Flags::NONE;
+        self.reaches_everywhere = false;
+        self.broken = false;
+    }
+}
+
+/// Whether a queued command needs every stripe, or looks at data by itself.
+#[inline]
+fn reaches_everywhere(row: &Row) -> bool {
+    match row.handler {
+        Handler::Data(
+            DataRun::Read(_) | DataRun::Write(_) | DataRun::Block(_) | DataRun::BlockRead(_),
+        )
+        | Handler::Container => false,
+        Handler::Data(_) => true,
+        // CLIENT UNBLOCK leases the keys that its client waits for.
+        Handler::Control(_) => row.spec.group != Group::Connection || row.name == "client|unblock",
+    }
+}
+
+/// The room of a transaction that is over, for the next one of the same worker.
+#[derive(Default)]
+pub struct Spare(Option<Box<Transaction>>);
+
+/// Bytes of a transaction whose room is kept.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+impl Spare {
+    /// An empty transaction.
+    #[inline]
+    pub fn take(&mut self) -> Box<Transaction> {
+        self.0.take().unwrap_or_default()
+    }
+
+    /// Keeps the room of a transaction that is over.
+    #[inline]
+    pub fn keep(&mut self, mut over: Box<Transaction>) {
+        if self.0.is_none() && over.bytes() <= SPARE_BYTES_MAX {
+            over.clear();
+            self.0 = Some(over);
+        }
     }
 }
 

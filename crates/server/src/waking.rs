@@ -113,6 +113,10 @@ pub fn begin(
     let waiter = Waiter::enter(address, proto, client.db, run, args, wait, session.lease);
     *card.waiter.lock() = Some(Arc::clone(&waiter));
     card.blocked.store(true, Relaxed);
+    // Whoever killed it before that lock did not see the waiter; who does so after it will.
+    if card.killed.load(Relaxed) {
+        serve::end(&waiter, session.lease, session.env);
+    }
     Waiting::Blocked(Blocked {
         waiter,
         deadline,
@@ -253,6 +257,15 @@ pub fn unblock(card: &Card, ending: Ending, session: &mut Session<'_, '_>) -> bo
         }
     }
     true
+}
+
+/// Ends the wait of a client that was marked as killed: its worker closes it later, and nothing may
+/// be given to it until then.
+pub fn abandon(card: &Card, session: &mut Session<'_, '_>) {
+    if let Some(waiter) = card.waiter.lock().clone() {
+        let (server, own) = (session.server, session.client.card.worker);
+        give_up(&waiter, server, own, session.env, session.lease);
+    }
 }
 
 impl Connection {

@@ -30,7 +30,7 @@ use crate::client_memory::Scales;
 use crate::clients::Card;
 use crate::connection::{Accepted, Connection, Waiting};
 use crate::cycle::Cycle;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Told};
 use crate::doors;
 use crate::eviction::Evictor;
 use crate::limits;
@@ -60,6 +60,8 @@ const TICK: Duration = Duration::from_millis(100);
 const INSPECTION: Duration = Duration::from_secs(1);
 /// Clients per round whose time is up.
 const TIMEOUTS_MAX: usize = 1000;
+/// Messages for which room is kept.
+const MAIL_KEPT_MAX: usize = 1024;
 /// Steps of long commands per round, so that other clients wait for at most so many.
 const WALK_STEPS_MAX: usize = 2;
 
@@ -124,6 +126,8 @@ pub struct Worker<'k> {
     connections: Slab<Connection>,
     /// Connections to serve in this round.
     ready: Vec<usize>,
+    /// Connections to write messages to.
+    told: Told,
     /// Connections with a walk under way.
     walking: Vec<usize>,
     /// Connections with replies that wait for the disk.
@@ -131,6 +135,9 @@ pub struct Worker<'k> {
     /// How that stood at the beginning of the round.
     seen_outside: (Offset, bool, u64),
     spare: Vec<Vec<u8>>,
+    spare_transaction: transaction::Spare,
+    /// Room for the next mail.
+    mail: Vec<Message>,
     env: Env,
     lease: Lease<'k>,
     cycle: Cycle,
@@ -167,10 +174,13 @@ impl<'k> Worker<'k> {
             settings,
             connections: Slab::new(),
             ready: Vec::new(),
+            told: Told::default(),
             walking: Vec::new(),
             holding: Vec::new(),
             seen_outside: (Offset::default(), false, 0),
             spare: Vec::new(),
+            spare_transaction: transaction::Spare::default(),
+            mail: Vec::new(),
             env,
             lease: server.keyspace.lease(),
             cycle: Cycle::new(&server.keyspace, id, server.stats.len()),
@@ -239,7 +249,7 @@ impl<'k> Worker<'k> {
 
     /// How long the poll may sleep.
     fn patience(&self) -> Duration {
-        let busy = !self.ready.is_empty() || !self.walking.is_empty();
+        let busy = !self.ready.is_empty() || !self.walking.is_empty() || !self.told.is_empty();
         if busy || self.evictor.is_behind() || self.seat.mailbox.has_left() {
             return Duration::ZERO;
         }
@@ -277,7 +287,8 @@ impl<'k> Worker<'k> {
 
     fn read_mail(&mut self) {
         self.delivery().deliver_resolved();
-        for message in self.seat.mailbox.drain() {
+        let mut mail = self.seat.mailbox.drain(std::mem::take(&mut self.mail));
+        for message in mail.drain(..) {
             match message {
                 Message::Accept(accepted) => drop(self.take_over(accepted)),
                 Message::Demoted => self.end_all_waits(),
@@ -308,6 +319,9 @@ impl<'k> Worker<'k> {
                 Message::LetGo => self.scripts.forget_flushed(&self.server.scripting, self.id),
                 Message::Stop => self.stopping = true,
             }
+        }
+        if mail.capacity() <= MAIL_KEPT_MAX {
+            self.mail = mail;
         }
     }
 
@@ -384,6 +398,7 @@ impl<'k> Worker<'k> {
             desk: &mut self.desk,
             connections: &mut self.connections,
             ready: &mut self.ready,
+            told: &mut self.told,
         }
     }
 
@@ -517,6 +532,7 @@ impl<'k> Worker<'k> {
         for id in late {
             self.settle_late(id);
         }
+        self.settle_told();
         if self.scales.is_on() {
             self.relieve();
         }
@@ -552,8 +568,10 @@ impl<'k> Worker<'k> {
             evictor: &mut self.evictor,
             desk: &mut self.desk,
             scripts: &mut self.scripts,
+            spare: &mut self.spare_transaction,
             mailbox: &self.seat.mailbox,
             ready: &mut self.ready,
+            told: &mut self.told,
             aside: Some(Aside {
                 poll: &mut self.seat.poll,
                 stand_in: &mut self.stand_in,
@@ -583,6 +601,25 @@ impl<'k> Worker<'k> {
         let connection = self.connections.get(id);
         if connection.is_some_and(|connection| !connection.input.unread().is_empty()) {
             self.enqueue(id);
+        }
+    }
+
+    /// Writes messages to those whose turn it is.
+    fn settle_told(&mut self) {
+        // What is not written counts as used memory, as above.
+        let all = self.settings.maxmemory_bytes != 0 || self.stopping;
+        let share = match all {
+            true => self.told.count(),
+            false => self.told.share(),
+        };
+        for _ in 0..share {
+            let Some(id) = self.told.pop() else {
+                break;
+            };
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.told = false;
+                self.settle(id);
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use base::memory::size_class;
 use base::num::{I64_TEXT_MAX, format_i64, parse_i64};
 
 use crate::collection::{Collection, Form};
-use crate::shared::Shared;
+use crate::shared::{Passed, Release, Shared, Weighed};
 
 /// Indexes of a slice.
 pub const SLICE_LEN: u64 = 4096;
@@ -338,6 +338,12 @@ pub struct SliceStats {
     pub sparse_room: u64,
 }
 
+impl Weighed for Slice {
+    fn heap_bytes(&self) -> usize {
+        self.allocated()
+    }
+}
+
 /// A sparse array.
 #[derive(Clone, Debug, Default)]
 pub struct Array {
@@ -576,6 +582,19 @@ impl Collection for Array {
 
     fn duplicate(&self) -> Array {
         self.clone()
+    }
+
+    fn release(&mut self, passed: Passed, _: &mut Release) -> usize {
+        let Passed::Index(index) = passed else {
+            return 0;
+        };
+        let mut freed = 0;
+        while let Some(first) = self.slices.first_entry()
+            && *first.key() < index / SLICE_LEN
+        {
+            freed += first.remove().release();
+        }
+        freed
     }
 }
 

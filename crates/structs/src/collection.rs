@@ -3,6 +3,8 @@
 use base::hash::{Seed, hash_key};
 use base::time::UnixMillis;
 
+use crate::shared::{Passed, Release};
+
 /// The packed forms. Their bytes may live inside a key's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -98,8 +100,20 @@ pub trait Collection: Default + Send + Sync + 'static {
         None
     }
 
-    /// A deep copy (COPY, snapshots of small values).
+    /// A copy. It shares what it can until one of the two is changed.
     fn duplicate(&self) -> Self;
+
+    /// A copy for a snapshot: to be gone through once, in the order in which it is encoded.
+    fn freeze(&self) -> Self {
+        self.duplicate()
+    }
+
+    /// Lets go of what the reader of such a copy has passed; how many bytes that frees which were
+    /// there twice.
+    fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
+        let _ = (passed, release);
+        0
+    }
 }
 
 /// Redis's name of a packed form.

@@ -25,6 +25,7 @@ use base::time::UnixMillis;
 use crate::collection::{Collection, Form, Member, form_encoding};
 use crate::packed;
 use crate::packing::Packing;
+use crate::shared::{Passed, Release};
 use crate::table::Table;
 
 pub use view::{HashRef, Text};
@@ -317,6 +318,13 @@ impl Collection for Hash {
             Hash::Pairs(body) => Hash::Pairs(body.clone()),
             Hash::Timed(body) => Hash::Timed(body.clone()),
             Hash::Table(table) => Hash::Table(table.clone()),
+        }
+    }
+
+    fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
+        match (self, passed) {
+            (Hash::Table(table), Passed::Entries(place)) => table.release(place, release),
+            _ => 0,
         }
     }
 }

@@ -25,3 +25,4 @@ pub mod zset;
 
 pub use collection::{Collection, Form, Member};
 pub use packing::Packing;
+pub use shared::{Passed, Release, copied_bytes};

@@ -17,6 +17,7 @@ mod nodes;
 use crate::collection::{Collection, Form};
 use crate::packed::{self, Element, Encoded};
 use crate::packing::Packing;
+use crate::shared::{Passed, Release};
 use node::Node;
 pub use nodes::{Layout, Nodes};
 
@@ -702,6 +703,13 @@ impl Collection for List {
         match self {
             List::Packed(bytes) => List::Packed(bytes.clone()),
             List::Long(nodes) => List::Long(Box::new(nodes.duplicate())),
+        }
+    }
+
+    fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
+        match (self, passed) {
+            (List::Long(nodes), Passed::Parts(parts)) => nodes.release(parts, release),
+            _ => 0,
         }
     }
 }

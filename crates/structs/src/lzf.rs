@@ -8,8 +8,8 @@
 //!
 //! A copy may reach into what it is writing itself (a run). The length of the original is not part
 //! of the format. Greedy: the last place where the same three bytes hashed to the same slot is the
-//! only one tried. Source: the format as liblzf 3.6 states it; what liblzf writes is read here and
-//! the other way round.
+//! only one tried, and where little repeats itself not every place is looked at. Source: the format
+//! as liblzf 3.6 states it; what liblzf writes is read here and the other way round.
 
 /// Longest run of literal bytes.
 const LITERALS_MAX: usize = 32;
@@ -19,6 +19,11 @@ const COPY_MAX: usize = 264;
 const DISTANCE_MAX: usize = 8192;
 /// Slots of the table of places.
 const SLOTS_LOG2: u32 = 13;
+/// Fibonacci hashing: the high bits of a product with 2^32 / golden ratio.
+const GOLDEN: u32 = 0x9e37_79b1;
+/// After so many places without a copy every second one is looked at, after twice as many every
+/// third, and so on.
+const MISSES_LOG2: u32 = 5;
 
 /// Appends the compressed form of `input` to `out`, if it is at most `len_max` bytes long; else
 /// leaves `out` as it was and says false. Inputs are shorter than 4 GiB. O(n).
@@ -26,13 +31,15 @@ pub fn compress(input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
     Compressor::default().compress(input, len_max, out)
 }
 
+/// Where something was last seen: place + 1, counted from the first input on; 0 = nowhere.
+type Places = [u32; 1 << SLOTS_LOG2];
+
 /// Compresses many inputs with one table of places, which is not cleared in between: for inputs
 /// much shorter than the table.
 #[derive(Clone, Debug, Default)]
 pub struct Compressor {
-    /// Place + 1, counted from the first input on; 0 = none.
-    places: Vec<u32>,
-    /// Where the next input begins in that count.
+    places: Option<Box<Places>>,
+    /// Where the next input begins in the count of places.
     base: u32,
 }
 
@@ -40,45 +47,55 @@ impl Compressor {
     /// As [`compress`].
     pub fn compress(&mut self, input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
         let len = input.len() as u32;
-        if self.places.is_empty() || self.base.checked_add(len).is_none_or(|end| end == u32::MAX) {
-            self.places.clear();
-            self.places.resize(1 << SLOTS_LOG2, 0);
+        let places = self
+            .places
+            .get_or_insert_with(|| Box::new([0; 1 << SLOTS_LOG2]));
+        if self.base.checked_add(len).is_none_or(|end| end == u32::MAX) {
+            places.fill(0);
             self.base = 0;
         }
         let base = self.base;
         self.base += len;
-        compress_with(&mut self.places, base, input, len_max, out)
+        compress_with(places, base, input, len_max, out)
     }
 }
 
 /// `places` has places below `base + 1` of other inputs, which count as none.
 fn compress_with(
-    places: &mut [u32],
+    places: &mut Places,
     base: u32,
     input: &[u8],
     len_max: usize,
     out: &mut Vec<u8>,
 ) -> bool {
     let begin = out.len();
-    let (mut at, mut literals_from) = (0, 0);
-    while let Some(&[a, b, c]) = input.get(at..).and_then(|rest| rest.first_chunk()) {
-        let slot = slot_of(a, b, c);
-        let candidate = places[slot].saturating_sub(base) as usize;
-        places[slot] = base + at as u32 + 1;
+    // A short input keeps to a few slots: those of the ones before it are in the cache.
+    let slots_log2 = (input.len().max(2).ilog2() + 4).min(SLOTS_LOG2);
+    let slot_of = |three: u32| (three.wrapping_mul(GOLDEN) >> (32 - slots_log2)) as usize;
+    let (mut at, mut literals_from, mut misses) = (0, 0, 0);
+    while let Some(three) = three_at(input, at) {
+        let place = &mut places[slot_of(three) % (1 << SLOTS_LOG2)];
+        let candidate = place.saturating_sub(base) as usize;
+        *place = base + at as u32 + 1;
         let copied = match candidate.checked_sub(1) {
-            Some(from) if at - from <= DISTANCE_MAX => common_length(input, from, at),
+            Some(from) if at - from <= DISTANCE_MAX && three_at(input, from) == Some(three) => {
+                common_length(input, from, at)
+            }
             _ => 0,
         };
-        if copied < 3 {
-            at += 1;
+        if copied == 0 {
+            // Where nothing repeats itself it is looked for less and less closely.
+            at += 1 + (misses >> MISSES_LOG2);
+            misses += 1;
             continue;
         }
+        misses = 0;
         push_literals(&input[literals_from..at], out);
         push_copy(at + 1 - candidate, copied, out);
         // The last two places of a copy are the likely beginning of the next one.
-        for place in (at + copied).saturating_sub(2)..at + copied {
-            if let Some(&[a, b, c]) = input.get(place..).and_then(|rest| rest.first_chunk()) {
-                places[slot_of(a, b, c)] = base + place as u32 + 1;
+        for place in at + copied - 2..at + copied {
+            if let Some(three) = three_at(input, place) {
+                places[slot_of(three) % (1 << SLOTS_LOG2)] = base + place as u32 + 1;
             }
         }
         at += copied;
@@ -87,10 +104,12 @@ fn compress_with(
             break;
         }
     }
-    push_literals(&input[literals_from..], out);
-    let fits = out.len() - begin <= len_max;
-    if !fits {
-        out.truncate(begin);
+    let literals = &input[literals_from..];
+    let len = out.len() - begin + literals.len() + literals.len().div_ceil(LITERALS_MAX);
+    let fits = len <= len_max;
+    match fits {
+        true => push_literals(literals, out),
+        false => out.truncate(begin),
     }
     fits
 }
@@ -142,23 +161,33 @@ fn copy_within_itself(out: &mut Vec<u8>, from: usize, mut count: usize) {
     }
 }
 
+/// The three bytes at `at` as a number, if there are so many.
 #[inline]
-fn slot_of(a: u8, b: u8, c: u8) -> usize {
-    let three = u32::from(a) << 16 | u32::from(b) << 8 | u32::from(c);
-    // Fibonacci hashing: the high bits of a product with 2^32 / golden ratio.
-    (three.wrapping_mul(0x9e37_79b1) >> (32 - SLOTS_LOG2)) as usize
+fn three_at(input: &[u8], at: usize) -> Option<u32> {
+    let rest = input.get(at..)?;
+    if let Some(&four) = rest.first_chunk() {
+        return Some(u32::from_le_bytes(four) & 0xff_ffff);
+    }
+    let &[a, b, c] = rest.first_chunk()?;
+    Some(u32::from_le_bytes([a, b, c, 0]))
 }
 
 /// How many bytes at `from` and at `at` agree, as far as a copy can reach. `from` is before `at`.
 #[inline]
 fn common_length(input: &[u8], from: usize, at: usize) -> usize {
     let later = &input[at..input.len().min(at + COPY_MAX)];
-    let earlier = &input[from..];
-    later
-        .iter()
-        .zip(earlier)
-        .take_while(|(a, b)| a == b)
-        .count()
+    let earlier = &input[from..from + later.len()];
+    let ((words, _), (others, _)) = (later.as_chunks(), earlier.as_chunks());
+    let mut equal = 0;
+    for (&word, &other) in words.iter().zip(others) {
+        let differing = u64::from_le_bytes(word) ^ u64::from_le_bytes(other);
+        if differing != 0 {
+            return equal + differing.trailing_zeros() as usize / 8;
+        }
+        equal += size_of::<u64>();
+    }
+    let rest = later[equal..].iter().zip(&earlier[equal..]);
+    equal + rest.take_while(|(a, b)| a == b).count()
 }
 
 fn push_literals(literals: &[u8], out: &mut Vec<u8>) {
@@ -261,7 +290,8 @@ mod tests {
             inputs in vec(vec(0_u8..4, 0..200), 1..10),
             base in prop_oneof![Just(0), Just(u32::MAX - 300)],
         ) {
-            let mut compressor = Compressor { places: vec![0; 1 << SLOTS_LOG2], base };
+            let places = Some(Box::new([0; 1 << SLOTS_LOG2]));
+            let mut compressor = Compressor { places, base };
             for input in inputs {
                 let (mut one, mut other) = (Vec::new(), Vec::new());
                 let fits = compress(&input, input.len(), &mut one);

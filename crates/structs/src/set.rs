@@ -20,6 +20,7 @@ use crate::collection::{Collection, Form, Member, form_encoding};
 use crate::intset::{self, Ints};
 use crate::packed::{self, Element, IntText};
 use crate::packing::Packing;
+use crate::shared::{Passed, Release};
 use crate::table::{self, Table};
 
 /// The shortest element of a packed run: that many bytes hold at most half as many members.
@@ -505,6 +506,13 @@ impl Collection for Set {
             Set::Ints(body) => Set::Ints(body.clone()),
             Set::Packed(body) => Set::Packed(body.clone()),
             Set::Table(table) => Set::Table(table.clone()),
+        }
+    }
+
+    fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
+        match (self, passed) {
+            (Set::Table(table), Passed::Entries(place)) => table.release(place, release),
+            _ => 0,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! A stream may be empty and still be there: its ids go on where they were.
 
 use crate::collection::{Collection, Form};
+use crate::shared::{Passed, Release};
 
 mod entry;
 pub mod group;
@@ -229,5 +230,23 @@ impl Collection for Stream {
 
     fn duplicate(&self) -> Stream {
         self.clone()
+    }
+
+    fn freeze(&self) -> Stream {
+        let body = self.body.as_deref().map(|body| {
+            Box::new(Body {
+                log: body.log.clone(),
+                groups: body.groups.iter().map(Group::freeze).collect(),
+                producers: body.producers.clone(),
+            })
+        });
+        Stream { body }
+    }
+
+    fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
+        match (&mut self.body, passed) {
+            (Some(body), Passed::Parts(parts)) => body.log.release(parts, release),
+            _ => 0,
+        }
     }
 }

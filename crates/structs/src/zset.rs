@@ -10,6 +10,7 @@ use base::memory::size_class;
 
 use crate::collection::{Collection, Form, Member, form_encoding};
 use crate::packing::Packing;
+use crate::shared::{Passed, Release};
 
 mod index;
 mod inner;
@@ -254,6 +255,20 @@ impl Collection for Zset {
 
     fn duplicate(&self) -> Zset {
         self.clone()
+    }
+
+    fn freeze(&self) -> Zset {
+        Zset(match &self.0 {
+            Owned::Packed(bytes) => Owned::Packed(bytes.clone()),
+            Owned::Tree(tree) => Owned::Tree(Box::new(tree.freeze())),
+        })
+    }
+
+    fn release(&mut self, passed: Passed, release: &mut Release) -> usize {
+        match (&mut self.0, passed) {
+            (Owned::Tree(tree), Passed::Down(rank)) => tree.release(rank, release),
+            _ => 0,
+        }
     }
 }
 

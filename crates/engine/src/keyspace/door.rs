@@ -34,7 +34,23 @@ impl<'s> Door<'s> {
     #[inline]
     pub(crate) fn edit<R>(&mut self, place: Place, edit: impl FnOnce(&mut Entry) -> R) -> R {
         self.keep(place);
-        self.table.edit(place, edit)
+        let before = self.capture.as_ref().map(|_| structs::copied_bytes());
+        let result = self.table.edit(place, edit);
+        if let Some(before) = before {
+            self.count_copied(before);
+        }
+        result
+    }
+
+    /// Tells the snapshot what an edit has copied because the snapshot shares it.
+    #[cold]
+    fn count_copied(&self, before: u64) {
+        let copied = structs::copied_bytes() - before;
+        if let Some(capture) = &self.capture
+            && copied > 0
+        {
+            capture.copied(copied);
+        }
     }
 
     /// Takes the entry at a place out.

@@ -1,6 +1,7 @@
 //! Snapshots against a copy of all there was when they began.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 
 use base::hash::Seed;
 use parking_lot::Mutex;
@@ -46,11 +47,15 @@ fn text_of_copied(copied: &Copied<'_>) -> String {
 }
 
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Piece>>>);
+struct Kept(Arc<Mutex<Vec<Piece>>>, Arc<AtomicU64>);
 
 impl Sink for Kept {
     fn accept(&self, piece: Piece) {
         self.0.lock().push(piece);
+    }
+
+    fn copied(&self, bytes: u64) {
+        self.1.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -189,6 +194,58 @@ fn env() -> Env {
         events: Classes::NONE,
     };
     Env::new(limits, 7)
+}
+
+/// A step ends within a segment if that has much; what it has saved is not saved again.
+#[test]
+fn a_step_saves_so_much_and_no_more() {
+    const KEYS: u16 = 100;
+    let (keyspace, env) = (Keyspace::new(1, DATABASES, Seed::from_u64(5)), env());
+    let mut lease = keyspace.lease();
+    (0..KEYS).for_each(|key| change(&Op::Set(0, key, 39_998), &mut lease, &env));
+    let kept = Kept::default();
+    let mut snapshot = Snapshot::begin(&mut lease, Box::new(kept.clone())).expect("the only one");
+    lease.release();
+    let mut before = 0;
+    while snapshot.step(&mut lease) {
+        lease.release();
+        let now = kept.0.lock().len();
+        assert!(now - before <= STEP_COST / COST_OF_LARGE, "{now} {before}");
+        before = now;
+    }
+    assert_eq!(kept.saved().len(), usize::from(KEYS));
+}
+
+/// What commands copy because the snapshot shares it is told to the sink, from the moment when the
+/// snapshot has the collection to its end.
+#[test]
+fn copies_of_what_is_shared_are_told() {
+    let (keyspace, env) = (Keyspace::new(2, DATABASES, Seed::from_u64(5)), env());
+    let mut lease = keyspace.lease();
+    let push = Op::Push(0, 300);
+    (0..10).for_each(|_| change(&push, &mut lease, &env));
+    let kept = Kept::default();
+    let mut snapshot = Snapshot::begin(&mut lease, Box::new(kept.clone())).expect("the only one");
+    lease.release();
+    while snapshot.step(&mut lease) {
+        lease.release();
+    }
+    change(&push, &mut lease, &env);
+    let told = kept.1.load(Ordering::Relaxed);
+    assert!(told > 2000, "{told} bytes: a node of the list");
+    change(&push, &mut lease, &env);
+    assert_eq!(kept.1.load(Ordering::Relaxed), told, "it is copied once");
+    let copy = |lease: &mut Lease<'_>| {
+        let mut next = Snapshot::begin(lease, Box::new(kept.clone())).expect("the only one");
+        lease.release();
+        while next.step(lease) {
+            lease.release();
+        }
+        next
+    };
+    copy(&mut lease).end(&mut lease);
+    change(&push, &mut lease, &env);
+    assert_eq!(kept.1.load(Ordering::Relaxed), told, "nobody asks any more");
 }
 
 proptest! {

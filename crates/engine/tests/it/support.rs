@@ -74,7 +74,7 @@ impl Engine {
                 hash: self.keyspace.hash(&words[at]),
             })
             .collect();
-        let args = Args::new(&buffer, &spans, &keys);
+        let args = &mut Args::new(&buffer, &spans, &keys);
         let mut out = Reply::new(Proto::Resp3);
         let mut lease = self.keyspace.lease();
         let outcome = execute(Call { run, db, args }, &mut lease, &self.env, &mut out);

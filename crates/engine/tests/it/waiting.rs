@@ -108,7 +108,7 @@ impl World {
             hash: self.keyspace.hash(&words[at]),
         });
         let keys: Vec<KeyWord> = hashed.collect();
-        let args = Args::new(&buffer, &spans, &keys);
+        let args = &mut Args::new(&buffer, &spans, &keys);
         let mut out = Reply::new(Proto::Resp2);
         let (db, again) = (DB, args.again());
         match execute(Call { run, db, args }, lease, &self.env, &mut out) {

@@ -18,6 +18,13 @@ pub(super) struct Place {
     pending: Option<StreamId>,
 }
 
+impl Place {
+    /// How many nodes are written.
+    pub(super) fn nodes_passed(&self) -> usize {
+        self.node
+    }
+}
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {

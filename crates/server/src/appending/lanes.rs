@@ -73,9 +73,10 @@ impl<'r, 'k> Runner<'r, 'k> {
     }
 
     /// Runs a command.
-    pub(super) fn run(&mut self, run: DataRun, db: DbIndex, args: Args<'_>) {
+    pub(super) fn run(&mut self, run: DataRun, db: DbIndex, mut args: Args<'_>) {
         let name = args.word(0);
         let start = self.out.mark();
+        let args = &mut args;
         let outcome = execute(Call { run, db, args }, self.lease, &self.env, &mut self.out);
         self.out.truncate(start);
         if let Outcome::Failed(failure) = outcome {

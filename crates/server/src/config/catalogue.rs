@@ -1151,11 +1151,10 @@ pub const PARAMS: &[Param] = &[
     ),
     p(
         "rdb-del-sync-files",
-        BOOL,
+        Kind::Bool(|s, v| s.rdb_del_sync_files = v),
         "no",
-        "Deletes snapshots that were only written for a replica.",
-    )
-    .ahead(REPLICATION),
+        "Without save points and append-only file, keeps no copy of a primary as a file.",
+    ),
     p(
         "rdb-key-save-delay",
         int_to(i32::MIN as i64, I32, |s, v| s.rdb_key_save_delay = v),

@@ -353,6 +353,8 @@ pub struct Settings {
     /// Checksums are not looked at. Only DEBUG sets it.
     pub skip_checksums: bool,
     pub rdb_save_incremental_fsync: bool,
+    /// `rdb-del-sync-files`.
+    pub rdb_del_sync_files: bool,
     /// Microseconds for each key that is saved; see `saving::pace`.
     pub rdb_key_save_delay: i64,
     /// The same for each key that is loaded.
@@ -434,6 +436,7 @@ impl Settings {
             rdbchecksum: true,
             skip_checksums: false,
             rdb_save_incremental_fsync: true,
+            rdb_del_sync_files: false,
             rdb_key_save_delay: 0,
             key_load_delay: 0,
             stop_writes_on_bgsave_error: true,

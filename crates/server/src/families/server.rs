@@ -33,13 +33,6 @@ pub(super) const COMMANDS: &[Spec<ControlRun>] = &[
         ..Spec::new("monitor", 1, Group::Server, Run::Do(monitor))
     },
     Spec {
-        flags: ANYTIME.or(Flags::FAST).or(Flags::NOSCRIPT),
-        categories: &["admin", "dangerous"],
-        since: "2.8.12",
-        summary: "Returns the role in replication.",
-        ..Spec::new("role", 1, Group::Server, Run::Do(role))
-    },
-    Spec {
         flags: ANYTIME
             .or(Flags::ADMIN)
             .or(Flags::NOSCRIPT)
@@ -135,16 +128,6 @@ fn monitor(
         session.monitor();
         out.ok();
     }
-    Ok(())
-}
-
-fn role(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Result<(), Failure> {
-    args.end()?;
-    out.array(3);
-    out.bulk(b"master");
-    // The offset of the journal, and the replicas: neither exists yet.
-    out.int(0);
-    out.array(0);
     Ok(())
 }
 

@@ -74,7 +74,7 @@ fn multi(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Re
     if session.client.transaction.is_some() {
         return Err(NESTED);
     }
-    session.client.transaction = Some(Box::default());
+    session.client.transaction = Some(session.spare.take());
     out.ok();
     Ok(())
 }
@@ -136,31 +136,39 @@ fn exec(session: &mut Session<'_, '_>, _: &mut Args<'_>, out: &mut Reply) -> Res
     let Some(transaction) = session.client.transaction.take() else {
         return Err(EXEC_ALONE);
     };
-    if transaction.broken {
+    let broken = transaction.broken;
+    if broken {
         forget_keys(session.client, session.lease);
-        return Err(BROKEN);
+    } else {
+        run_leased(&transaction, session, out);
     }
+    session.spare.keep(transaction);
+    if broken { Err(BROKEN) } else { Ok(()) }
+}
+
+/// Runs a transaction under the lease of all its keys. That lease is held until the next command,
+/// for that one may need the same.
+fn run_leased(transaction: &Transaction, session: &mut Session<'_, '_>, out: &mut Reply) {
     let watched = session.client.watched.as_deref();
     let hashes: Vec<u64> = watched
         .into_iter()
         .flat_map(Watched::keys)
         .map(|(_, key)| key.hash)
         .collect();
-    transaction.cover(&session.server.registry, &hashes, session.lease);
+    transaction.cover(&hashes, session.lease);
     session.lease.pin();
     if is_outdated(session) {
         out.null_array();
     } else {
         out.array(transaction.command_count());
         let within = std::mem::replace(&mut session.within, Within::Transaction);
-        run_all(&transaction, session, out);
+        run_all(transaction, session, out);
         session.within = within;
     }
-    // While the lease is held: the transaction counts as one command.
+    // Before the lease is given back: the transaction counts as one command.
     session.settle();
-    session.lease.unpin();
     forget_keys(session.client, session.lease);
-    Ok(())
+    session.lease.unpin_kept();
 }
 
 /// Whether a watched key was changed, or is due. The lease covers them all.
@@ -178,8 +186,8 @@ fn is_outdated(session: &mut Session<'_, '_>) -> bool {
 
 fn run_all(transaction: &Transaction, session: &mut Session<'_, '_>, out: &mut Reply) {
     for command in transaction.commands() {
-        let args = Args::new(command.buffer, command.words, command.keys);
-        let waiting = call::run(command.row, args, session, out);
+        let mut args = Args::hashed(command.buffer, command.words, command.keys, command.member);
+        let waiting = call::run(command.row, &mut args, session, out);
         if let Some(Waiting::Walk { mut walk, .. }) = waiting {
             let mut tx = WalkTx::new(session.lease, session.env, session.client.db);
             while walk.step(&mut tx, out) == Step::More {}

@@ -74,7 +74,7 @@ mod tests {
         let mut read = vec![Vec::new(); SENDERS as usize + 1];
         let mut count = 0;
         let mut take = |mailbox: &Mailbox| {
-            for message in mailbox.drain() {
+            for message in mailbox.drain(Vec::new()) {
                 let Message::Broken(ClientId(from), number) = message else {
                     panic!("nobody sent that");
                 };

@@ -417,7 +417,7 @@ fn delete(items: &[&Item], db: DbIndex, registry: &Registry, lease: &mut Lease<'
             hash: item.hash,
         });
     }
-    let args = Args::new(&buffer, &words, &keys);
+    let args = &mut Args::new(&buffer, &words, &keys);
     let run = *run;
     env.reader.set(None);
     execute_leased(

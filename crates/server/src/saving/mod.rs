@@ -4,6 +4,7 @@
 //! One thread, [`serve`], takes them; everybody else asks for one ([`Saving::ask`]) and, if they
 //! wait for it, are told by a message to every worker. Nothing forks and nobody stops: see `walk`.
 
+mod encoding;
 pub mod file;
 mod outlet;
 pub mod pace;

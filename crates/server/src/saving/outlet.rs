@@ -1,5 +1,5 @@
-//! The way of a snapshot's bytes to the disk, on a thread of its own: they are summed, written and
-//! synced while the next ones are encoded.
+//! The way of a snapshot's bytes to the disk, on a thread of its own: they are written and synced
+//! while the next ones are encoded.
 //!
 //! Invariant: between the two threads are at most [`WAITING`] buffers, which go round.
 
@@ -56,8 +56,8 @@ impl Destination for File {
 }
 
 enum Order {
-    /// These bytes are the next.
-    Write(Vec<u8>),
+    /// These bytes are the next, with their checksum.
+    Write(Vec<u8>, Crc64),
     /// There are no more.
     End,
 }
@@ -83,10 +83,11 @@ impl Outlet {
         })
     }
 
-    /// Takes bytes to write; whether that still has a meaning. `bytes` becomes empty.
-    pub(super) fn write(&self, bytes: &mut Vec<u8>) -> bool {
+    /// Takes bytes to write, and their checksum; whether that still has a meaning. `bytes` becomes
+    /// empty.
+    pub(super) fn write(&self, bytes: &mut Vec<u8>, sum: Crc64) -> bool {
         let next = self.written.try_recv().unwrap_or_default();
-        let order = Order::Write(std::mem::replace(bytes, next));
+        let order = Order::Write(std::mem::replace(bytes, next), sum);
         self.orders.send(order).is_ok()
     }
 
@@ -112,14 +113,12 @@ fn write(
 ) -> io::Result<()> {
     let (mut sum, mut unsynced_bytes) = (Crc64::default(), 0);
     loop {
-        let mut bytes = match orders.recv() {
-            Ok(Order::Write(bytes)) => bytes,
+        let (mut bytes, of_bytes) = match orders.recv() {
+            Ok(Order::Write(bytes, sum)) => (bytes, sum),
             Ok(Order::End) => break,
             Err(_) => return Err(io::Error::other("called off")),
         };
-        if manner.summed {
-            sum.update(&bytes);
-        }
+        sum.append(of_bytes, bytes.len());
         file.put(&bytes)?;
         unsynced_bytes += bytes.len();
         bytes.clear();
@@ -154,7 +153,9 @@ mod tests {
         for n in 0..100_u8 {
             let mut bytes = vec![n; 100_000];
             expected.extend_from_slice(&bytes);
-            assert!(outlet.write(&mut bytes) && bytes.is_empty());
+            let mut sum = Crc64::default();
+            sum.update(&bytes);
+            assert!(outlet.write(&mut bytes, sum) && bytes.is_empty());
         }
         outlet.finish().expect("it is written");
         let mut sum = Crc64::default();
@@ -168,7 +169,7 @@ mod tests {
     fn a_full_disk_is_told_at_the_end_at_the_latest() {
         let file = File::options().write(true).open("/dev/full");
         let outlet = Outlet::open(Box::new(file.expect("a device")), MANNER).expect("a thread");
-        while outlet.write(&mut vec![1; 100]) {}
+        while outlet.write(&mut vec![1; 100], Crc64::default()) {}
         let error = outlet.finish().expect_err("it is full");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }

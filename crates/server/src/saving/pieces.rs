@@ -1,55 +1,109 @@
 //! The pieces of a snapshot on their way from the stripes to whoever writes them.
 //!
-//! The queue is bounded from both sides. Above [`WALK_BYTES_MAX`] the walk waits: it is in no
-//! hurry. Commands that change what has not been saved must save it now, so above
-//! [`HELD_BYTES_MAX`] they wait too, for at most [`PATIENCE`] a chunk: a writer that is slower than
-//! the changes slows them down rather than fill the memory. What is copied for the snapshot stays
-//! below [`COPIED_BYTES_MAX`] unless nothing at all is written for [`LAST_PATIENCE`].
+//! The memory that a snapshot takes besides the data is bounded (see [`bound`]), and counted here:
+//! what lies copied in the queue, and the parts of large collections that commands have copied
+//! because the snapshot shares them ("aside"). Above [`WALK_BYTES_MAX`] the walk waits: it is in no
+//! hurry. Commands that change what has not been saved cannot wait for that, so near the bound they
+//! are slowed down, by [`PATIENCE`] a chunk or [`PART_PATIENCE`] a part at most: a writer that is
+//! slower than the changes slows them down rather than fill the memory. At the bound they wait,
+//! unless nothing at all is written for [`LAST_PATIENCE`].
+//!
+//! Several threads may take small pieces; one at a time takes the others, and is done with one when
+//! it comes for the next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::snapshot::{Frozen, Piece, Sink};
+use engine::snapshot::{Chunk, Frozen, Piece, Sink};
 use parking_lot::{Condvar, Mutex};
 
 /// The walk goes on below this.
 const WALK_BYTES_MAX: usize = 8 << 20;
-/// Commands are slowed down above this.
-pub const HELD_BYTES_MAX: usize = 56 << 20;
+/// The least bound.
+const BOUND_BYTES_MIN: usize = 64 << 20;
+/// Else the bound is this part of the data.
+const BOUND_PART: usize = 20;
+/// Commands that save a chunk are slowed down when so little is left of the bound.
+const SPARE_BYTES: usize = 8 << 20;
 /// By how much, for each chunk or large value.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// Commands wait until less than this is held in chunks and texts; a slow disk leads there.
-const COPIED_BYTES_MAX: usize = 62 << 20;
+/// Commands that copy a part of a collection are slowed down when so little is left: a part is up
+/// to 70 KiB, and the next ones are perhaps copied, too.
+const SPARE_BYTES_PARTS: usize = 16 << 20;
+/// By how much, for each part.
+const PART_PATIENCE: Duration = Duration::from_millis(1);
+/// Commands wait when so little is left; a slow disk leads there.
+const SPARE_BYTES_MIN: usize = 2 << 20;
 /// But not longer than this.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// The most bytes that a snapshot of so many takes besides them.
+const fn bound(data_bytes: u64) -> usize {
+    let part = data_bytes as usize / BOUND_PART;
+    match part > BOUND_BYTES_MIN {
+        true => part,
+        false => BOUND_BYTES_MIN,
+    }
+}
+
 /// See the module's head.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Pieces(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    bound_bytes: usize,
     state: Mutex<State>,
     /// There is a piece, or the end.
     news: Condvar,
     /// There is room for the walk.
     room: Condvar,
-    /// There is room for what commands save.
+    /// There is room for what commands save or copy.
     last_room: Condvar,
+}
+
+/// A piece that is no chunk, and its weight.
+struct Heavy {
+    piece: Piece,
+    bytes: usize,
 }
 
 #[derive(Default)]
 struct State {
-    pieces: VecDeque<Piece>,
+    chunks: VecDeque<Chunk>,
+    heavy: VecDeque<Heavy>,
+    /// Weight of all of them.
     bytes: usize,
     /// Of these, those of chunks and texts. Of a collection, only what has changed is there twice.
     copied_bytes: usize,
+    /// Weight of the collections that are here or being written.
+    shared_bytes: usize,
+    /// Of the one being written.
+    writing_bytes: usize,
+    /// What commands have copied of them, and has not been written.
+    aside_bytes: usize,
     peak_bytes: usize,
     /// The walk is through.
     complete: bool,
     /// Nobody takes pieces any more.
     abandoned: bool,
+}
+
+impl State {
+    fn held_bytes(&self) -> usize {
+        self.copied_bytes + self.aside_bytes
+    }
+
+    fn note_peak(&mut self) {
+        self.peak_bytes = self.peak_bytes.max(self.held_bytes());
+    }
+
+    /// The collection that was being written is.
+    fn end_writing(&mut self) {
+        self.shared_bytes -= std::mem::take(&mut self.writing_bytes);
+        // What was copied of others than the snapshot's is not noticed before.
+        self.aside_bytes = self.aside_bytes.min(self.shared_bytes);
+    }
 }
 
 /// Memory that a piece keeps which would be free, or the writer's, without the snapshot.
@@ -65,36 +119,95 @@ fn weight(piece: &Piece) -> usize {
     }
 }
 
-/// The part of it that is certainly there twice.
-fn copied(piece: &Piece) -> usize {
-    match piece {
-        Piece::Large(_, large) if matches!(large.value, Frozen::Object(_)) => 0,
-        _ => weight(piece),
+fn is_collection(piece: &Piece) -> bool {
+    matches!(piece, Piece::Large(_, large) if matches!(large.value, Frozen::Object(_)))
+}
+
+impl Default for Pieces {
+    fn default() -> Pieces {
+        Pieces::beside(0)
     }
 }
 
 impl Pieces {
-    /// The next piece, waited for; `None` when there are no more.
+    /// Of a snapshot of so many bytes of data.
+    pub(super) fn beside(data_bytes: u64) -> Pieces {
+        Pieces(Arc::new(Inner {
+            bound_bytes: bound(data_bytes),
+            state: Mutex::default(),
+            news: Condvar::new(),
+            room: Condvar::new(),
+            last_room: Condvar::new(),
+        }))
+    }
+
+    /// The next piece, waited for; `None` when there are no more. Large ones first: what was
+    /// copied of them can go. For one thread.
     pub fn take(&self) -> Option<Piece> {
         let mut state = self.0.state.lock();
+        state.end_writing();
         loop {
-            if let Some(piece) = state.pieces.pop_front() {
-                state.bytes -= weight(&piece);
-                state.copied_bytes -= copied(&piece);
-                let room = state.bytes < WALK_BYTES_MAX;
-                // Who is woken takes the processor from this thread, and needs the lock.
-                drop(state);
-                self.0.last_room.notify_all();
-                if room {
-                    self.0.room.notify_all();
+            if let Some(Heavy { piece, bytes }) = state.heavy.pop_front() {
+                match is_collection(&piece) {
+                    true => state.writing_bytes = bytes,
+                    false => state.copied_bytes -= bytes,
                 }
+                self.make_room(&mut state, bytes);
                 return Some(piece);
             }
-            if state.complete {
+            if let Some(chunk) = self.pop_chunk(&mut state) {
+                return Some(Piece::Small(chunk));
+            }
+            if state.complete || state.abandoned {
                 return None;
             }
             self.0.news.wait(&mut state);
         }
+    }
+
+    /// The next chunk, waited for; `None` when there are no more. For any number of threads.
+    pub(super) fn take_chunk(&self) -> Option<Chunk> {
+        let mut state = self.0.state.lock();
+        loop {
+            if let Some(chunk) = self.pop_chunk(&mut state) {
+                return Some(chunk);
+            }
+            if state.complete || state.abandoned {
+                return None;
+            }
+            self.0.news.wait(&mut state);
+        }
+    }
+
+    fn pop_chunk(&self, state: &mut State) -> Option<Chunk> {
+        let chunk = state.chunks.pop_front()?;
+        state.copied_bytes -= chunk.len_bytes();
+        self.make_room(state, chunk.len_bytes());
+        Some(chunk)
+    }
+
+    /// So many bytes do not wait any more.
+    fn make_room(&self, state: &mut State, bytes: usize) {
+        state.bytes -= bytes;
+        self.0.last_room.notify_all();
+        if state.bytes < WALK_BYTES_MAX {
+            self.0.room.notify_all();
+        }
+    }
+
+    /// Of a collection that is being written so many bytes have been let go which were there twice.
+    pub(super) fn let_go(&self, bytes: usize) {
+        if bytes > 0 {
+            let mut state = self.0.state.lock();
+            state.aside_bytes = state.aside_bytes.saturating_sub(bytes);
+            drop(state);
+            self.0.last_room.notify_all();
+        }
+    }
+
+    /// Whether commands wait, or are about to, until more is written.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.0.state.lock().held_bytes() > self.0.bound_bytes / 2
     }
 
     /// Waits until the walk may go on; whether anybody wants it to.
@@ -115,40 +228,73 @@ impl Pieces {
     /// Nobody will take pieces any more.
     pub(super) fn abandon(&self) {
         let mut state = self.0.state.lock();
-        state.abandoned = true;
-        (state.bytes, state.copied_bytes) = (0, 0);
-        let pieces = std::mem::take(&mut state.pieces);
+        let abandoned = State {
+            abandoned: true,
+            peak_bytes: state.peak_bytes,
+            complete: state.complete,
+            ..State::default()
+        };
+        let pieces = std::mem::replace(&mut *state, abandoned);
         drop(state);
+        self.0.news.notify_all();
         self.0.room.notify_all();
         self.0.last_room.notify_all();
         drop(pieces);
     }
 
-    /// The most bytes that were waiting at one time.
+    /// The most bytes that were held at one time.
     pub fn peak_bytes(&self) -> usize {
         self.0.state.lock().peak_bytes
+    }
+
+    /// Whether less than `spare` bytes of the bound are left.
+    fn is_short(&self, state: &State, spare: usize) -> bool {
+        state.held_bytes() + spare >= self.0.bound_bytes && !state.abandoned
     }
 }
 
 impl Sink for Pieces {
     fn accept(&self, piece: Piece) {
+        let bytes = weight(&piece);
+        let last_room = &self.0.last_room;
         let mut state = self.0.state.lock();
-        if state.bytes >= HELD_BYTES_MAX && !state.abandoned {
+        if self.is_short(&state, SPARE_BYTES) {
             self.0.room.wait_for(&mut state, PATIENCE);
-            let is_full =
-                |state: &mut State| state.copied_bytes >= COPIED_BYTES_MAX && !state.abandoned;
-            let last_room = &self.0.last_room;
-            last_room.wait_while_for(&mut state, is_full, LAST_PATIENCE);
+            let is_short = |state: &mut State| self.is_short(state, SPARE_BYTES_MIN);
+            last_room.wait_while_for(&mut state, is_short, LAST_PATIENCE);
         }
         if state.abandoned {
             return;
         }
-        state.bytes += weight(&piece);
-        state.copied_bytes += copied(&piece);
-        state.peak_bytes = state.peak_bytes.max(state.bytes);
-        state.pieces.push_back(piece);
-        if state.pieces.len() == 1 {
-            self.0.news.notify_one();
+        state.bytes += bytes;
+        match is_collection(&piece) {
+            true => state.shared_bytes += bytes,
+            false => state.copied_bytes += bytes,
+        }
+        state.note_peak();
+        match piece {
+            Piece::Small(chunk) => state.chunks.push_back(chunk),
+            piece => state.heavy.push_back(Heavy { piece, bytes }),
+        }
+        drop(state);
+        // To those who take chunks others are no news, and the next one may be one of those.
+        self.0.news.notify_all();
+    }
+
+    fn copied(&self, bytes: u64) {
+        let mut state = self.0.state.lock();
+        // Copies of other collections do not count: those have no more than is shared here.
+        let aside = state.aside_bytes.saturating_add(bytes as usize);
+        state.aside_bytes = aside.min(state.shared_bytes);
+        state.note_peak();
+        for (spare, patience) in [
+            (SPARE_BYTES_PARTS, PART_PATIENCE),
+            (SPARE_BYTES_MIN, LAST_PATIENCE),
+        ] {
+            let is_short = |state: &mut State| self.is_short(state, spare);
+            self.0
+                .last_room
+                .wait_while_for(&mut state, is_short, patience);
         }
     }
 }
@@ -159,6 +305,9 @@ mod tests {
     use engine::snapshot::LargeEntry;
 
     use super::*;
+
+    /// With so much nobody is let in any more.
+    const FULL_BYTES: usize = BOUND_BYTES_MIN - SPARE_BYTES_MIN;
 
     fn piece(bytes: usize) -> Piece {
         let large = LargeEntry {
@@ -190,25 +339,25 @@ mod tests {
     #[test]
     fn who_must_save_waits_for_the_writer_in_the_end() {
         let pieces = Pieces::default();
-        pieces.accept(piece(COPIED_BYTES_MAX));
+        pieces.accept(piece(FULL_BYTES));
         std::thread::scope(|scope| {
-            scope.spawn(|| pieces.accept(piece(COPIED_BYTES_MAX)));
+            scope.spawn(|| pieces.accept(piece(FULL_BYTES)));
             assert!(pieces.take().is_some(), "makes room");
         });
         assert!(pieces.take().is_some(), "the second one");
-        assert_eq!(pieces.peak_bytes(), COPIED_BYTES_MAX);
+        assert_eq!(pieces.peak_bytes(), FULL_BYTES);
     }
 
     #[test]
     fn who_abandons_lets_the_walk_go_and_takes_nothing_more() {
         let pieces = Pieces::default();
-        pieces.accept(piece(HELD_BYTES_MAX));
+        pieces.accept(piece(FULL_BYTES));
         std::thread::scope(|scope| {
             let walk = scope.spawn(|| pieces.wait_for_room());
             pieces.abandon();
             assert!(!walk.join().expect("the walk ends"));
         });
-        pieces.accept(piece(HELD_BYTES_MAX));
+        pieces.accept(piece(FULL_BYTES));
         pieces.complete();
         assert!(pieces.take().is_none());
     }

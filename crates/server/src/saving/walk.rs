@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::pace::Pace;
 use super::pieces::Pieces;
+use crate::allocator;
 
 /// What others may see and say while a snapshot is taken.
 #[derive(Debug, Default)]
@@ -36,6 +37,11 @@ impl Control {
             pace: Arc::clone(pace),
             ..Control::default()
         }
+    }
+
+    /// Whether keys are to be written slowly.
+    pub fn is_slow(&self) -> bool {
+        self.pace.is_slow()
     }
 
     /// A key is written.
@@ -99,7 +105,7 @@ pub fn take<B: Send, R: Send>(
         }
     };
     control.begun.store(true, Ordering::Relaxed);
-    let pieces = Pieces::default();
+    let pieces = Pieces::beside(allocator::used_bytes());
     let mut lease = keyspace.lease();
     // Invariant: who has had the turn has walked to the end.
     let mut snapshot =
@@ -107,7 +113,7 @@ pub fn take<B: Send, R: Send>(
     let begun = begin(&mut lease);
     lease.release();
     let taken = &pieces;
-    thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let writer = scope.spawn(move || {
             let result = write(taken, begun);
             taken.abandon();
@@ -119,7 +125,9 @@ pub fn take<B: Send, R: Send>(
             Ok(result) => Ok(result),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    })
+    });
+    snapshot.end(&mut lease);
+    result
 }
 
 /// Walks to the end, whoever still wants it: what is of the past must be marked.

@@ -225,9 +225,9 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
             }
             self.changed = true;
         }
-        let args = Args::new(buffer, spans, &self.scratch.keys);
+        let mut args = Args::new(buffer, spans, &self.scratch.keys);
         if let Some(Waiting::Walk { mut walk, .. }) =
-            call::run(id, args, self.session, &mut self.scratch.reply)
+            call::run(id, &mut args, self.session, &mut self.scratch.reply)
         {
             let session = &mut *self.session;
             let mut tx = WalkTx::new(session.lease, session.env, session.client.db);

@@ -1,8 +1,11 @@
 //! Memory that a snapshot takes besides the data: at most 64 MiB, however much is written meanwhile
-//! and however slow the disk is.
+//! and however slow the disk is; of many keys and of one large collection.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Instant;
 
+use base::rng::Rng;
 use testkit::client::{Client, encode};
 use testkit::reply::Reply;
 
@@ -93,4 +96,162 @@ fn a_snapshot_takes_little_memory_though_everything_is_overwritten() {
         let value = call(&mut client, &format!("GETRANGE key:{key} 0 5"));
         assert_eq!(value, Reply::Bulk(b"value:".to_vec()), "key:{key}");
     }
+}
+
+/// Elements of a large collection.
+const ELEMENTS: u64 = 220_000;
+const ELEMENT_BYTES: usize = 500;
+/// Elements per command that fills, and commands per batch that changes.
+const AT_ONCE: u64 = 20;
+
+type Words = Vec<Vec<u8>>;
+
+/// A large collection, and how it is changed all over.
+struct Large {
+    name: &'static str,
+    /// The command that adds an element.
+    fill: fn(u64) -> Words,
+    /// The command that changes one.
+    change: fn(&mut Rng) -> Words,
+}
+
+fn words(words: &[&dyn std::fmt::Display]) -> Words {
+    words.iter().map(|word| word.to_string().into()).collect()
+}
+
+fn element(number: u64, rest: u64) -> String {
+    // A zset keeps longer members elsewhere.
+    format!("{number:0240}{rest:0width$}", width = ELEMENT_BYTES - 240)
+}
+
+fn member(number: u64) -> String {
+    format!("{number:0240}")
+}
+
+fn drawn(rng: &mut Rng) -> u64 {
+    rng.below(ELEMENTS)
+}
+
+const LARGE: &[Large] = &[
+    Large {
+        name: "hash",
+        fill: |n| words(&[&"HSET", &"it", &n, &element(n, 0)]),
+        change: |rng| words(&[&"HSET", &"it", &drawn(rng), &element(1, rng.below(9))]),
+    },
+    Large {
+        name: "list",
+        fill: |n| words(&[&"RPUSH", &"it", &element(n, 0)]),
+        change: |rng| words(&[&"LSET", &"it", &drawn(rng), &element(1, rng.below(9))]),
+    },
+    Large {
+        name: "zset",
+        fill: |n| {
+            words(&[
+                &"ZADD",
+                &"it",
+                &(n / 7),
+                &member(n),
+                &n,
+                &member(n + ELEMENTS),
+            ])
+        },
+        change: |rng| {
+            words(&[
+                &"ZADD",
+                &"it",
+                &drawn(rng),
+                &member(rng.below(2 * ELEMENTS)),
+            ])
+        },
+    },
+    Large {
+        name: "set",
+        fill: |n| words(&[&"SADD", &"it", &element(n, 0)]),
+        change: |rng| match rng.below(2) {
+            0 => words(&[&"SREM", &"it", &element(drawn(rng), 0)]),
+            _ => words(&[&"SADD", &"it", &element(drawn(rng), 0)]),
+        },
+    },
+    Large {
+        name: "stream",
+        fill: |n| words(&[&"XADD", &"it", &(n + 1), &"field", &element(n, 0)]),
+        change: |rng| words(&[&"XDEL", &"it", &(drawn(rng) + 1)]),
+    },
+];
+
+fn send_all(client: &mut Client, commands: impl Iterator<Item = Words>) {
+    let (mut wire, mut count) = (Vec::new(), 0);
+    for words in commands {
+        let words: Vec<&[u8]> = words.iter().map(|word| &word[..]).collect();
+        encode(&mut wire, &words);
+        count += 1;
+    }
+    client.send_raw(&wire).expect("it is sent");
+    for _ in 0..count {
+        let reply = client.receive().expect("a reply");
+        assert!(!reply.is_error(), "{reply}");
+    }
+}
+
+/// Changes it until `done`; returns the longest wait for a single command.
+fn change_all_over(port: u16, large: &Large, seed: u64, at_once: u64, done: &AtomicBool) -> u64 {
+    let mut client = Client::connect(port).expect("a connection");
+    let mut rng = Rng::from_seed(seed);
+    let mut longest = 0;
+    while !done.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        send_all(&mut client, (0..at_once).map(|_| (large.change)(&mut rng)));
+        longest = longest.max(begun.elapsed().as_micros() as u64);
+    }
+    longest
+}
+
+fn check_large(large: &Large) {
+    const THREADS: u64 = 3;
+    let directory = Directory::new(large.name);
+    let server = start(&["--dir", directory.text()]);
+    let mut client = server.connect().expect("a connection");
+    for first in (0..ELEMENTS).step_by(AT_ONCE as usize) {
+        send_all(&mut client, (first..first + AT_ONCE).map(large.fill));
+    }
+    let before = number(&mut client, "used_memory");
+    assert!(before > EXTRA_BYTES_MAX * 3 / 2, "{before}");
+    let (done, longest) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let port = server.port();
+        for thread in 0..THREADS {
+            let done = &done;
+            scope.spawn(move || change_all_over(port, large, thread, AT_ONCE, done));
+        }
+        let (done, longest) = (&done, &longest);
+        scope.spawn(move || {
+            let waited = change_all_over(port, large, THREADS, 1, done);
+            longest.store(waited, Ordering::Relaxed);
+        });
+        let saved = number(&mut client, "rdb_saves") + 1;
+        call(&mut client, "BGSAVE");
+        info(&mut client, "rdb_saves", &saved.to_string());
+        done.store(true, Ordering::Relaxed);
+    });
+    let held = number(&mut client, "rdb_last_cow_size");
+    let grown = number(&mut client, "used_memory_peak").saturating_sub(before);
+    println!(
+        "{}: {} MiB, {} held, {} more, longest wait {} us",
+        large.name,
+        before >> 20,
+        held >> 20,
+        grown >> 20,
+        longest.into_inner()
+    );
+    assert!(held <= EXTRA_BYTES_MAX, "{held} bytes were held");
+    assert!(grown <= EXTRA_BYTES_MAX + SLACK_BYTES, "{grown} bytes more");
+}
+
+/// One large collection that is changed all over as fast as it goes. All types if the environment
+/// has `RUDDLE_ALL_BOUNDS`.
+#[test]
+fn a_snapshot_takes_little_memory_though_all_of_a_collection_changes() {
+    let all = std::env::var_os("RUDDLE_ALL_BOUNDS").is_some();
+    let count = if all { LARGE.len() } else { 1 };
+    LARGE[..count].iter().for_each(check_large);
 }

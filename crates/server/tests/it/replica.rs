@@ -331,6 +331,28 @@ fn without_old_data_a_copy_is_loaded_while_it_comes() {
     assert!(!temporary.exists());
 }
 
+/// A copy that came by way of a file stays as the snapshot file, unless no files are wanted.
+#[test]
+fn a_replica_without_persistence_may_keep_no_file() {
+    let cases = [
+        ("no", "", true),
+        ("yes", "", false),
+        ("yes", "1000 1000", true),
+    ];
+    for (deletes, points, stays) in cases {
+        let played = Played::new();
+        let arguments = ["--rdb-del-sync-files", deletes, "--save", points];
+        let (server, mut client) = start(&arguments);
+        let order = format!("REPLICAOF 127.0.0.1 {}", played.port());
+        assert_eq!(call(&mut client, &order), "OK");
+        let (mut link, _) = played.meet();
+        give_all(&mut link, &snapshot("key", "value"), b"");
+        wait_for(&mut client, "GET key", "value");
+        let kept = server.directory().join("dump.rdb").exists();
+        assert_eq!(kept, stays, "{deletes} {points}");
+    }
+}
+
 #[test]
 fn without_its_primary_a_replica_may_be_told_to_say_so() {
     let played = Played::new();

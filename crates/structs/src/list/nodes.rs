@@ -6,10 +6,12 @@
 //! the outer d nodes at each end are not compressed, and the outermost never are.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::node::{Node, reserve};
 use super::{End, Limit, Piece, Side, visit};
 use crate::packed::{self, Element, Encoded};
+use crate::shared::Release;
 
 /// See the module's head.
 #[derive(Debug, Default)]
@@ -556,6 +558,21 @@ impl Nodes {
             nodes: self.nodes.clone(),
             len: self.len,
         }
+    }
+
+    /// Empties the first nodes, but for those that were emptied before; how many bytes that frees
+    /// which were there twice. Only for a copy that is about to go.
+    pub(super) fn release(&mut self, passed: usize, release: &mut Release) -> usize {
+        let passed = passed.min(self.nodes.len());
+        let fresh = release.parts.min(passed)..passed;
+        release.parts = release.parts.max(passed);
+        let empty = Arc::from([]);
+        let release = |node| match std::mem::replace(node, Node::Single(Arc::clone(&empty))) {
+            Node::Run { bytes, .. } => bytes.release(),
+            // These are replaced, never changed.
+            Node::Single(_) | Node::Compressed { .. } => 0,
+        };
+        self.nodes.range_mut(fresh).map(release).sum()
     }
 
     /// Checks the invariants of the module's head.

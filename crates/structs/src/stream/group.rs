@@ -98,6 +98,18 @@ impl Group {
         }
     }
 
+    /// A copy for a snapshot: without what is made when somebody asks for it.
+    pub(super) fn freeze(&self) -> Group {
+        Group {
+            name: self.name.clone(),
+            pending: self.pending.clone(),
+            consumers: self.consumers.clone(),
+            order: self.order.clone(),
+            by_turn: None,
+            ..*self
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &[u8] {

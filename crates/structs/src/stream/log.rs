@@ -15,6 +15,7 @@ use super::id::StreamId;
 use super::node::{Node, Record};
 use crate::packed::Element;
 use crate::packing::Packing;
+use crate::shared::Release;
 
 /// The longest node, and the longest entry. Bytes. Source: Redis (`STREAM_LISTPACK_MAX_SIZE`).
 const NODE_BYTES_MAX: usize = 1 << 30;
@@ -126,6 +127,15 @@ impl Log {
     pub fn listpack(&self, index: usize) -> Option<(StreamId, Vec<u8>)> {
         let node = self.nodes.get(index)?;
         Some((node.first(), node.listpack()))
+    }
+
+    /// Empties the first nodes, but for those that were emptied before; how many bytes that frees
+    /// which were there twice. Only for a copy that is about to go.
+    pub(super) fn release(&mut self, passed: usize, release: &mut Release) -> usize {
+        let passed = passed.min(self.nodes.len());
+        let fresh = release.parts.min(passed)..passed;
+        release.parts = release.parts.max(passed);
+        self.nodes.range_mut(fresh).map(Node::release).sum()
     }
 
     /// Bytes on the heap.

@@ -108,6 +108,11 @@ impl Node {
         Shared::<Vec<u8>>::allocated() + base::memory::size_class(self.bytes.capacity())
     }
 
+    /// Empties it; how many bytes that frees which were there twice.
+    pub(super) fn release(&mut self) -> usize {
+        std::mem::replace(&mut self.bytes, Shared::new(Vec::new())).release()
+    }
+
     /// Length of the listpack that Redis would have for it.
     pub(super) fn listpack_bytes(&self) -> usize {
         let counts = int_len(self.live.into()) + int_len(self.deleted.into());

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::id::StreamId;
+use crate::shared::{Shared, Weighed};
 
 /// How long and how many messages are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Default for Memory {
 #[derive(Clone, Debug, Default)]
 pub struct Producers {
     memory: Memory,
-    by_name: BTreeMap<Box<[u8]>, Producer>,
+    by_name: BTreeMap<Box<[u8]>, Shared<Producer>>,
     /// Messages ever recorded.
     pub added: u64,
     /// Messages that came again.
@@ -90,10 +91,15 @@ impl Producers {
             self.since_sweep = 0;
             let memory = self.memory;
             self.by_name.retain(|_, producer| {
-                producer.expire(memory, now_ms);
+                // One that copies share is not touched for nothing.
+                if producer.has_old(memory, now_ms) {
+                    producer.expire(memory, now_ms);
+                }
                 !producer.order.is_empty()
             });
-        } else if let Some(producer) = self.by_name.get_mut(producer) {
+        } else if let Some(producer) = self.by_name.get_mut(producer)
+            && producer.has_old(self.memory, now_ms)
+        {
             producer.expire(self.memory, now_ms);
         }
     }
@@ -107,7 +113,8 @@ impl Producers {
     /// Remembers which entry was made of a message.
     pub fn record(&mut self, producer: &[u8], message: &[u8], entry: StreamId) {
         if !self.by_name.contains_key(producer) {
-            self.by_name.insert(producer.into(), Producer::default());
+            self.by_name
+                .insert(producer.into(), Shared::new(Producer::default()));
         }
         let Some(producer) = self.by_name.get_mut(producer) else {
             return;
@@ -144,20 +151,27 @@ impl Producers {
 
     /// Bytes on the heap, roughly.
     pub(super) fn allocated(&self) -> usize {
+        self.by_name.values().map(|it| it.heap_bytes()).sum()
+    }
+}
+
+impl Weighed for Producer {
+    fn heap_bytes(&self) -> usize {
         const MESSAGE: usize = 64;
-        let of = |producer: &Producer| {
-            let texts: usize = producer.order.iter().map(|it| it.len()).sum();
-            texts + MESSAGE * producer.order.len()
-        };
-        self.by_name.values().map(of).sum()
+        let texts: usize = self.order.iter().map(|it| it.len()).sum();
+        texts + MESSAGE * self.order.len()
     }
 }
 
 impl Producer {
-    fn expire(&mut self, memory: Memory, now_ms: i64) {
+    fn has_old(&self, memory: Memory, now_ms: i64) -> bool {
         let oldest = now_ms - 1000 * i64::from(memory.duration_s);
         let is_old = |id: StreamId| i64::try_from(id.ms).is_ok_and(|ms| ms <= oldest);
-        while self.first().is_some_and(is_old) {
+        self.first().is_some_and(is_old)
+    }
+
+    fn expire(&mut self, memory: Memory, now_ms: i64) {
+        while self.has_old(memory, now_ms) {
             self.forget_first();
         }
     }

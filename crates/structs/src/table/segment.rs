@@ -3,6 +3,7 @@
 use base::time::UnixMillis;
 
 use super::arena::{Arena, Parts};
+use crate::shared::Weighed;
 
 /// Entries of one bucket.
 pub(super) const SLOTS: usize = 20;
@@ -110,6 +111,12 @@ pub(super) struct Spot {
     pub(super) home: u16,
     pub(super) bucket: u16,
     pub(super) slot: u8,
+}
+
+impl Weighed for Segment {
+    fn heap_bytes(&self) -> usize {
+        self.allocated()
+    }
 }
 
 /// The unit of growth and of expiry visits.

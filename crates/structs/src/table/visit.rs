@@ -10,7 +10,7 @@ use base::time::UnixMillis;
 use super::entry::Entry;
 use super::segment::{NEVER, SLOTS, Segment, Spot};
 use super::{POSITION_BITS, POSITION_SHIFT, Place, SIZES, Table};
-use crate::shared::Shared;
+use crate::shared::{Release, Shared};
 
 /// All entries of a table, in no particular order, read from memory in sequence.
 #[derive(Clone, Debug)]
@@ -118,6 +118,12 @@ impl Table {
             position: from.position,
             left: self.len.saturating_sub(from.passed),
         }
+    }
+
+    /// Empties the segments before this place; how many bytes that frees which were there twice.
+    /// Only for a copy that is about to go.
+    pub(crate) fn release(&mut self, place: Resume, release: &mut Release) -> usize {
+        release.advance(&mut self.segments, place.segment, Segment::new(0, 0))
     }
 
     /// All keys.

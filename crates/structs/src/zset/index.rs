@@ -17,7 +17,7 @@
 
 use base::memory::size_class;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, Weighed};
 
 const FREE: u64 = u64::MAX;
 /// Slots of the smallest segment.
@@ -42,6 +42,12 @@ struct Segment {
     used: u32,
     /// Bits that all its hashes have in common.
     depth: u32,
+}
+
+impl Weighed for Segment {
+    fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
 }
 
 /// The bits of a member's hash that the index keeps.

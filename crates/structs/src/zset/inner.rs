@@ -6,6 +6,8 @@
 //! shortened order. Where it equals what is sought, the child's first entry decides. The separator
 //! before child 0 is never looked at.
 
+use crate::shared::Weighed;
+
 /// Most children. Few in tests, so that small trees are deep.
 pub(super) const CHILDREN_MAX: usize = if cfg!(test) { 8 } else { 64 };
 
@@ -49,6 +51,12 @@ pub(super) struct Inner {
     /// The inner node above; `NIL` for the root.
     pub(super) parent: u32,
     len: u32,
+}
+
+impl Weighed for Option<Box<Inner>> {
+    fn heap_bytes(&self) -> usize {
+        self.as_ref().map_or(0, |_| size_of::<Inner>())
+    }
 }
 
 impl Inner {

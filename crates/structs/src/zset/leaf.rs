@@ -25,6 +25,7 @@ use std::ops::Range;
 use base::memory::size_class;
 
 use super::slab::Slab;
+use crate::shared::Weighed;
 
 /// Most entries of a leaf between the tree's calls; one more while it is about to be split.
 /// Few in tests, so that small trees are deep.
@@ -42,7 +43,7 @@ const FIXED_BYTES: usize = 1 + 2 + 8;
 const BLOCK_BYTES_MIN: usize = 128;
 
 /// Members too long for a block.
-pub(super) type Longs = Slab<Box<[u8]>, 64>;
+pub(super) type Longs = Slab<Box<[u8]>>;
 
 /// See the module's head.
 #[derive(Debug, Default, Clone)]
@@ -62,7 +63,13 @@ pub(super) struct Leaf {
     capacity: u8,
 }
 
-const _: () = assert!(size_of::<Leaf>() == 40, "many leaves lie side by side");
+const _: () = assert!(size_of::<Leaf>() == 40, "several leaves lie side by side");
+
+impl Weighed for Leaf {
+    fn heap_bytes(&self) -> usize {
+        self.block.len()
+    }
+}
 
 /// A text as a leaf keeps it.
 #[derive(Clone, Copy, Debug)]

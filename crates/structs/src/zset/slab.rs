@@ -1,25 +1,24 @@
 //! Numbered places for a tree's nodes.
 //!
-//! Kept in chunks, so that growing never copies more than one chunk's worth of nodes, and copies of
-//! a tree share the chunks until one of them changes them (see `shared`). Freed numbers are given
-//! out again, last freed first.
+//! Kept in chunks of a few, which copies of a tree share until one of them changes them (see
+//! `shared`): that is what a change copies. Freed numbers are given out again, last freed first.
 
-use std::sync::Arc;
+use crate::shared::{Release, Shared, Weighed};
 
-/// Places of the first chunk at first.
-const PLACES_MIN: usize = 4;
+/// Places of a chunk.
+const CHUNK: usize = 4;
 
-/// Things with numbers. `CHUNK` is a power of two of at least [`PLACES_MIN`].
+/// Things with numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Slab<T, const CHUNK: usize> {
-    /// All but the last have `CHUNK` places; places not given out hold the default.
-    chunks: Vec<Arc<[T]>>,
+pub(super) struct Slab<T> {
+    /// Places not given out hold the default.
+    chunks: Vec<Shared<[T; CHUNK]>>,
     /// Numbers ever given out.
     given: u32,
     free: Vec<u32>,
 }
 
-impl<T: Default + Clone, const CHUNK: usize> Slab<T, CHUNK> {
+impl<T: Default + Clone + Weighed> Slab<T> {
     /// Without any.
     pub(super) const fn new() -> Self {
         Slab {
@@ -41,25 +40,12 @@ impl<T: Default + Clone, const CHUNK: usize> Slab<T, CHUNK> {
 
     /// A number that was not given out before.
     fn give(&mut self) -> u32 {
-        let id = self.given as usize;
+        let id = self.given;
         self.given += 1;
-        let place = id % CHUNK;
-        match self.chunks.last_mut() {
-            Some(chunk) if place > 0 => {
-                if place == chunk.len() {
-                    let things = Arc::make_mut(chunk).iter_mut().map(std::mem::take);
-                    let mut things: Vec<T> = things.collect();
-                    things.resize_with((place * 2).min(CHUNK), T::default);
-                    *chunk = things.into();
-                }
-            }
-            _ => {
-                let places = if id == 0 { PLACES_MIN } else { CHUNK };
-                let places = (0..places).map(|_| T::default());
-                self.chunks.push(places.collect());
-            }
+        if self.chunks.len() == id as usize / CHUNK {
+            self.chunks.push(Shared::new(Default::default()));
         }
-        id as u32
+        id
     }
 
     /// The thing with this number, which `insert` gave.
@@ -71,7 +57,7 @@ impl<T: Default + Clone, const CHUNK: usize> Slab<T, CHUNK> {
     /// The thing with this number, which `insert` gave.
     #[inline]
     pub(super) fn get_mut(&mut self, id: u32) -> &mut T {
-        &mut Arc::make_mut(&mut self.chunks[id as usize / CHUNK])[id as usize % CHUNK]
+        &mut self.chunks[id as usize / CHUNK][id as usize % CHUNK]
     }
 
     /// Takes the thing out; its number may be given out again.
@@ -79,6 +65,20 @@ impl<T: Default + Clone, const CHUNK: usize> Slab<T, CHUNK> {
         let thing = std::mem::take(self.get_mut(id));
         self.free.push(id);
         thing
+    }
+
+    /// Nobody will ask for the thing with this number any more. Its chunk goes with the last of its
+    /// things; how many bytes that frees which were there twice.
+    pub(super) fn release(&mut self, id: u32, release: &mut Release) -> usize {
+        let chunk = id as usize / CHUNK;
+        release.places.resize(self.chunks.len(), 0);
+        let passed = &mut release.places[chunk];
+        *passed += 1;
+        if usize::from(*passed) < CHUNK {
+            return 0;
+        }
+        let empty = Shared::new(Default::default());
+        std::mem::replace(&mut self.chunks[chunk], empty).release()
     }
 
     /// How many numbers are in use.
@@ -94,12 +94,8 @@ impl<T: Default + Clone, const CHUNK: usize> Slab<T, CHUNK> {
     /// Bytes of the places themselves, not of what the things own.
     pub(super) fn allocated(&self) -> usize {
         let class = base::memory::size_class;
-        let counts = 2 * size_of::<usize>();
-        let chunks = self.chunks.iter();
-        chunks
-            .map(|chunk| class(size_of_val(&**chunk) + counts))
-            .sum::<usize>()
-            + class(self.chunks.capacity() * size_of::<Arc<[T]>>())
+        self.chunks.len() * Shared::<[T; CHUNK]>::allocated()
+            + class(self.chunks.capacity() * size_of::<Shared<[T; CHUNK]>>())
             + class(self.free.capacity() * size_of::<u32>())
     }
 }

@@ -26,6 +26,7 @@ use base::hash::{Seed, hash_key};
 
 use crate::collection::Member;
 use crate::packed::{Element, IntText};
+use crate::shared::Release;
 
 use super::index::{Index, index_bits};
 use super::inner::{Inner, Separator, prefix};
@@ -40,8 +41,8 @@ pub(super) use walk::{Backward, Forward};
 /// See the module's head.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
-    leaves: Slab<Leaf, 64>,
-    inners: Slab<Option<Box<Inner>>, 16>,
+    leaves: Slab<Leaf>,
+    inners: Slab<Option<Box<Inner>>>,
     index: Index,
     longs: Longs,
     /// A leaf's number if `height` is 0, else an inner node's.
@@ -125,6 +126,30 @@ impl Tree {
             tree.push(member, score);
         }
         tree
+    }
+
+    /// A copy for reading from the end to the beginning, once: without the index.
+    pub(super) fn freeze(&self) -> Tree {
+        Tree {
+            leaves: self.leaves.clone(),
+            inners: self.inners.clone(),
+            index: Index::new(),
+            longs: self.longs.clone(),
+            ..*self
+        }
+    }
+
+    /// Lets go of the leaves whose entries all have this rank or a greater one; how many bytes that
+    /// frees which were there twice. Those entries are not asked for any more.
+    pub(super) fn release(&mut self, rank: usize, release: &mut Release) -> usize {
+        let stop = self.select(rank).leaf;
+        let mut freed = 0;
+        while self.last != stop {
+            let passed = self.last;
+            self.last = self.leaf(passed).previous;
+            freed += self.leaves.release(passed, release);
+        }
+        freed
     }
 
     /// Number of members.

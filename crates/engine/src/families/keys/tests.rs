@@ -68,7 +68,7 @@ fn run(keyspace: &Keyspace, env: &Env, words: &[&str]) -> (Outcome, Reply) {
     let call = Call {
         run,
         db: DB,
-        args: Args::new(buffer.as_bytes(), &spans, &keys),
+        args: &mut Args::new(buffer.as_bytes(), &spans, &keys),
     };
     let outcome = execute(call, &mut keyspace.lease(), env, &mut out);
     (outcome, out)

@@ -1,7 +1,7 @@
 //! CLIENT KILL: closing other clients' connections, and one's own.
 //!
 //! A killed client is marked at once, so that its worker runs nothing more for it and no list shows
-//! it; its worker is told to close it.
+//! it, and waits for no key any more; its worker is told to close it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,6 +14,7 @@ use super::filter::{Dialect, Filter};
 use crate::client::Fate;
 use crate::mailbox::Message;
 use crate::session::Session;
+use crate::waking;
 
 const DIALECT: Dialect = Dialect {
     skips_me: true,
@@ -58,6 +59,7 @@ fn kill_all(session: &mut Session<'_, '_>, filter: &Filter) -> i64 {
             continue;
         }
         card.killed.store(true, Relaxed);
+        waking::abandon(&card, session);
         let mailbox = &session.server.mailboxes[usize::from(card.worker.0)];
         mailbox.send(Message::Close(Arc::clone(&card)));
     }

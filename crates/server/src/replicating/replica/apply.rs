@@ -133,7 +133,7 @@ pub fn lease(
     };
     let covered = match (&client.transaction, row.in_multi, &row.handler) {
         (Some(_), InMulti::Queued, _) => return true,
-        (Some(transaction), InMulti::Exec, _) => transaction.try_cover(&server.registry, lease),
+        (Some(transaction), InMulti::Exec, _) => transaction.try_cover(lease),
         (_, _, Handler::Data(DataRun::Read(_) | DataRun::Write(_) | DataRun::Refresh(_))) => {
             lease.try_cover(keys.iter().map(|key| key.hash))
         }

@@ -68,25 +68,22 @@ pub(super) fn receive(
     };
     let way = Way::of(server, settings);
     let over = || replica.is_over(order);
-    let record = way.is_recorded().then(Record::begin).transpose()?;
+    let recorded = way == Way::File || way == Way::Both && keeps_file(settings);
+    let record = recorded.then(Record::begin).transpose()?;
     let mut input = Noted {
         snapshot: Snapshot::new(wire, framing, &mut heard),
         record,
     };
     let loaded = match way {
         Way::File => {
-            input.drain()?;
-            let received = input.complete(server)?;
+            *kept = input.complete(server)?;
             appending::suspend(server);
-            let loaded = from_file(server, settings, &received, wire, &over);
-            *kept = Some(received);
-            loaded
+            from_file(server, settings, kept.as_ref(), wire, &over)
         }
         Way::Both => {
             // There is nothing to give up, should it fail.
             let data = beside(server, &mut input, total_bytes, &over)?;
-            input.drain()?;
-            *kept = Some(input.complete(server)?);
+            *kept = input.complete(server)?;
             appending::suspend(server);
             Ok(data)
         }
@@ -106,6 +103,9 @@ pub(super) fn receive(
         *kept = None;
         give_up(server, settings, way);
     })?;
+    if !keeps_file(settings) {
+        *kept = None;
+    }
     if let Some(short) = kept.take_if(|kept| kept.is_short()) {
         short.settle(server);
     }
@@ -121,11 +121,11 @@ struct Noted<'s, 'w> {
 }
 
 impl Noted<'_, '_> {
-    /// All of it is in the record.
-    fn complete(self, server: &Server) -> io::Result<Kept> {
-        // Invariant: asked only of what is recorded.
-        let nobody = || io::Error::other("nobody has recorded it");
-        self.record.ok_or_else(nobody)?.complete(server)
+    /// All of it has come, and is in the record if there is one.
+    fn complete(mut self, server: &Server) -> io::Result<Option<Kept>> {
+        self.drain()?;
+        let record = self.record.map(|record| record.complete(server));
+        record.transpose()
     }
 
     /// Reads what is left of it.
@@ -170,11 +170,13 @@ impl Way {
             DisklessLoad::SwapDb => Way::Beside,
         }
     }
+}
 
-    /// Whether it comes into a file.
-    fn is_recorded(self) -> bool {
-        matches!(self, Way::File | Way::Both)
-    }
+/// Whether a copy stays as the snapshot file. Who wants no files may want none of this kind either;
+/// a primary's are gone with the copy that they are for.
+fn keeps_file(settings: &Settings) -> bool {
+    let wants_files = settings.aof.on || !settings.save_points.is_empty();
+    wants_files || !settings.rdb_del_sync_files
 }
 
 fn has_keys(server: &Server) -> bool {
@@ -231,10 +233,12 @@ fn beside(
 fn from_file(
     server: &Server,
     settings: &Settings,
-    received: &Kept,
+    received: Option<&Kept>,
     wire: &mut Wire<'_>,
     over: &dyn Fn() -> bool,
 ) -> Result<Data, Failed> {
+    // Invariant: this way has a file.
+    let received = received.ok_or_else(|| io::Error::other("there is no file"))?;
     let input = received.open()?;
     let mut look = || {
         wire.sign_of_life();
