@@ -191,7 +191,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Opens the last increment to go on in it, or makes the first one.
+    /// Opens the last increment to go on in it, or makes the first one. What is in it was read and
+    /// counts as durable from now on, though whoever wrote it may have ended before a sync.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -200,10 +201,11 @@ impl Files {
             return self.next_increment(end);
         };
         let path = self.place.path(&last.name);
-        let (file, len) = self
+        let (mut file, len) = self
             .disk
             .append(&path)
             .map_err(Trouble::of("open", &path))?;
+        file.sync().map_err(Trouble::of("sync", &path))?;
         Ok(OpenIncrement { file, path, len })
     }
 

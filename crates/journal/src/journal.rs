@@ -79,13 +79,19 @@ pub(crate) struct Shared {
     switch: Arc<AtomicBool>,
     /// The file wants them.
     filed: AtomicBool,
+    /// The files would give the log back as far as it is durable: their base is in place.
+    complete: AtomicBool,
     /// Replication wants them.
     kept: AtomicBool,
     /// The log is a copy of another's: no effects of commands here belong into it.
     copy: AtomicBool,
     pub(crate) log: Mutex<Log>,
     end: AtomicU64,
+    /// How often something was appended. Written under the log's lock.
+    appends: AtomicU64,
     durable: AtomicU64,
+    /// Up to where it was forced to disk: `durable` goes farther with [`Policy::No`].
+    synced: AtomicU64,
     policy: AtomicU8,
     pub(crate) stamps: AtomicBool,
     pub(crate) behind: AtomicBool,
@@ -120,11 +126,14 @@ impl Journal {
         Journal(Arc::new(Shared {
             switch: Arc::default(),
             filed: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
             kept: AtomicBool::new(false),
             copy: AtomicBool::new(false),
             log: Mutex::default(),
             end: AtomicU64::new(0),
+            appends: AtomicU64::new(0),
             durable: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
             policy: AtomicU8::new(policy as u8),
             stamps: AtomicBool::new(false),
             behind: AtomicBool::new(false),
@@ -172,7 +181,8 @@ impl Journal {
             end
         };
         if !self.0.filed.swap(true, Ordering::SeqCst) {
-            self.0.durable.store(end.0, Ordering::Release);
+            self.0.complete.store(false, Ordering::SeqCst);
+            self.0.publish_synced(end);
         }
         self.set_switch()
     }
@@ -226,7 +236,7 @@ impl Journal {
         let mut log = self.0.log.lock();
         log.begin_at(start);
         self.0.end.store(start.0, Ordering::Release);
-        self.0.durable.store(start.0, Ordering::Release);
+        self.0.publish_synced(start);
     }
 
     /// A line (without its end) that each file is to begin with, after a `#`, so that programs
@@ -250,6 +260,8 @@ impl Journal {
     ) -> Offset {
         let mut log = self.0.log.lock();
         log.append(effects, framing, now);
+        let appends = self.0.appends.load(Ordering::Relaxed) + 1;
+        self.0.appends.store(appends, Ordering::Relaxed);
         let end = log.end();
         self.0.end.store(end.0, Ordering::Release);
         drop(log);
@@ -384,6 +396,19 @@ impl Journal {
     #[inline]
     pub fn durable(&self) -> Offset {
         Offset(self.0.durable.load(Ordering::Acquire))
+    }
+
+    /// The base that the files begin with is in place.
+    pub fn set_complete(&self) {
+        self.0.complete.store(true, Ordering::SeqCst);
+    }
+
+    /// Up to where a restart would give the log back, whatever the machine has gone through; none
+    /// while there are no files, or their base is not in place yet.
+    #[inline]
+    pub fn restorable(&self) -> Option<Offset> {
+        let complete = self.is_on() && self.0.complete.load(Ordering::SeqCst);
+        complete.then(|| self.0.synced())
     }
 
     /// How far the disk must come before what anybody has seen until now may be told.
@@ -521,6 +546,11 @@ impl Shared {
         Offset(self.end.load(Ordering::Acquire))
     }
 
+    /// How often something was appended.
+    pub(crate) fn appends(&self) -> u64 {
+        self.appends.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn filed(&self) -> bool {
         self.filed.load(Ordering::SeqCst)
     }
@@ -533,8 +563,19 @@ impl Shared {
         Policy::from_u8(self.policy.load(Ordering::Relaxed))
     }
 
+    pub(crate) fn synced(&self) -> Offset {
+        Offset(self.synced.load(Ordering::Acquire))
+    }
+
+    /// The log is written up to here, and that is as durable as the policy wants it.
     pub(crate) fn publish_durable(&self, offset: Offset) {
         self.durable.store(offset.0, Ordering::Release);
+    }
+
+    /// The log is forced to disk up to here.
+    pub(crate) fn publish_synced(&self, offset: Offset) {
+        self.synced.store(offset.0, Ordering::Release);
+        self.publish_durable(offset);
     }
 
     /// Tells those who wait in `sync`.

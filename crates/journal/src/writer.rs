@@ -328,7 +328,7 @@ impl Writer {
             self.durable_len = open.len;
             self.durable = self.written;
             if self.gone.is_none() {
-                self.shared.publish_durable(self.written);
+                self.shared.publish_synced(self.written);
             }
         }
         let mut files = self.files.lock();
@@ -378,14 +378,20 @@ impl Writer {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let unsynced = self.written.0.saturating_sub(self.shared.durable().0);
-        let due = match self.shared.policy() {
+        let policy = self.shared.policy();
+        let before = match policy {
+            Policy::No => self.shared.durable(),
+            // Under another policy before, what was written may not have been synced.
+            Policy::EverySecond | Policy::Always => self.shared.synced(),
+        };
+        let unsynced = self.written.0.saturating_sub(before.0);
+        let due = match policy {
             Policy::No => false,
             Policy::EverySecond => unsynced >= SYNC_BYTES || now >= self.synced_at + SYNC_NANOS,
             Policy::Always => true,
         };
         let due = due || self.shared.urgent.load(SeqCst);
-        if unsynced == 0 || !due && self.shared.policy() != Policy::No {
+        if unsynced == 0 || !due && policy != Policy::No {
             return Ok(());
         }
         if now >= self.looked_at + LOOK_NANOS {
@@ -413,8 +419,10 @@ impl Writer {
         }
         self.durable_len = open.len;
         self.durable = self.written;
-        if self.gone.is_none() {
-            self.shared.publish_durable(self.written);
+        match self.gone {
+            None if due => self.shared.publish_synced(self.written),
+            None => self.shared.publish_durable(self.written),
+            Some(_) => {}
         }
         Ok(())
     }
@@ -526,21 +534,23 @@ impl Writer {
 /// so the next one waits for them, but for less time than a sync takes.
 #[derive(Default)]
 struct Group {
-    /// Bytes that the next one should have.
+    /// How often had been appended what is durable.
+    covered: u64,
+    /// How often that is expected before the next sync.
     expected: u64,
-    /// How long they are waited for.
+    /// How long it is waited for.
     patience: Duration,
 }
 
 impl Group {
-    /// After a sync that took so long.
-    fn after(shared: &Shared, before: Offset, time: Duration) -> Group {
-        let durable = shared.durable().0;
-        let synced = durable.saturating_sub(before.0);
-        let waiting = shared.end().0.saturating_sub(durable);
+    /// The one after this, once what was appended so often is durable; the sync took so long.
+    fn next(&self, shared: &Shared, covered: u64, time: Duration) -> Group {
+        let synced = covered - self.covered;
+        let waiting = shared.appends() - covered;
         Group {
+            covered,
             // Not the last of them: one may have gone.
-            expected: (synced + waiting) / 8 * 7,
+            expected: (synced + waiting) * 7 / 8,
             patience: time.min(GATHER_MAX),
         }
     }
@@ -552,7 +562,7 @@ impl Group {
             let flags = [&shared.urgent, &shared.closing, &shared.ending];
             flags.iter().any(|flag| flag.load(SeqCst))
         };
-        let waiting = || shared.end().0.saturating_sub(shared.durable().0);
+        let waiting = || shared.appends() - self.covered;
         let (begun, mut seen, mut quiet) = (Instant::now(), waiting(), 0);
         while shared.policy() == Policy::Always
             && (1..self.expected).contains(&seen)
@@ -579,11 +589,11 @@ pub fn run(writer: &Mutex<Writer>) {
         group.gather(&shared);
         let now = begin.elapsed().as_nanos() as u64;
         let mut this = writer.lock();
-        let before = shared.durable();
+        let (before, covered) = (shared.durable(), shared.appends());
         let next = this.step(now);
         if shared.durable() > before {
             let nanos = begin.elapsed().as_nanos() as u64 - now;
-            group = Group::after(&shared, before, Duration::from_nanos(nanos));
+            group = group.next(&shared, covered, Duration::from_nanos(nanos));
         }
         if shared.ending.load(SeqCst) {
             if this.is_idle() && !this.lacks_remark()

@@ -113,6 +113,24 @@ impl Feed {
         self.durable
     }
 
+    /// Whether it is online and has the bytes before `upto`.
+    #[must_use]
+    pub fn has(&self, upto: Offset) -> bool {
+        self.is_online() && self.acked >= upto
+    }
+
+    /// Whether it is online and has the bytes before `upto` on disk.
+    #[must_use]
+    pub fn has_on_disk(&self, upto: Offset) -> bool {
+        self.is_online() && self.durable >= upto
+    }
+
+    /// Whether it lacks nothing of a log that ends at `end` and grows no more.
+    #[must_use]
+    pub fn has_all(&self, end: Offset) -> bool {
+        self.is_online() && self.acked == end
+    }
+
     /// When it was last heard of.
     #[must_use]
     pub fn heard_at(&self) -> UnixMillis {
@@ -175,6 +193,46 @@ impl Feed {
     }
 }
 
+/// What a primary still has of its log.
+pub trait Shelf {
+    /// A place in memory, from where on bytes are kept for one replica.
+    type Place;
+
+    /// Whether every change of the data since the history began is in the log.
+    fn is_complete(&self) -> bool;
+
+    /// A place at `from`; none if the bytes from there on are not all in memory, or `from` lies
+    /// beyond the end.
+    fn place(&self, from: Offset) -> Option<Self::Place>;
+
+    /// A place at the first byte in memory, if files hold everything from `from` up to there.
+    fn place_behind_files(&self, from: Offset) -> Option<Self::Place>;
+}
+
+/// How a replica goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way<P> {
+    /// From this place in memory.
+    Continue(P),
+    /// From this byte in the files up to that place in memory, and on from there.
+    Rewind(Offset, P),
+    /// With a copy of everything.
+    Anew(Why),
+}
+
+/// Why a replica needs a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It names no history.
+    Nameless,
+    /// What it has is not part of this history.
+    Stranger,
+    /// The data have changed without the log.
+    Unlogged,
+    /// The bytes that it lacks are gone, or it asks for bytes that never were.
+    Gone,
+}
+
 /// What a replica asks for that has been one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -192,6 +250,27 @@ impl Request {
         let from = Offset(u64::try_from(self.next.checked_sub(1)?).ok()?);
         let shared = self.id.is_some_and(|id| history.shares(id, from));
         shared.then_some(from)
+    }
+
+    /// How it goes on with a primary of this history. The history must not change between this and
+    /// the moment when the replica is known to be fed: it is told the name that is in force.
+    pub fn way<S: Shelf>(&self, history: &History, shelf: &S) -> Way<S::Place> {
+        let Some(from) = self.from(history) else {
+            return Way::Anew(match self.id {
+                None => Why::Nameless,
+                Some(_) => Why::Stranger,
+            });
+        };
+        if !shelf.is_complete() {
+            return Way::Anew(Why::Unlogged);
+        }
+        if let Some(place) = shelf.place(from) {
+            return Way::Continue(place);
+        }
+        match shelf.place_behind_files(from) {
+            Some(place) => Way::Rewind(from, place),
+            None => Way::Anew(Why::Gone),
+        }
     }
 }
 
@@ -275,6 +354,46 @@ mod tests {
         assert!(feed.is_good(1000, at(2999)));
         assert!(!feed.is_good(1000, at(3000)));
         assert!(!Feed::new(true, at(1000)).is_good(1000, at(1000)));
+    }
+
+    /// Memory from 50 to 90, files from 10 on.
+    struct Fifty {
+        complete: bool,
+    }
+
+    impl Shelf for Fifty {
+        type Place = Offset;
+
+        fn is_complete(&self) -> bool {
+            self.complete
+        }
+
+        fn place(&self, from: Offset) -> Option<Offset> {
+            (50..=90).contains(&from.0).then_some(from)
+        }
+
+        fn place_behind_files(&self, from: Offset) -> Option<Offset> {
+            (10..50).contains(&from.0).then_some(Offset(50))
+        }
+    }
+
+    #[test]
+    fn a_replica_goes_on_from_memory_or_files_or_gets_a_copy() {
+        let mut rng = Rng::from_seed(4);
+        let (id, other) = (RunId::generate(&mut rng), RunId::generate(&mut rng));
+        let history = History::new(id);
+        let way = |id, next, complete| {
+            let request = Request { id, next };
+            request.way(&history, &Fifty { complete })
+        };
+        assert_eq!(way(Some(id), 51, true), Way::Continue(Offset(50)));
+        assert_eq!(way(Some(id), 91, true), Way::Continue(Offset(90)));
+        assert_eq!(way(Some(id), 92, true), Way::Anew(Why::Gone));
+        assert_eq!(way(Some(id), 50, true), Way::Rewind(Offset(49), Offset(50)));
+        assert_eq!(way(Some(id), 10, true), Way::Anew(Why::Gone));
+        assert_eq!(way(Some(id), 51, false), Way::Anew(Why::Unlogged));
+        assert_eq!(way(Some(other), 51, true), Way::Anew(Why::Stranger));
+        assert_eq!(way(None, 51, true), Way::Anew(Why::Nameless));
     }
 
     #[test]

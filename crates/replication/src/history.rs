@@ -16,6 +16,15 @@ use journal::Offset;
 /// What a line begins with that names a history.
 const LINE_BEGIN: &str = "RUDDLE:HISTORY ";
 
+/// What a server is when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Others follow it.
+    Primary,
+    /// It follows another.
+    Replica,
+}
+
 /// The name of a server's history, and the one it had before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct History {
@@ -67,9 +76,22 @@ impl History {
     }
 
     /// Takes the name that its primary has taken, at `at`: all bytes up to there stay the same.
-    pub fn follow(&mut self, id: RunId, at: Offset) {
-        if id != self.id {
+    /// Whether that is a new name, which those who follow this server have to learn.
+    pub fn follow(&mut self, id: RunId, at: Offset) -> bool {
+        let renamed = id != self.id;
+        if renamed {
             self.branch(id, at);
+        }
+        renamed
+    }
+
+    /// Goes on after a restart with the bytes before `end`, which the disk gave back. What a
+    /// primary had sent and lost is elsewhere under its name: it goes on as `new`. A replica has a
+    /// prefix of its primary's history, whatever was lost, and adds nothing of its own.
+    pub fn restart(&mut self, role: Role, new: RunId, end: Offset) {
+        match role {
+            Role::Primary => self.branch(new, end),
+            Role::Replica => {}
         }
     }
 
@@ -150,9 +172,9 @@ mod tests {
     fn following_the_same_name_changes_nothing() {
         let [a, b, _] = names();
         let mut history = History::new(a);
-        history.follow(a, Offset(5));
+        assert!(!history.follow(a, Offset(5)));
         assert_eq!(history, History::new(a));
-        history.follow(b, Offset(5));
+        assert!(history.follow(b, Offset(5)));
         let previous = Previous {
             id: a,
             until: Offset(5),

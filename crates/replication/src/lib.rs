@@ -6,12 +6,15 @@
 //! seed.
 //!
 //! Reading order: `history` (which bytes two servers have in common), `feed` (a replica as its
-//! primary sees it), `link` (a replica's end of a link).
+//! primary sees it), `link` (a replica's end of a link), `quorum` (replies that wait for replicas'
+//! disks), `handover` (when a primary gives its place to a replica). `tests/simulation` runs them.
 //!
 //! Source of the protocol: <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>.
 
 #![forbid(unsafe_code)]
 
 pub mod feed;
+pub mod handover;
 pub mod history;
 pub mod link;
+pub mod quorum;

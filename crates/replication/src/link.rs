@@ -22,6 +22,9 @@ const ACK_MILLIS: i64 = 1_000;
 const EOF: &[u8] = b"EOF:";
 /// Length of that mark.
 const MARK_BYTES: usize = 40;
+/// What one answers that is asked to take over and has done so already: the answer to the question
+/// before was lost on the way.
+const IS_PRIMARY: &[u8] = b"ERR PSYNC FAILOVER can't be sent to a master";
 
 /// Name and password at the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +127,13 @@ impl Handshake {
             Stage::Port | Stage::Address | Stage::Capabilities | Stage::Version => {}
             // While it prepares, it sends line ends to be known alive.
             Stage::Sync if line.is_empty() => return Ok(Next::Hear),
+            Stage::Sync
+                if self.about.hands_over
+                    && error.is_some_and(|error| error.starts_with(IS_PRIMARY)) =>
+            {
+                self.about.hands_over = false;
+                return Ok(self.advance());
+            }
             Stage::Sync => return self.agree(line, error).map(Next::Go),
         }
         Ok(self.advance())

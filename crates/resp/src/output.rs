@@ -4,6 +4,10 @@
 //! bytes come before `tail[at]`". So a reply of small parts is one contiguous write, and dropping
 //! or measuring what was written is arithmetic on one offset.
 //!
+//! Output may have a limit. What would pass it cuts the output: all that is pending is dropped, and
+//! so is whatever follows; only its length is still counted. So who builds a reply need not look at
+//! the limit, and what nobody will read takes no memory.
+//!
 //! Invariants: chunks are sorted by `at`; `sent <= at <= tail.len()` for each; what is pending is
 //! `tail[sent..]` plus the chunks, less `chunk_sent` bytes of the first one. When nothing is
 //! pending, all is empty.
@@ -51,8 +55,10 @@ impl Body {
 }
 
 /// See the head of the file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Output {
+    /// Append only after [`room`](Self::room) has said so. A cut output's has no capacity, so that
+    /// there is room for nothing.
     pub(crate) tail: Vec<u8>,
     chunks: VecDeque<Chunk>,
     /// Bytes of `tail` that are written to the socket.
@@ -61,6 +67,24 @@ pub(crate) struct Output {
     chunk_sent: usize,
     /// Bytes of all chunks, sent ones of the first included.
     chunk_bytes: usize,
+    /// More pending bytes than this cut the output.
+    limit: usize,
+    /// Bytes that a cut output has dropped; 0: it is not cut.
+    dropped: usize,
+}
+
+impl Default for Output {
+    fn default() -> Output {
+        Output {
+            tail: Vec::new(),
+            chunks: VecDeque::new(),
+            sent: 0,
+            chunk_sent: 0,
+            chunk_bytes: 0,
+            limit: usize::MAX,
+            dropped: 0,
+        }
+    }
 }
 
 impl Output {
@@ -69,7 +93,64 @@ impl Output {
         self.tail.len() - self.sent + self.chunk_bytes - self.chunk_sent
     }
 
+    /// Pending bytes, and those that were dropped instead of becoming pending.
+    #[inline]
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.pending_bytes() + self.dropped
+    }
+
+    #[inline]
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.dropped > 0
+    }
+
+    /// Makes room for so many bytes in the tail; whether there is: if not, they are dropped.
+    #[inline]
+    pub(crate) fn room(&mut self, bytes: usize) -> bool {
+        self.tail.capacity() - self.tail.len() >= bytes || self.grow(bytes)
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) -> bool {
+        if !self.admits(bytes) {
+            return false;
+        }
+        // Twice as much each time, so that growing costs the same per byte, within the limit.
+        let left = self.limit - self.pending_bytes();
+        self.tail
+            .reserve_exact(bytes.max(self.tail.len().min(left)));
+        true
+    }
+
+    /// Whether so many bytes more are within the limit; else they are dropped and the output is
+    /// cut.
+    fn admits(&mut self, bytes: usize) -> bool {
+        let pending = self.pending_bytes();
+        if !self.is_cut() && pending.saturating_add(bytes) <= self.limit {
+            return true;
+        }
+        if bytes > 0 {
+            self.cut(bytes);
+        }
+        false
+    }
+
+    /// Drops what is pending and so many bytes that were to follow.
+    fn cut(&mut self, bytes: usize) {
+        self.dropped += self.pending_bytes() + bytes;
+        self.clear();
+        self.tail = Vec::new();
+    }
+
     pub(crate) fn push_shared(&mut self, bytes: Arc<Vec<u8>>) {
+        if !self.admits(bytes.len()) {
+            return;
+        }
         self.chunk_bytes += bytes.len();
         self.chunks.push_back(Chunk {
             at: self.tail.len(),
@@ -97,6 +178,13 @@ impl Output {
     /// Moves what is pending in `other`, of which nothing was written yet, to the end.
     pub(crate) fn append(&mut self, other: &mut Output) {
         debug_assert_eq!(other.sent + other.chunk_sent, 0);
+        if other.is_cut() {
+            self.cut(other.len_bytes());
+            return other.reset();
+        }
+        if !self.admits(other.pending_bytes()) {
+            return other.clear();
+        }
         let start = self.tail.len();
         self.tail.append(&mut other.tail);
         self.chunk_bytes += other.chunk_bytes;
@@ -116,6 +204,9 @@ impl Output {
     /// Chunks stand between a header and a line end of the same reply, so the offset alone tells
     /// which ones came after the mark. What is already sent stays.
     pub(crate) fn truncate(&mut self, mark: Mark) {
+        if self.is_cut() {
+            return;
+        }
         let len = mark.0.max(self.sent);
         self.tail.truncate(len);
         while let Some(chunk) = self.chunks.pop_back_if(|chunk| chunk.at > len) {
@@ -220,6 +311,12 @@ impl Output {
             chunk.at -= self.sent;
         }
         self.sent = 0;
+    }
+
+    /// Forgets all of it, also that it was cut.
+    pub(crate) fn reset(&mut self) {
+        self.clear();
+        self.dropped = 0;
     }
 
     #[inline]

@@ -84,6 +84,13 @@ impl Reply {
         }
     }
 
+    /// An empty output with a limit.
+    pub fn limited(proto: Proto, bytes: usize) -> Self {
+        let mut reply = Self::new(proto);
+        reply.set_limit(bytes);
+        reply
+    }
+
     /// An output with room for so many bytes.
     pub fn with_room(proto: Proto, bytes: usize) -> Self {
         let mut reply = Self::new(proto);
@@ -105,19 +112,19 @@ impl Reply {
     /// `+OK`
     #[inline]
     pub fn ok(&mut self) {
-        self.out.tail.extend_from_slice(b"+OK\r\n");
+        self.put(b"+OK\r\n");
     }
 
     /// `+PONG`
     #[inline]
     pub fn pong(&mut self) {
-        self.out.tail.extend_from_slice(b"+PONG\r\n");
+        self.put(b"+PONG\r\n");
     }
 
     /// `+QUEUED`
     #[inline]
     pub fn queued(&mut self) {
-        self.out.tail.extend_from_slice(b"+QUEUED\r\n");
+        self.put(b"+QUEUED\r\n");
     }
 
     /// A simple string; line ends inside become spaces.
@@ -136,14 +143,7 @@ impl Reply {
     pub fn int(&mut self, value: i64) {
         match INT.get(value as usize) {
             Some(row) => self.row(row), // negative values are far out of the table as usize
-            None => {
-                self.out.tail.reserve(HEADER_BYTES_MAX);
-                self.out.tail.push(b':');
-                self.out
-                    .tail
-                    .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-                self.out.tail.extend_from_slice(b"\r\n");
-            }
+            None => self.number_line(itoa::Buffer::new().format(value)),
         }
     }
 
@@ -151,20 +151,16 @@ impl Reply {
     pub fn unsigned(&mut self, value: u64) {
         match i64::try_from(value) {
             Ok(value) => self.int(value),
-            Err(_) => {
-                self.out.tail.push(b':');
-                self.out
-                    .tail
-                    .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-                self.out.tail.extend_from_slice(b"\r\n");
-            }
+            Err(_) => self.number_line(itoa::Buffer::new().format(value)),
         }
     }
 
     /// A bulk string, copied.
     #[inline]
     pub fn bulk(&mut self, body: &[u8]) {
-        self.out.tail.reserve(HEADER_BYTES_MAX + body.len() + 2);
+        if !self.out.room(HEADER_BYTES_MAX + body.len() + 2) {
+            return;
+        }
         self.header(&BULK, b'$', body.len());
         self.out.tail.extend_from_slice(body);
         self.out.tail.extend_from_slice(b"\r\n");
@@ -183,13 +179,13 @@ impl Reply {
         }
         self.header(&BULK, b'$', body.len());
         self.out.push_shared(body);
-        self.out.tail.extend_from_slice(b"\r\n");
+        self.put(b"\r\n");
     }
 
     /// Nil in place of a value.
     #[inline]
     pub fn null(&mut self) {
-        self.out.tail.extend_from_slice(match self.proto {
+        self.put(match self.proto {
             Proto::Resp2 => b"$-1\r\n",
             Proto::Resp3 => b"_\r\n",
         });
@@ -198,7 +194,7 @@ impl Reply {
     /// Nil in place of an array.
     #[inline]
     pub fn null_array(&mut self) {
-        self.out.tail.extend_from_slice(match self.proto {
+        self.put(match self.proto {
             Proto::Resp2 => b"*-1\r\n",
             Proto::Resp3 => b"_\r\n",
         });
@@ -244,7 +240,7 @@ impl Reply {
 
     /// A boolean. 1 or 0 in RESP2.
     pub fn boolean(&mut self, value: bool) {
-        self.out.tail.extend_from_slice(match (self.proto, value) {
+        self.put(match (self.proto, value) {
             (Proto::Resp2, true) => b":1\r\n",
             (Proto::Resp2, false) => b":0\r\n",
             (Proto::Resp3, true) => b"#t\r\n",
@@ -257,7 +253,9 @@ impl Reply {
         if self.proto == Proto::Resp2 {
             return self.bulk(text);
         }
-        self.out.tail.reserve(HEADER_BYTES_MAX + text.len() + 6);
+        if !self.out.room(HEADER_BYTES_MAX + text.len() + 6) {
+            return;
+        }
         self.long_header(b'=', text.len() + 4);
         self.out.tail.extend_from_slice(format);
         self.out.tail.push(b':');
@@ -276,7 +274,7 @@ impl Reply {
     /// Bytes that are RESP already (for a message encoded once and sent to many).
     #[inline]
     pub fn raw(&mut self, encoded: &[u8]) {
-        self.out.tail.extend_from_slice(encoded);
+        self.put(encoded);
     }
 
     /// Moves what is pending in `other` to the end.
@@ -314,19 +312,34 @@ impl Reply {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(len as u64 * later.factor).as_bytes();
         // The placeholder takes the last digit; the others, which are rarely there, are inserted
-        // before it.
-        if let [more @ .., last] = digits {
-            self.out.tail[later.digit_at] = *last;
+        // before it. There is none if the output has been cut.
+        if let [more @ .., last] = digits
+            && let Some(digit) = self.out.tail.get_mut(later.digit_at)
+        {
+            *digit = *last;
             if !more.is_empty() {
                 self.out.insert_digits(later.digit_at, more);
             }
         }
     }
 
-    /// Bytes not yet written to the socket.
+    /// Bytes not yet written to the socket, and those that were dropped.
     #[inline]
     pub fn len_bytes(&self) -> usize {
-        self.out.pending_bytes()
+        self.out.len_bytes()
+    }
+
+    /// With more pending bytes than this it is cut.
+    #[inline]
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.out.set_limit(bytes);
+    }
+
+    /// Whether it would have passed its limit: then nothing is pending any more, and nothing will
+    /// be.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.out.is_cut()
     }
 
     /// Bytes allocated for copied replies.
@@ -338,7 +351,7 @@ impl Reply {
     /// Whether all is written.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.out.pending_bytes() == 0
+        self.out.len_bytes() == 0
     }
 
     /// The current end of the output.
@@ -363,10 +376,10 @@ impl Reply {
         self.out.copy_to(to);
     }
 
-    /// Drops all that is pending.
+    /// Drops all that is pending; one that was cut is as new.
     #[inline]
     pub fn clear(&mut self) {
-        self.out.clear();
+        self.out.reset();
     }
 
     /// Fills `slices` from its front with the first `bytes_max` pending bytes in order, as far as
@@ -384,9 +397,24 @@ impl Reply {
         self.out.advance(count);
     }
 
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        if self.out.room(bytes.len()) {
+            self.out.tail.extend_from_slice(bytes);
+        }
+    }
+
+    fn number_line(&mut self, digits: &str) {
+        if self.out.room(HEADER_BYTES_MAX) {
+            self.out.tail.push(b':');
+            self.out.tail.extend_from_slice(digits.as_bytes());
+            self.out.tail.extend_from_slice(b"\r\n");
+        }
+    }
+
     fn later(&mut self, kind: u8, factor: u64) -> Later {
         let digit_at = self.out.tail.len() + 1;
-        self.out.tail.extend_from_slice(&[kind, b'0', b'\r', b'\n']);
+        self.put(&[kind, b'0', b'\r', b'\n']);
         Later { digit_at, factor }
     }
 
@@ -408,6 +436,9 @@ impl Reply {
     /// Copies the whole row, then cuts it to the length in its last byte.
     #[inline]
     fn row(&mut self, row: &[u8; 8]) {
+        if !self.out.room(row.len()) {
+            return;
+        }
         let tail = &mut self.out.tail;
         let end = tail.len() + usize::from(row[7]);
         tail.extend_from_slice(row);
@@ -415,8 +446,10 @@ impl Reply {
     }
 
     fn long_header(&mut self, kind: u8, number: usize) {
+        if !self.out.room(HEADER_BYTES_MAX) {
+            return;
+        }
         let tail = &mut self.out.tail;
-        tail.reserve(HEADER_BYTES_MAX);
         tail.push(kind);
         tail.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         tail.extend_from_slice(b"\r\n");
@@ -424,8 +457,10 @@ impl Reply {
 
     /// A reply of one line. A line end inside would end it early and desynchronise the client.
     fn line(&mut self, kind: u8, text: &[u8]) {
+        if !self.out.room(text.len() + 3) {
+            return;
+        }
         let tail = &mut self.out.tail;
-        tail.reserve(text.len() + 3);
         tail.push(kind);
         let start = tail.len();
         tail.extend_from_slice(text);

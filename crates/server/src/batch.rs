@@ -28,7 +28,7 @@ use crate::connection::{Connection, Waiting};
 use crate::delivery::{Delivery, Told};
 use crate::eviction::Evictor;
 use crate::gate::{self, Verdict};
-use crate::limits::{is_above_hard, output_limit};
+use crate::limits::{cut_at, is_above_hard, output_limit};
 use crate::mailbox::Mailbox;
 use crate::pubsub::Desk;
 use crate::registry::{InMulti, KeyShape, Missing, RowId};
@@ -42,6 +42,9 @@ use crate::transaction::{self, Spare};
 
 /// Commands collected before they are run.
 const COMMANDS_MAX: usize = 64;
+
+/// More than any answer to CLIENT REPLY ON, which ends the muting.
+const MUTED_BYTES_MAX: usize = 16 * 1024;
 
 /// What was found at one place of an input.
 enum Found {
@@ -145,6 +148,7 @@ impl Batch {
         if is_above_hard(limit, connection.out.len_bytes()) {
             return false;
         }
+        connection.out.set_limit(cut_at(limit));
         let limits = Limits {
             bulk_bytes_max: settings.proto_max_bulk_len_bytes,
             query_bytes_max: settings
@@ -502,7 +506,7 @@ impl Batch {
                 let verdict = if around.settings.maxmemory_bytes == 0 || client.upstream.is_some() {
                     verdict
                 } else {
-                    within_memory(verdict, client, out, around)
+                    within_memory(verdict, &args, client, out, around)
                 };
                 let demand = client.demand(around.settings);
                 let before = demand.map(|_| (client.wrote, out.len_bytes()));
@@ -511,7 +515,12 @@ impl Batch {
                     && client.wrote != wrote
                 {
                     let place = (start, out.len_bytes());
-                    held.wait_for_replicas(place, client.wrote, demand, around.env.now);
+                    let upto = (client.wrote, around.server.replicating.era());
+                    held.wait_for_replicas(place, upto, demand, around.env.now);
+                }
+                if out.is_cut() {
+                    // The end of the round says why.
+                    client.fate = Fate::CloseNow;
                 }
                 match waiting {
                     None => {}
@@ -532,6 +541,7 @@ impl Batch {
 /// is none.
 fn within_memory(
     verdict: Verdict,
+    args: &Args<'_>,
     client: &mut Client,
     out: &mut Reply,
     around: &mut Surroundings<'_, '_>,
@@ -540,7 +550,11 @@ fn within_memory(
         return verdict;
     };
     let server = around.server;
-    let flags = gate::effective_flags(server.registry.row(id), client);
+    let row = server.registry.row(id);
+    let flags = match row.flags.has(Flags::NO_MANDATORY_KEYS) {
+        true => gate::known_flags(row, args.words(), client, server),
+        false => gate::effective_flags(row, client),
+    };
     let admitted = around.evictor.admit(
         flags,
         server,
@@ -568,7 +582,71 @@ fn handle(
     others: Option<&mut Slab<Connection>>,
     around: &mut Surroundings<'_, '_>,
 ) -> Option<Waiting> {
+    // What a primary sends has no limit, and is worth no detour.
+    if client.reply_mode != ReplyMode::On && client.upstream.is_none() {
+        return handle_muted(verdict, args, client, out, others, around);
+    }
     let start = out.mark();
+    let waiting = carry_out(verdict, args, client, out, others, around);
+    if let Some(Waiting::Pause) = waiting {
+        return waiting;
+    }
+    if client.reply_mode != ReplyMode::On {
+        out.truncate(start);
+        end_muted(client, out);
+    }
+    if client.caching.is_some() {
+        end_of_caching(client, out, around.server);
+    }
+    waiting
+}
+
+/// The same for a client that gets no reply: what is written goes nowhere, however much it is, and
+/// counts for no limit.
+#[cold]
+fn handle_muted(
+    verdict: Verdict,
+    args: &mut Args<'_>,
+    client: &mut Client,
+    out: &mut Reply,
+    others: Option<&mut Slab<Connection>>,
+    around: &mut Surroundings<'_, '_>,
+) -> Option<Waiting> {
+    let mut apart = Reply::limited(out.proto(), MUTED_BYTES_MAX);
+    let waiting = carry_out(verdict, args, client, &mut apart, others, around);
+    out.set_proto(apart.proto());
+    if let Some(Waiting::Pause) = waiting {
+        return waiting;
+    }
+    match client.reply_mode {
+        ReplyMode::On => out.append(&mut apart),
+        _ => end_muted(client, out),
+    }
+    if client.caching.is_some() {
+        end_of_caching(client, out, around.server);
+    }
+    waiting
+}
+
+/// What a client is told that gets no reply to the command it has sent.
+fn end_muted(client: &mut Client, out: &mut Reply) {
+    out.raw(&std::mem::take(&mut client.unmuted));
+    client.reply_mode = match client.reply_mode {
+        ReplyMode::SkipNext => ReplyMode::Skip,
+        ReplyMode::Skip | ReplyMode::On => ReplyMode::On,
+        ReplyMode::Off => ReplyMode::Off,
+    };
+}
+
+#[inline]
+fn carry_out(
+    verdict: Verdict,
+    args: &mut Args<'_>,
+    client: &mut Client,
+    out: &mut Reply,
+    others: Option<&mut Slab<Connection>>,
+    around: &mut Surroundings<'_, '_>,
+) -> Option<Waiting> {
     let mut waiting = None;
     // A script that is not over tells what it has done when it is.
     let settles = around.aside.is_some();
@@ -603,23 +681,11 @@ fn handle(
             }
         }
         Verdict::Refuse(id, failure) => refuse(id, &failure, client, out, around),
-        Verdict::Postpone => return Some(Waiting::Pause),
+        Verdict::Postpone => waiting = Some(Waiting::Pause),
         Verdict::Drop => {
             around.server.warn_of_browser(&client.card, around.env.now);
             client.fate = Fate::CloseNow;
         }
-    }
-    if client.reply_mode != ReplyMode::On {
-        out.truncate(start);
-        out.raw(&std::mem::take(&mut client.unmuted));
-        client.reply_mode = match client.reply_mode {
-            ReplyMode::SkipNext => ReplyMode::Skip,
-            ReplyMode::Skip | ReplyMode::On => ReplyMode::On,
-            ReplyMode::Off => ReplyMode::Off,
-        };
-    }
-    if client.caching.is_some() {
-        end_of_caching(client, out, around.server);
     }
     waiting
 }
@@ -646,6 +712,11 @@ fn queue(row: RowId, args: &Args<'_>, client: &mut Client, server: &Server) -> b
     let declared = server.registry.row(row);
     if declared.in_multi != InMulti::Queued {
         return false;
+    }
+    // What EXEC will not run takes no memory.
+    let watched = client.watched.as_deref();
+    if transaction.broken || watched.is_some_and(|watched| watched.flag.is_raised()) {
+        return true;
     }
     transaction.push(row, declared, args);
     true

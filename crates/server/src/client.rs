@@ -7,12 +7,13 @@ use base::ids::DbIndex;
 use base::time::UnixMillis;
 use engine::track::Reader;
 use journal::Offset;
+use replication::quorum::Demand;
 use resp::{Proto, Reply};
 
 use crate::clients::Card;
 use crate::input::QueryUse;
+use crate::login::DEFAULT_USER;
 use crate::pubsub::{Desk, Exchange, Kind, Subscriptions};
-use crate::quorum::Demand;
 use crate::registry::RowId;
 use crate::replicating::primary::{Attached, Introduction};
 use crate::replicating::replica::apply::Upstream;
@@ -130,6 +131,12 @@ impl Client {
         self.authenticated || settings.requirepass.is_none()
     }
 
+    /// The user that it acts as: there is only one, and who need not log in is that one, too.
+    #[inline]
+    pub fn user(&self) -> &'static str {
+        DEFAULT_USER
+    }
+
     /// Under what name the reads of the next command are remembered, if they are.
     #[inline]
     pub fn reader(&self) -> Option<Reader> {
@@ -139,7 +146,10 @@ impl Client {
     /// What the replies to its writes wait for, besides the disk here.
     #[inline]
     pub fn demand(&self, settings: &Settings) -> Option<Demand> {
-        let demand = self.quorum.unwrap_or(settings.primary.quorum);
+        let demand = match self.quorum {
+            Some(demand) => demand,
+            None => settings.primary.quorum_of(self.user()),
+        };
         (demand.replicas > 0).then_some(demand)
     }
 

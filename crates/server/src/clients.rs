@@ -93,6 +93,10 @@ pub struct Card {
     pub no_touch: AtomicBool,
     /// Waits in a blocking command or a pause.
     pub blocked: AtomicBool,
+    /// That wait ends by itself.
+    pub timed: AtomicBool,
+    /// It waits in WAIT or WAITAOF, and nobody has ended that yet: who takes this away does.
+    pub awaits_copies: AtomicBool,
     /// The blocking command it waits in.
     pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// CLIENT CAPA REDIRECT: it can follow a redirection to another primary.
@@ -196,6 +200,14 @@ impl Clients {
         let by_id = self.by_id.lock();
         let alive = |card: &&Arc<Card>| !card.killed.load(Ordering::Relaxed);
         by_id.values().filter(alive).cloned().collect()
+    }
+
+    /// The clients with these ids, in this order, those about to be closed left out.
+    pub fn some(&self, ids: &[u64]) -> Vec<Arc<Card>> {
+        let by_id = self.by_id.lock();
+        let alive = |card: &&Arc<Card>| !card.killed.load(Ordering::Relaxed);
+        let found = ids.iter().filter_map(|id| by_id.get(id));
+        found.filter(alive).cloned().collect()
     }
 
     /// Clients that wait in a blocking command or a pause.

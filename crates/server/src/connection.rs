@@ -56,8 +56,8 @@ pub struct Accepted {
     pub card: Arc<Card>,
 }
 
-// Straight to the kernel: in a program of several threads libc's calls are points at which these can
-// be cancelled, and preparing for that costs two or three per cent of such a call.
+// Straight to the kernel: in a program of several threads libc's calls are points at which these
+// can be cancelled, and preparing for that costs two or three per cent of such a call.
 
 fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
@@ -326,6 +326,7 @@ impl Connection {
     /// Its next command waits until the pause is over.
     pub fn postpone(&mut self) {
         self.waiting = Waiting::Pause;
+        self.client.card.timed.store(false, Ordering::Relaxed);
         self.client.card.blocked.store(true, Ordering::Relaxed);
         self.rewind();
     }
@@ -394,11 +395,25 @@ impl Connection {
             return false;
         };
         let over = wish.is_met(server) || wish.until.is_some_and(|until| until <= now);
-        if over {
-            self.client.card.blocked.store(false, Ordering::Relaxed);
-            self.go_on(wish.muted, |out| wish.reply(server, out));
+        // If CLIENT UNBLOCK was faster, the order to end is in the mail.
+        let ends = over && self.client.card.awaits_copies.swap(false, Ordering::AcqRel);
+        if ends {
+            self.end_disk_wait(server, None);
         }
-        !over
+        !ends
+    }
+
+    /// Answers WAIT or WAITAOF how far it has come, or with what ended it; whether it waited.
+    pub fn end_disk_wait(&mut self, server: &Server, failure: Option<&Failure>) -> bool {
+        let Waiting::Disk(wish) = self.waiting else {
+            return false;
+        };
+        self.client.card.blocked.store(false, Ordering::Relaxed);
+        self.go_on(wish.muted, |out| match failure {
+            None => wish.reply(server, out),
+            Some(failure) => out.error(failure.text()),
+        });
+        true
     }
 
     /// The process does not end after all; whether it waited for that.

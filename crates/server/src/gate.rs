@@ -75,21 +75,31 @@ pub fn admit<'a>(
         return Verdict::Refuse(Some(id), ONLY_WATCHING);
     }
     if server.saving.is_failing()
-        && let Err(failure) = saved_lately(effective_flags(row, client), row, settings)
+        && let Err(failure) = saved_lately(
+            known_flags(row, words.clone(), client, server),
+            row,
+            settings,
+        )
     {
         return Verdict::Refuse(Some(id), failure);
     }
     let journal = &server.appending.journal;
     if journal.is_failing()
-        && let Err(failure) = logged_lately(effective_flags(row, client), row, server)
+        && let Err(failure) =
+            logged_lately(known_flags(row, words.clone(), client, server), row, server)
     {
         return Verdict::Refuse(Some(id), failure);
     }
-    if server.lacks_replicas() && effective_flags(row, client).has(Flags::WRITE) {
+    if server.lacks_replicas() && known_flags(row, words.clone(), client, server).has(Flags::WRITE)
+    {
         return Verdict::Refuse(Some(id), LACKING);
     }
     if server.replicating.is_replica()
-        && let Err(failure) = as_replica(effective_flags(row, client), server, settings)
+        && let Err(failure) = as_replica(
+            known_flags(row, words.clone(), client, server),
+            server,
+            settings,
+        )
     {
         return Verdict::Refuse(Some(id), failure);
     }
@@ -209,6 +219,39 @@ pub fn effective_flags(row: &Row, client: &Client) -> Flags {
         Some(transaction) if row.in_multi == InMulti::Exec => row.flags.or(transaction.flags()),
         _ => row.flags,
     }
+}
+
+/// What a command may do as far as that is known before it runs or is queued: a script that is to
+/// be queued may do what its first line says. (One that is to run looks at its flags itself.)
+#[cold]
+pub fn known_flags<'a>(
+    row: &Row,
+    mut words: impl Iterator<Item = &'a [u8]>,
+    client: &Client,
+    server: &Server,
+) -> Flags {
+    let flags = effective_flags(row, client);
+    if client.transaction.is_none() || !row.flags.has(Flags::NO_MANDATORY_KEYS) {
+        return flags;
+    }
+    let subject = words.nth(1).unwrap_or_default();
+    let Some(said) = server.scripting.flags_of(&row.name, subject) else {
+        return flags;
+    };
+    let reads = said.has(script::Flags::NO_WRITES);
+    let says = [
+        (Flags::WRITE, !reads),
+        (
+            Flags::DENYOOM,
+            !reads && !said.has(script::Flags::ALLOW_OOM),
+        ),
+        (Flags::STALE, said.has(script::Flags::ALLOW_STALE)),
+    ];
+    says.iter()
+        .fold(flags, |flags, &(flag, is_set)| match is_set {
+            true => flags.or(flag),
+            false => flags.without(flag),
+        })
 }
 
 /// Refuses writes while snapshots fail.

@@ -15,9 +15,10 @@ use std::collections::VecDeque;
 
 use base::time::UnixMillis;
 use journal::{Journal, Offset};
+use replication::quorum::{Demand, Era, Vote, Votes};
 use resp::Reply;
 
-use crate::quorum::{Demand, Vote, Votes};
+use crate::quorum::tell_doubt;
 use crate::server::Server;
 
 /// What WAIT and WAITAOF wait for.
@@ -39,7 +40,9 @@ pub struct DiskWish {
 
 impl DiskWish {
     fn is_local(&self, journal: &Journal) -> bool {
-        journal.is_on() && self.upto <= journal.durable()
+        journal
+            .restorable()
+            .is_some_and(|durable| self.upto <= durable)
     }
 
     /// Whether there is nothing more to wait for.
@@ -143,7 +146,7 @@ impl Held {
     pub fn wait_for_replicas(
         &mut self,
         (start, end): (usize, usize),
-        upto: Offset,
+        (upto, era): (Offset, Era),
         demand: Demand,
         now: UnixMillis,
     ) {
@@ -152,21 +155,23 @@ impl Held {
             start: self.sent + start as u64,
             end: self.sent + end as u64,
             upto,
+            era,
             replicas: demand.replicas,
             until: (patience > 0).then(|| now.saturating_add(patience)),
         });
     }
 
     /// Lets go what enough replicas have on disk, and says of what too few have that it is in
-    /// doubt, once its time is up.
+    /// doubt, once its time is up or this server follows another.
     pub fn heed_replicas(&mut self, out: &mut Reply, server: &Server, now: UnixMillis) {
         if self.votes.is_empty() {
             return;
         }
-        let primary = &server.replicating.primary;
-        let shifts = self.votes.decide(out, self.sent, now, |upto, count| {
-            primary.have(upto, true) >= count
-        });
+        let (primary, era) = (&server.replicating.primary, server.replicating.era());
+        let has = |upto| primary.have_on_disks(upto);
+        let doubtful = self.votes.decide(now, era, has);
+        let shifts = tell_doubt(&doubtful, out, self.sent);
+        self.votes.shift(shifts.iter().map(|shift| shift.by).sum());
         for shift in shifts.iter().rev() {
             let move_on = |position: &mut u64| {
                 if *position >= shift.from {

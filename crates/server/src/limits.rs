@@ -2,7 +2,8 @@
 //! `client-output-buffer-limit`, `client-query-buffer-limit`, `timeout`.
 //!
 //! Checked after a read and where a connection's round ends, which costs comparisons of numbers at
-//! hand; what passes with time alone (a soft limit, idleness) is looked for once a second, if such
+//! hand; what one command would write beyond the limit is dropped while it is written
+//! (`resp::Reply::set_limit`), so that it takes no memory. What passes with time alone (a soft limit, idleness) is looked for once a second, if such
 //! a limit is set.
 
 use base::time::UnixMillis;
@@ -45,6 +46,22 @@ pub fn is_above_hard(limit: &OutputLimit, pending_bytes: usize) -> bool {
     limit.hard_bytes > 0 && counted(pending_bytes) >= limit.hard_bytes
 }
 
+/// Beyond the hard limit replies are cut, but not at once: what handlers ask room for is a few
+/// bytes more than what they write.
+const SLACK_BYTES: u64 = 64 * 1024;
+
+/// With more unwritten bytes than this a client's replies are dropped: it will be closed.
+#[inline]
+pub fn cut_at(limit: &OutputLimit) -> usize {
+    if limit.hard_bytes == 0 {
+        return usize::MAX;
+    }
+    let bytes = limit
+        .hard_bytes
+        .saturating_add(REPLY_BLOCK_BYTES + SLACK_BYTES);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 /// For the primary that this server follows.
 const NO_LIMIT: OutputLimit = OutputLimit {
     hard_bytes: 0,
@@ -85,9 +102,12 @@ pub fn output_excess(
     now: UnixMillis,
 ) -> Option<Excess> {
     let limit = output_limit(&connection.client, settings);
+    // For messages that come before the next command: it may have subscribed in this round.
+    connection.out.set_limit(cut_at(limit));
     let pending = connection.out.len_bytes();
     let soft = connection.soft_limit.is_passed(limit, pending, now);
-    (soft || is_above_hard(limit, pending)).then_some(Excess::Output)
+    let hard = connection.out.is_cut() || is_above_hard(limit, pending);
+    (soft || hard).then_some(Excess::Output)
 }
 
 /// Whether a connection's unread bytes have passed the limit. To be asked between reading and

@@ -225,6 +225,8 @@ impl Card {
             no_evict: false.into(),
             no_touch: false.into(),
             blocked: false.into(),
+            timed: false.into(),
+            awaits_copies: false.into(),
             waiter: parking_lot::Mutex::default(),
             can_redirect: false.into(),
             writing: false.into(),

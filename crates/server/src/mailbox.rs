@@ -18,7 +18,7 @@ use crate::migrating::Migrated;
 use crate::pubsub::Publication;
 use crate::replicating::replica::arrival::Arrival;
 use crate::tracking::Note;
-use crate::waking::Unblocked;
+use crate::waking::{Ending, Unblocked};
 use engine::sync::{AtomicBool, Mutex};
 use engine::waiters::Waiter;
 
@@ -61,6 +61,8 @@ pub enum Message {
     Durable,
     /// A client's wait in a blocking command has ended.
     Unblock(Box<Unblocked>),
+    /// End a client's wait in WAIT or WAITAOF.
+    EndDiskWait(Arc<Card>, Ending),
     /// Try a client's blocking command again: who made its key ready could not.
     Retry(Arc<Waiter>),
     /// This server has become a replica: nobody waits for keys any more.

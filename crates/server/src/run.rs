@@ -157,7 +157,7 @@ fn begin_to_log<'s>(
 ) -> Result<(), loading::Failure> {
     let refused = loading::Failure::Refused;
     appending::begin(server).map_err(refused)?;
-    if server.settings.get().primary.quorum.replicas > 0 {
+    if server.settings.get().primary.wants_quorum() {
         let primary = &server.replicating.primary;
         primary.count_writes(server, server.now());
     }

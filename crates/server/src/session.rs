@@ -47,8 +47,8 @@ pub struct Session<'s, 'k> {
     pub client: &'s mut Client,
     /// Time, limits, counters of this worker.
     pub env: &'s mut Env,
-    /// Covers nothing on entry (but see `Row::keeps_lease`), or inside a transaction all that may be
-    /// asked for; may be used and need not be released.
+    /// Covers nothing on entry (but see `Row::keeps_lease`), or inside a transaction all that may
+    /// be asked for; may be used and need not be released.
     pub lease: &'s mut Lease<'k>,
     /// This worker's subscribers.
     pub desk: &'s mut Desk,
@@ -86,6 +86,15 @@ impl Session<'_, '_> {
     pub fn is_read_only_replica(&self) -> bool {
         self.server.replicating.is_replica()
             && self.settings.replica.read_only
+            && self.client.upstream.is_none()
+    }
+
+    /// Whether the client must not be shown data, because they may be old.
+    pub fn is_stale_replica(&self) -> bool {
+        let replicating = &self.server.replicating;
+        replicating.is_replica()
+            && !self.settings.replica.serve_stale
+            && !replicating.replica.is_up()
             && self.client.upstream.is_none()
     }
 

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use base::ids::ClientId;
 use base::time::UnixMillis;
@@ -22,6 +22,7 @@ use engine::spec::DataRun;
 use engine::waiters::{Address, Wait, Waiter};
 use journal::Offset;
 use journal::journal::Framing;
+use replication::quorum::Era;
 use resp::{Proto, Reply};
 
 use crate::aftermath;
@@ -89,7 +90,8 @@ impl Unblocked {
     }
 }
 
-const DEMOTED: Failure = Failure::fixed(
+/// What those are told who wait when their server begins to follow another.
+pub const DEMOTED: Failure = Failure::fixed(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 
@@ -112,6 +114,7 @@ pub fn begin(
     let deadline = wait.timeout_ms.map(|ms| UnixMillis(session.env.now.0 + ms));
     let waiter = Waiter::enter(address, proto, client.db, run, args, wait, session.lease);
     *card.waiter.lock() = Some(Arc::clone(&waiter));
+    card.timed.store(deadline.is_some(), Relaxed);
     card.blocked.store(true, Relaxed);
     // Whoever killed it before that lock did not see the waiter; who does so after it will.
     if card.killed.load(Relaxed) {
@@ -134,7 +137,10 @@ struct Post<'s> {
 
 impl Post<'_> {
     fn send(&self, waiter: &Waiter, message: Message) {
-        let worker = waiter.client.worker;
+        self.send_to(waiter.client.worker, message);
+    }
+
+    fn send_to(&self, worker: u16, message: Message) {
         let mailbox = &self.server.mailboxes[usize::from(worker)];
         if worker == self.own.0 {
             mailbox.leave(message);
@@ -228,23 +234,41 @@ pub enum Ending {
     Error,
 }
 
+impl Ending {
+    /// What the client is told, if it is not how far it has come.
+    pub fn failure(self) -> Option<&'static Failure> {
+        match self {
+            Ending::TimedOut => None,
+            Ending::Error => Some(&UNBLOCKED),
+        }
+    }
+}
+
 /// What a client is told whose wait CLIENT UNBLOCK ... ERROR has ended.
-const UNBLOCKED: Failure = Failure::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+static UNBLOCKED: Failure = Failure::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// CLIENT UNBLOCK: ends the wait of the client with this card; whether it was waiting.
-pub fn unblock(card: &Card, ending: Ending, session: &mut Session<'_, '_>) -> bool {
-    let Some(waiter) = card.waiter.lock().clone() else {
-        return false;
-    };
+pub fn unblock(card: &Arc<Card>, ending: Ending, session: &mut Session<'_, '_>) -> bool {
     let (server, own) = (session.server, session.client.card.worker);
-    if !give_up(&waiter, server, own, session.env, session.lease) {
-        return false;
-    }
     let mut post = Post {
         server,
         own,
         env: None,
     };
+    let Some(waiter) = card.waiter.lock().clone() else {
+        let ended = card.awaits_copies.swap(false, AcqRel);
+        if ended {
+            if let Some(failure) = ending.failure() {
+                server.count_error(failure.text(), session.stats);
+            }
+            let message = Message::EndDiskWait(Arc::clone(card), ending);
+            post.send_to(card.worker.0, message);
+        }
+        return ended;
+    };
+    if !give_up(&waiter, server, own, session.env, session.lease) {
+        return false;
+    }
     match ending {
         Ending::TimedOut => {
             let unblocked = Box::new(Unblocked::timed_out(&waiter));
@@ -283,7 +307,7 @@ impl Connection {
         mut unblocked: Unblocked,
         stats: &WorkerStats,
         settings: &Settings,
-        now: UnixMillis,
+        (now, era): (UnixMillis, Era),
     ) {
         let Waiting::Blocked(blocked) = &self.waiting else {
             return;
@@ -296,7 +320,7 @@ impl Connection {
             self.client.wrote = upto;
             if let Some(demand) = self.client.demand(settings) {
                 let place = (start, self.out.len_bytes());
-                self.held.wait_for_replicas(place, upto, demand, now);
+                self.held.wait_for_replicas(place, (upto, era), demand, now);
             }
         }
         self.waiting = Waiting::No;

@@ -44,7 +44,7 @@ use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 use crate::stats::{WorkerStats, bump};
 use crate::transaction;
-use crate::waking::{self, Deadlines, Unblocked};
+use crate::waking::{self, Deadlines, Ending, Unblocked};
 
 mod feeding;
 mod news;
@@ -58,8 +58,11 @@ pub(crate) const EVENTS_MAX: usize = 512;
 const TICK: Duration = Duration::from_millis(100);
 /// Time between two searches for clients that have passed a limit by doing nothing.
 const INSPECTION: Duration = Duration::from_secs(1);
-/// Clients per round whose time is up.
-const TIMEOUTS_MAX: usize = 1000;
+/// What replies wait for: how far the disk is, whether it fails, how often replicas have spoken.
+type Outside = ((Offset, Option<Offset>), bool, u64);
+/// Clients per round whose time is up: about half a millisecond, so that nobody else waits for long
+/// when it is up for many at once.
+const TIMEOUTS_MAX: usize = 64;
 /// Messages for which room is kept.
 const MAIL_KEPT_MAX: usize = 1024;
 /// Steps of long commands per round, so that other clients wait for at most so many.
@@ -133,7 +136,7 @@ pub struct Worker<'k> {
     /// Connections with replies that wait for the disk.
     holding: Vec<usize>,
     /// How that stood at the beginning of the round.
-    seen_outside: (Offset, bool, u64),
+    seen_outside: Outside,
     spare: Vec<Vec<u8>>,
     spare_transaction: transaction::Spare,
     /// Room for the next mail.
@@ -177,7 +180,7 @@ impl<'k> Worker<'k> {
             told: Told::default(),
             walking: Vec::new(),
             holding: Vec::new(),
-            seen_outside: (Offset::default(), false, 0),
+            seen_outside: Outside::default(),
             spare: Vec::new(),
             spare_transaction: transaction::Spare::default(),
             mail: Vec::new(),
@@ -310,6 +313,7 @@ impl<'k> Worker<'k> {
                 Message::Barrier(done) => drop(done.send(())),
                 Message::Durable => self.release_held(),
                 Message::Unblock(unblocked) => self.unblock(*unblocked),
+                Message::EndDiskWait(card, ending) => self.end_disk_wait(&card, ending),
                 Message::Retry(waiter) => {
                     let (env, lease) = (&self.env, &mut self.lease);
                     waking::retry(&waiter, self.server, self.id, env, lease);
@@ -411,8 +415,20 @@ impl<'k> Worker<'k> {
         };
         if connection.expects(&unblocked) {
             self.deadlines.remove(id, connection);
-            connection.unblock(unblocked, self.stats, &self.settings, self.env.now);
+            let when = (self.env.now, self.server.replicating.era());
+            connection.unblock(unblocked, self.stats, &self.settings, when);
             self.enqueue(id);
+        }
+    }
+
+    /// Goes on with a client whose WAIT or WAITAOF was ended.
+    fn end_disk_wait(&mut self, card: &Card, ending: Ending) {
+        let place = card.place.load(Ordering::Relaxed) as usize;
+        if let Some(connection) = self.connections.get_mut(place)
+            && connection.client.card.id == card.id
+            && connection.end_disk_wait(self.server, ending.failure())
+        {
+            self.enqueue(place);
         }
     }
 
@@ -453,6 +469,19 @@ impl<'k> Worker<'k> {
                 self.connections[id].client.fate = Fate::CloseAfterReply;
             }
         }
+        let demoted = Some(&waking::DEMOTED);
+        for (id, connection) in &mut self.connections {
+            // If CLIENT UNBLOCK was faster, the order to end is in the mail.
+            let awaits = &connection.client.card.awaits_copies;
+            if awaits.swap(false, Ordering::AcqRel)
+                && connection.end_disk_wait(self.server, demoted)
+            {
+                connection.client.fate = Fate::CloseAfterReply;
+                connection.enqueue(id, &mut self.ready);
+            }
+        }
+        // What waits for replicas is in doubt now.
+        self.release_held();
     }
 
     /// Ends the waits whose time is up.
@@ -604,25 +633,6 @@ impl<'k> Worker<'k> {
         }
     }
 
-    /// Writes messages to those whose turn it is.
-    fn settle_told(&mut self) {
-        // What is not written counts as used memory, as above.
-        let all = self.settings.maxmemory_bytes != 0 || self.stopping;
-        let share = match all {
-            true => self.told.count(),
-            false => self.told.share(),
-        };
-        for _ in 0..share {
-            let Some(id) = self.told.pop() else {
-                break;
-            };
-            if let Some(connection) = self.connections.get_mut(id) {
-                connection.told = false;
-                self.settle(id);
-            }
-        }
-    }
-
     /// After a round: writes replies, brings the card up to date, decides whether it goes on.
     fn settle(&mut self, id: usize) {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -681,9 +691,10 @@ impl<'k> Worker<'k> {
             _ if connection.is_abandoned() => self.close(id),
             Fate::CloseAfterReply => {}
             Fate::Open => {
-                if let Waiting::Disk(_) = connection.waiting {
-                    let blocked = &connection.client.card.blocked;
-                    blocked.store(true, Ordering::Relaxed);
+                if let Waiting::Disk(wish) = connection.waiting {
+                    let card = &connection.client.card;
+                    card.timed.store(wish.until.is_some(), Ordering::Relaxed);
+                    card.blocked.store(true, Ordering::Relaxed);
                     if connection.list() {
                         self.holding.push(id);
                     }
@@ -717,10 +728,11 @@ impl<'k> Worker<'k> {
     }
 
     /// What replies wait for.
-    fn outside(&self) -> (Offset, bool, u64) {
+    fn outside(&self) -> Outside {
         let journal = &self.server.appending.journal;
         let heard = self.server.replicating.primary.heard_count();
-        (journal.durable(), journal.is_failing(), heard)
+        let disk = (journal.durable(), journal.restorable());
+        (disk, journal.is_failing(), heard)
     }
 
     /// Sends what had to wait for the disk or for replicas and need not any more.

@@ -53,13 +53,23 @@ impl Server {
     pub fn start_binary(kind: Kind, binary: &Path, args: &[&str]) -> Result<Server, String> {
         let mut report = String::new();
         for _ in 0..START_ATTEMPTS {
-            let mut server = spawn(kind, binary, args)?;
+            let port = free_port().map_err(|error| format!("no free port: {error}"))?;
+            let mut server = spawn(kind, binary, port, args)?;
             match server.wait_until_ready() {
                 Ok(()) => return Ok(server),
                 Err(why) => report = format!("{}: {why}\n{}", binary.display(), server.log()),
             }
         }
         Err(report)
+    }
+
+    /// Like [`Server::start_binary`], on a port that a server of the caller's has had before.
+    pub fn start_at(kind: Kind, binary: &Path, port: u16, args: &[&str]) -> Result<Server, String> {
+        let mut server = spawn(kind, binary, port, args)?;
+        match server.wait_until_ready() {
+            Ok(()) => Ok(server),
+            Err(why) => Err(format!("{}: {why}\n{}", binary.display(), server.log())),
+        }
     }
 
     /// The port on 127.0.0.1.
@@ -135,10 +145,9 @@ impl Drop for Server {
     }
 }
 
-fn spawn(kind: Kind, binary: &Path, args: &[&str]) -> Result<Server, String> {
+fn spawn(kind: Kind, binary: &Path, port: u16, args: &[&str]) -> Result<Server, String> {
     let say = |what: &str, error: io::Error| format!("{what}: {error}");
     let scratch = scratch_directory().map_err(|e| say("scratch directory", e))?;
-    let port = free_port().map_err(|e| say("no free port", e))?;
     let log = File::create(scratch.join("log")).map_err(|e| say("log file", e))?;
     let errors = log.try_clone().map_err(|e| say("log file", e))?;
     let usual = if kind == Kind::Ruddle {
@@ -165,7 +174,10 @@ fn spawn(kind: Kind, binary: &Path, args: &[&str]) -> Result<Server, String> {
 }
 
 /// A port nobody listens on at this moment: the kernel's choice, given back at once.
-fn free_port() -> io::Result<u16> {
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 

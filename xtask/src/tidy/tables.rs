@@ -105,6 +105,7 @@ pub(super) const CRATES: &[CrateRule] = &[
             "nix",
             "parking_lot",
             "quanta",
+            "rustix",
             "sha1",
             "shuttle",
             "signal-hook",

@@ -2,6 +2,7 @@
 //! need are taken. One thread with two leases stands for two workers.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::hash::Seed;
 use base::ids::{ClientId, DbIndex};
@@ -269,4 +270,57 @@ fn effects_are_in_the_order_in_which_things_happened() {
     ];
     assert_eq!(effects, expected);
     world.assert_forgotten();
+}
+
+/// Resident memory of this process, in bytes.
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs");
+    let pages = statm.split(' ').nth(1).expect("resident pages");
+    pages.parse::<usize>().expect("a number") * 4096
+}
+
+/// The fastest of a few: how long it takes that one of many is served, and that one of many ends.
+fn fastest(world: &World, waiters: &mut Vec<Arc<Waiter>>) -> [Duration; 2] {
+    const TRIES: usize = 20;
+    let mut fastest = [Duration::MAX; 2];
+    for _ in 0..TRIES {
+        let served = waiters.pop().expect("one of many");
+        let begin = Instant::now();
+        let log = world.push(&format!("RPUSH own:{} x", served.client.id.0), None);
+        fastest[0] = fastest[0].min(begin.elapsed());
+        assert_eq!(log.served.len(), 1);
+        let middle = waiters.len() / 2;
+        let ended = waiters.swap_remove(middle);
+        let begin = Instant::now();
+        assert!(world.end(&ended).0);
+        fastest[1] = fastest[1].min(begin.elapsed());
+    }
+    fastest
+}
+
+/// A hundred thousand who wait cost memory only: serving or ending one of them is no dearer than
+/// with a thousand, and who came first is served first.
+#[test]
+fn a_hundred_thousand_wait_without_a_search() {
+    const FEW: usize = 1000;
+    const MANY: usize = 100_000;
+    const BYTES_MAX: usize = 3000;
+    let world = World::new();
+    let mut waiters = Vec::with_capacity(FEW + MANY);
+    let enter = |client: usize| world.waits(client as u64, &format!("BLPOP crowd own:{client} 0"));
+    waiters.extend((0..FEW).map(enter));
+    let few = fastest(&world, &mut waiters);
+    let before = resident_bytes();
+    waiters.extend((FEW..FEW + MANY).map(enter));
+    let each = resident_bytes().saturating_sub(before) / MANY;
+    let many = fastest(&world, &mut waiters);
+    println!("{each} bytes each, at two keys; served and ended: {few:?}, {many:?} of many");
+    assert!(each < BYTES_MAX, "{each} bytes each");
+    for (few, many) in few.iter().zip(many) {
+        // A search through a hundred thousand takes longer than this in any case.
+        assert!(many < *few * 20, "{many:?} instead of {few:?}");
+    }
+    let log = world.push("RPUSH crowd a b c", None);
+    let clients: Vec<u64> = log.served.iter().map(|(client, _)| *client).collect();
+    assert_eq!(clients, [0, 1, 2]);
 }

@@ -425,6 +425,60 @@ fn whatever_fails_the_durable_beginning_is_loaded() {
 }
 
 #[test]
+fn what_a_restart_would_give_back_begins_with_the_base() {
+    let disk = SimDisk::default();
+    let mut life = Life::begin(disk, Policy::Always, 0);
+    let mut rng = Rng::from_seed(1);
+    life.append(&mut rng);
+    life.step(&mut rng);
+    assert_eq!(life.journal.restorable(), None, "its base is not in place");
+    life.journal.set_complete();
+    assert_eq!(life.journal.restorable(), Some(life.journal.end()));
+    life.journal.turn_off();
+    assert_eq!(life.journal.restorable(), None);
+    life.journal.turn_on();
+    assert_eq!(
+        life.journal.restorable(),
+        None,
+        "the next one has a base of its own"
+    );
+}
+
+/// With `appendfsync no` nobody waits for the disk, and nobody is told that it has anything.
+#[test]
+fn what_was_only_written_is_not_given_back_for_certain() {
+    let mut rng = Rng::from_seed(5);
+    let mut life = Life::begin(SimDisk::default(), Policy::No, 0);
+    life.journal.set_complete();
+    life.append(&mut rng);
+    life.step(&mut rng);
+    assert_eq!(life.journal.durable(), life.journal.end());
+    assert_eq!(life.journal.restorable(), Some(Offset(0)));
+    life.journal.set(Policy::Always, false);
+    life.step(&mut rng);
+    assert_eq!(life.journal.restorable(), Some(life.journal.end()));
+}
+
+/// A process may end before it has synced what it wrote: the next one reads that, and says that it
+/// is durable.
+#[test]
+fn what_was_read_at_the_start_is_durable() {
+    let disk = SimDisk::default();
+    let mut rng = Rng::from_seed(3);
+    let mut life = Life::begin(disk.clone(), Policy::EverySecond, 0);
+    life.step(&mut rng);
+    life.now -= SYNC_NANOS;
+    life.append(&mut rng);
+    life.append(&mut rng);
+    assert!(!life.writer.write_through(), "it is written");
+    let written = life.next;
+    drop(life);
+    drop(Life::begin(disk.clone(), Policy::EverySecond, written));
+    disk.0.lock().crash();
+    assert_eq!(load(&disk, "synced at the start"), written);
+}
+
+#[test]
 fn a_full_disk_keeps_everything_and_recovery_writes_it() {
     let disk = SimDisk::default();
     disk.0.lock().rng = Some(Rng::from_seed(1));

@@ -110,6 +110,30 @@ fn a_ping_may_be_answered_by_a_wish_for_a_password() {
     assert!(handshake.hear(b"-WRONGPASS invalid").is_err());
 }
 
+/// The answer to the first question was lost: that it has taken over is what was wanted.
+#[test]
+fn one_that_has_taken_over_is_followed() {
+    let about = Introduction {
+        hands_over: true,
+        ..about(41)
+    };
+    let (mut handshake, _) = said(about);
+    let psync = format!("*3\r\n$5\r\nPSYNC\r\n$40\r\n{}\r\n$2\r\n42\r\n", id(1));
+    assert_eq!(
+        handshake.hear(b"-ERR PSYNC FAILOVER can't be sent to a master."),
+        Ok(Next::Say(psync.into_bytes()))
+    );
+    let goes_on = Ok(Next::Go(Agreed::Continue(Some(id(2)))));
+    assert_eq!(
+        handshake.hear(format!("+CONTINUE {}", id(2)).as_bytes()),
+        goes_on
+    );
+    let refused = said(self::about(41))
+        .0
+        .hear(b"-ERR PSYNC FAILOVER can't be sent to a master.");
+    assert!(refused.is_err());
+}
+
 #[test]
 fn lines_before_a_snapshot() {
     let parse = |line: &str| Framing::parse(line.as_bytes());

@@ -133,6 +133,68 @@ fn an_empty_output_gives_memory_back() {
     }
 }
 
+/// What would pass the limit cuts the output: nothing is pending any more, whatever is written, and
+/// it takes no memory; its length goes on.
+#[test]
+fn an_output_is_cut_at_its_limit() {
+    const LIMIT: usize = 100_000;
+    let writers: [fn(&mut Reply); 8] = [
+        |out| out.bulk(&[b'x'; 1000]),
+        |out| out.bulk_shared(Arc::new(vec![b'x'; 1000])),
+        |out| out.int(7),
+        |out| out.int(i64::MIN),
+        |out| out.ok(),
+        |out| out.simple(&[b'x'; 100]),
+        |out| out.array(1 << 20),
+        |out| out.raw(b"*1\r\n:1\r\n"),
+    ];
+    for write in writers {
+        let mut out = Reply::limited(Proto::Resp2, LIMIT);
+        let outer = out.array_later();
+        while !out.is_cut() {
+            let before = out.len_bytes();
+            write(&mut out);
+            assert!(out.len_bytes() > before);
+            assert!(out.is_cut() || out.len_bytes() <= LIMIT);
+            assert!(out.capacity_bytes() <= LIMIT);
+        }
+        assert!(out.len_bytes() > LIMIT - 2000);
+        let mark = out.mark();
+        for _ in 0..1000 {
+            write(&mut out);
+        }
+        out.truncate(mark);
+        let inner = out.map_later();
+        out.finish(inner, 1000);
+        out.finish(outer, 1001);
+        let mut other = Reply::new(Proto::Resp2);
+        other.bulk(b"x");
+        out.append(&mut other);
+        assert!(other.is_empty() && !out.is_empty() && out.is_cut());
+        assert_eq!(
+            (out.capacity_bytes(), out.contiguous()),
+            (0, Some(&b""[..]))
+        );
+        out.clear();
+        assert!(out.is_empty() && !out.is_cut());
+        out.ok();
+        assert_eq!(pending(&out), b"+OK\r\n");
+    }
+}
+
+/// What is moved to the end counts like what is written there.
+#[test]
+fn appending_beyond_the_limit_cuts_the_output() {
+    let mut out = Reply::limited(Proto::Resp2, 1000);
+    out.ok();
+    let mut other = Reply::new(Proto::Resp2);
+    other.bulk(&[b'x'; 996]);
+    let whole = out.len_bytes() + other.len_bytes();
+    out.append(&mut other);
+    assert!(out.is_cut() && other.is_empty());
+    assert_eq!(out.len_bytes(), whole);
+}
+
 #[test]
 fn large_shared_values_are_not_copied() {
     let value = Arc::new(vec![b'v'; 100_000]);

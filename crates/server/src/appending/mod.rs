@@ -312,6 +312,7 @@ pub fn begin(server: &Server) -> Result<(), String> {
     let journal = &appending.journal;
     if settings.aof.on {
         journal.turn_on();
+        journal.set_complete();
         let replicating = &server.replicating;
         replicating.set_history(replicating.history(), journal);
     }

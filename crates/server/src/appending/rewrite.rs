@@ -152,6 +152,10 @@ fn install(
     }
     let total = files.total_bytes().unwrap_or(0);
     server.appending.journal.note_base(total);
+    if logs {
+        server.appending.journal.set_complete();
+        server.appending.tell_awaiting(&server.mailboxes);
+    }
     Ok(())
 }
 

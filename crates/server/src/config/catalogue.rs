@@ -1059,6 +1059,12 @@ pub const PARAMS: &[Param] = &[
         "Replicas that must have a write on disk before its reply leaves.",
     ),
     p(
+        "min-replicas-to-ack-users",
+        list(words::quorum_users),
+        "",
+        "The same for some users: their names, each with its number.",
+    ),
+    p(
         "min-replicas-to-write",
         int_to(0, I32, |s, v| s.primary.replicas_min = v as u64),
         "0",

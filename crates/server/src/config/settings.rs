@@ -11,8 +11,8 @@ use base::units::MemoryLimit;
 use engine::env::Packing;
 use engine::event::Classes;
 use journal::Policy;
+use replication::quorum::Demand;
 
-use crate::quorum::Demand;
 use crate::shutdown::Wish;
 
 /// Declares an enum whose variants have a name in the configuration.
@@ -280,6 +280,34 @@ pub struct PrimarySettings {
     pub shutdown_seconds: u64,
     /// `min-replicas-to-ack` and `min-replicas-ack-timeout`.
     pub quorum: Demand,
+    /// `min-replicas-to-ack-users`: what it is for these users instead.
+    pub quorum_users: Vec<(Vec<u8>, usize)>,
+}
+
+impl PrimarySettings {
+    /// What the writes of this user's connections need, unless they have said so themselves.
+    #[inline]
+    pub fn quorum_of(&self, user: &str) -> Demand {
+        match self.quorum_users.is_empty() {
+            true => self.quorum,
+            false => self.quorum_of_one(user),
+        }
+    }
+
+    fn quorum_of_one(&self, user: &str) -> Demand {
+        let mut users = self.quorum_users.iter();
+        let found = users.find(|(name, _)| name == user.as_bytes());
+        Demand {
+            replicas: found.map_or(self.quorum.replicas, |&(_, replicas)| replicas),
+            ..self.quorum
+        }
+    }
+
+    /// Whether somebody's writes wait for replicas.
+    pub fn wants_quorum(&self) -> bool {
+        let users = self.quorum_users.iter().map(|&(_, replicas)| replicas);
+        users.chain([self.quorum.replicas]).any(|count| count > 0)
+    }
 }
 
 /// Which deletions hand the value to the background thread.

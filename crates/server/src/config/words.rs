@@ -90,6 +90,30 @@ pub(super) fn any_words(_: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, 
     })
 }
 
+/// `min-replicas-to-ack-users`: any number of `user replicas`. A user need not exist yet.
+pub(super) fn quorum_users(settings: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+    if is_empty_list(words) {
+        settings.primary.quorum_users = Vec::new();
+        return Ok(Vec::new());
+    }
+    if !words.len().is_multiple_of(2) {
+        return Err("each user needs a number of replicas".into());
+    }
+    let mut users: Vec<(Vec<u8>, usize)> = Vec::new();
+    for pair in words.chunks_exact(2) {
+        let (user, count) = (&pair[0], parse_i64(&pair[1]));
+        let count = count.and_then(|count| i32::try_from(count).ok());
+        let count = count.and_then(|count| usize::try_from(count).ok());
+        let count = count.ok_or("number of replicas is not an integer or out of range")?;
+        if user.is_empty() || users.iter().any(|(known, _)| known == user) {
+            return Err("each user is to be named once".into());
+        }
+        users.push((user.clone(), count));
+    }
+    settings.primary.quorum_users = users;
+    Ok(join(words))
+}
+
 /// `client-output-buffer-limit`: any number of `class hard soft seconds`; classes that are not
 /// named keep their limits.
 pub(super) fn output_limits(settings: &mut Settings, words: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {

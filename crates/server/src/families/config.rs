@@ -131,7 +131,7 @@ fn set(session: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> R
     session.env.limits = engine_limits(config.settings(), &server.keyspace);
     server.settings.set(config.settings().clone());
     server.replicating.primary.apply(server, session.env.now);
-    if config.settings().primary.quorum.replicas > 0 {
+    if config.settings().primary.wants_quorum() {
         server
             .replicating
             .primary

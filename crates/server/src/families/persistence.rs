@@ -1,5 +1,7 @@
 //! Snapshots on disk, and the append-only file: SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF, WAITAOF.
 
+use std::sync::atomic::Ordering;
+
 use engine::args::Args;
 use engine::failure::Failure;
 use engine::spec::{Arg, ArgKind, Flags, Group, Run, Spec};
@@ -209,5 +211,7 @@ pub(super) fn await_wish(wish: DiskWish, session: &mut Session<'_, '_>, out: &mu
         return wish.reply(session.server, out);
     }
     session.server.replicating.primary.ask();
+    let card = &session.client.card;
+    card.awaits_copies.store(true, Ordering::Release);
     session.waiting = Some(Waiting::Disk(wish));
 }

@@ -5,6 +5,7 @@ use engine::args::Args;
 use engine::failure::Failure;
 use engine::spec::{Arg, ArgKind, Deprecated, Flags, Group, Run, Spec};
 use log::info;
+use replication::handover::Patience;
 use resp::Reply;
 
 use crate::replicating::failover::Wish;
@@ -178,8 +179,10 @@ fn failover(
         let now = session.env.now;
         let wish = Wish {
             target: words.target,
-            until: words.timeout.map(|millis| now.saturating_add(millis)),
-            forced: words.forced,
+            patience: Patience {
+                until: words.timeout.map(|millis| now.saturating_add(millis)),
+                forced: words.forced,
+            },
         };
         failover.begin(wish, server)?;
     }

@@ -12,7 +12,7 @@ use journal::Offset;
 use journal::journal::Cursor;
 use log::{info, warn};
 use parking_lot::Mutex;
-use replication::feed::{Feed, Request};
+use replication::feed::{Feed, Request, Shelf, Way, Why};
 use resp::Reply;
 
 use super::persistence::await_wish;
@@ -23,6 +23,7 @@ use crate::replicating::primary::{Attached, Introduction, Standing, Without};
 use crate::replicating::replica;
 use crate::replicating::replica::apply::acknowledgement;
 use crate::replicating::report;
+use crate::server::Server;
 use crate::session::{ControlRun, Session};
 
 const SYNC: Flags = Flags::ADMIN
@@ -267,28 +268,16 @@ fn psync(
         id: RunId::parse(id),
         next,
     };
-    let way = go_on(session, &request);
-    if let Way::Rewind(from, cursor) = way {
-        primary.counters.partial.fetch_add(1, Relaxed);
-        let about = introduction(session, false);
-        attach(session, about, Beginning::Rewound(from, cursor));
-        return Ok(());
-    }
-    if let Way::Continue(cursor) = way {
-        primary.counters.partial.fetch_add(1, Relaxed);
-        let name = session.server.replicating.history().id();
-        let about = introduction(session, false);
-        match about.knows_names {
-            true => out.simple(format!("CONTINUE {name}").as_bytes()),
-            false => out.simple(b"CONTINUE"),
+    match go_on(session, &request) {
+        Gone::On(line) => out.simple(line.as_bytes()),
+        Gone::OnSoon => {}
+        Gone::No => {
+            if id != b"?" {
+                primary.counters.refused.fetch_add(1, Relaxed);
+            }
+            begin_full(session, false);
         }
-        attach(session, about, Beginning::Here(cursor));
-        return Ok(());
     }
-    if id != b"?" {
-        primary.counters.refused.fetch_add(1, Relaxed);
-    }
-    begin_full(session, false);
     Ok(())
 }
 
@@ -356,67 +345,104 @@ fn may_begin(session: &Session<'_, '_>, out: &Reply) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// How a replica goes on.
-enum Way {
-    /// From this place in memory.
-    Continue(Cursor),
-    /// From this byte in the append-only file up to that place in memory.
-    Rewind(Offset, Cursor),
-    /// It has other data, or what it lacks is not at hand any more.
-    Anew,
+/// What this server has of its log.
+struct Kept<'s>(&'s Server);
+
+impl Shelf for Kept<'_> {
+    type Place = Cursor;
+
+    fn is_complete(&self) -> bool {
+        let journal = &self.0.appending.journal;
+        journal.is_kept() || journal.is_on()
+    }
+
+    fn place(&self, from: Offset) -> Option<Cursor> {
+        self.0.appending.journal.cursor(from)
+    }
+
+    fn place_behind_files(&self, from: Offset) -> Option<Cursor> {
+        let journal = &self.0.appending.journal;
+        let reaches = from < journal.end() && rewind::reaches(self.0, from);
+        reaches.then(|| journal.cursor_at_start())
+    }
 }
 
-/// How a replica goes on that asks to.
-fn go_on(session: &mut Session<'_, '_>, request: &Request) -> Way {
-    let replicating = &session.server.replicating;
-    let journal = &session.server.appending.journal;
-    let history = replicating.history();
-    let name = || session.client.card.peer.clone();
-    let Some(from) = request.from(&history) else {
-        if request.id.is_some() {
-            info!(
-                "Partial resynchronization not accepted: the history that {} asks for is not \
-                 this one",
-                name()
-            );
-        }
-        return Way::Anew;
-    };
-    if !journal.is_kept() && !journal.is_on() {
-        // Data may have changed since.
-        return Way::Anew;
-    }
+/// Whether a replica that asks to goes on where it was.
+enum Gone {
+    /// It does, and is told so by this line.
+    On(String),
+    /// It does, and is told so by whoever sends it what memory does not reach back to.
+    OnSoon,
+    /// It needs a copy.
+    No,
+}
+
+/// Lets a replica go on that asks to, if that is possible. All under one lease: a history that
+/// changed its name in between would be told by its old one.
+fn go_on(session: &mut Session<'_, '_>, request: &Request) -> Gone {
+    let (server, now) = (session.server, session.env.now);
+    let (replicating, journal) = (&server.replicating, &server.appending.journal);
     session.lease.cover_all();
-    replicating.primary.begin(session.server, session.env.now);
+    let shelf = Kept(server);
+    if shelf.is_complete() {
+        replicating.primary.begin(server, now);
+    }
+    let history = replicating.history();
+    let gone = match request.way(&history, &shelf) {
+        Way::Continue(cursor) => {
+            let about = introduction(session, false);
+            let bytes = journal.end().0 - cursor.at().0;
+            let line = match about.knows_names {
+                true => format!("CONTINUE {}", history.id()),
+                false => "CONTINUE".to_owned(),
+            };
+            attach(session, about, Beginning::Here(cursor));
+            tell(
+                session,
+                request,
+                &format!("Sending {bytes} bytes of backlog"),
+            );
+            Gone::On(line)
+        }
+        Way::Rewind(from, cursor) => {
+            let about = introduction(session, false);
+            attach(session, about, Beginning::Rewound(from, cursor));
+            tell(session, request, "It is fed from the append-only file");
+            Gone::OnSoon
+        }
+        Way::Anew(why) => {
+            refuse(session, request, why);
+            Gone::No
+        }
+    };
     session.lease.release();
-    if let Some(cursor) = journal.cursor(from) {
-        info!(
-            "Partial resynchronization request from {} accepted. Sending {} bytes of backlog \
-             starting from offset {}.",
-            name(),
-            journal.end().0 - from.0,
-            request.next
-        );
-        return Way::Continue(cursor);
+    if !matches!(gone, Gone::No) {
+        replicating.primary.counters.partial.fetch_add(1, Relaxed);
     }
-    let first = (from < journal.end() && rewind::reaches(session.server, from))
-        .then(|| journal.cursor_at_start());
-    if let Some(cursor) = first {
-        info!(
-            "Partial resynchronization request from {} accepted: it is fed from the append-only \
-             file from offset {} on.",
-            name(),
-            request.next
-        );
-        return Way::Rewind(from, cursor);
-    }
-    warn!(
-        "Unable to partial resync with replica {} for lack of backlog (Replica request was: \
-             {}).",
-        name(),
-        request.next
+    gone
+}
+
+fn tell(session: &Session<'_, '_>, request: &Request, what: &str) {
+    info!(
+        "Partial resynchronization request from {} accepted. {what} starting from offset {}.",
+        session.client.card.peer, request.next
     );
-    Way::Anew
+}
+
+fn refuse(session: &Session<'_, '_>, request: &Request, why: Why) {
+    let name = &session.client.card.peer;
+    match why {
+        Why::Nameless => {}
+        Why::Stranger | Why::Unlogged => info!(
+            "Partial resynchronization not accepted: the history that {name} asks for is not \
+             this one"
+        ),
+        Why::Gone => warn!(
+            "Unable to partial resync with replica {name} for lack of backlog (Replica request \
+             was: {}).",
+            request.next
+        ),
+    }
 }
 
 fn introduction(session: &mut Session<'_, '_>, old: bool) -> Introduction {

@@ -24,8 +24,10 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
     };
     let blocked = cards
         .iter()
-        .filter(|card| card.blocked.load(Ordering::Relaxed))
-        .count();
+        .filter(|card| card.blocked.load(Ordering::Relaxed));
+    let timed = blocked
+        .clone()
+        .filter(|card| card.timed.load(Ordering::Relaxed));
     fields.put("connected_clients", cards.len());
     fields.put("maxclients", server.settings.get().maxclients);
     fields.put(
@@ -36,13 +38,14 @@ pub(super) fn clients(view: &mut View<'_, '_>, fields: &mut Fields) {
         "client_recent_max_output_buffer",
         largest(|card| load(&card.reply_bytes)),
     );
-    fields.put("blocked_clients", blocked);
+    fields.put("blocked_clients", blocked.count());
     fields.put("tracking_clients", server.tracking.client_count());
     let subscribers = cards.iter().filter(|card| card.is_subscriber()).count();
     fields.put("pubsub_clients", subscribers);
     let watched = cards.iter().map(|card| card.watched_keys());
     let watching = watched.clone().filter(|&keys| keys > 0).count();
     fields.put("watching_clients", watching);
+    fields.put("clients_in_timeout_table", timed.count());
     fields.put("total_watched_keys", watched.sum::<usize>());
     let (keys, on_missing) = awaited_keys(view.lease);
     fields.put("total_blocking_keys", keys);

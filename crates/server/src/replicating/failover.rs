@@ -16,6 +16,7 @@ use engine::failure::Failure;
 use engine::keyspace::Lease;
 use log::{info, warn};
 use parking_lot::Mutex;
+use replication::handover::{Patience, Step};
 
 use super::primary::Standing;
 use super::replica::{self, Primary};
@@ -27,10 +28,8 @@ use crate::server::Server;
 pub struct Wish {
     /// Who is to take over; else whoever has caught up first.
     pub target: Option<Primary>,
-    /// Until when the replica may catch up.
-    pub until: Option<UnixMillis>,
-    /// When that time is over the target takes over all the same.
-    pub forced: bool,
+    /// How long the replica may take to catch up.
+    pub patience: Patience,
 }
 
 struct Handing {
@@ -88,7 +87,8 @@ impl Failover {
         if replicas.is_empty() {
             return Err(NO_REPLICAS);
         }
-        if wish.forced && (wish.target.is_none() || wish.until.is_none()) {
+        let Patience { until, forced } = wish.patience;
+        if forced && (wish.target.is_none() || until.is_none()) {
             return Err(FORCE_ALONE);
         }
         if let Some(target) = &wish.target {
@@ -144,21 +144,20 @@ impl Failover {
             return;
         };
         lease.cover_all();
-        let over = wish.until.is_some_and(|until| now >= until);
-        match self.ready(&wish, server) {
-            Some(target) => self.hand_over(target, server),
-            None if over && wish.forced => {
+        match wish.patience.step(self.ready(&wish, server), now) {
+            Step::To(target) => self.hand_over(target, server),
+            Step::Regardless => {
                 warn!("Failover target is not in sync in time; it takes over nevertheless");
                 if let Some(target) = wish.target {
                     self.hand_over(target, server);
                 }
             }
-            None if over => {
+            Step::GiveUp => {
                 // Invariant: it is there, as was just seen, and nobody else ends it under our lease
                 // but FAILOVER ABORT, which leaves nothing to do.
                 let _ = self.abort("Replica never caught up before timeout", server);
             }
-            None => {}
+            Step::Wait => {}
         }
         lease.release();
     }
@@ -170,9 +169,7 @@ impl Failover {
         let fits = |standing: &&std::sync::Arc<Standing>| {
             let feed = standing.feed.lock();
             let wanted = wish.target.as_ref();
-            feed.is_online()
-                && feed.acked() == end
-                && wanted.is_none_or(|target| is_at(standing, target))
+            feed.has_all(end) && wanted.is_none_or(|target| is_at(standing, target))
         };
         let standing = replicas.iter().find(fits)?;
         Some(Primary {

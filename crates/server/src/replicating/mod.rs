@@ -22,7 +22,8 @@ use journal::{Journal, Offset};
 use log::info;
 use parking_lot::Mutex;
 use replica::Replica;
-use replication::history::History;
+use replication::history::{History, Role};
+use replication::quorum::Era;
 
 use self::failover::Failover;
 use self::primary::Primary;
@@ -79,10 +80,14 @@ impl Replicating {
         let journal = &server.appending.journal;
         journal.begin_at(end);
         self.primary.begin(server, server.now());
-        match server.settings.get().replica.of {
-            Some(_) => drop(journal.append_stream(&[], db, server.now())),
-            None => history.branch(new_name(), end),
+        let role = match server.settings.get().replica.of {
+            Some(_) => Role::Replica,
+            None => Role::Primary,
+        };
+        if role == Role::Replica {
+            journal.append_stream(&[], db, server.now());
         }
+        history.restart(role, new_name(), end);
         self.set_history(history, journal);
         info!("The replication history is resumed at offset {}", end.0);
     }
@@ -93,6 +98,12 @@ impl Replicating {
         let id = self.history().id();
         let known = journal.is_kept() || journal.is_on();
         known.then_some(StreamPlace { id, offset, db })
+    }
+
+    /// What replicas acknowledge is about the bytes of this era's writes.
+    #[inline]
+    pub fn era(&self) -> Era {
+        Era(self.replica.order_number())
     }
 
     /// Whether this server is a replica.

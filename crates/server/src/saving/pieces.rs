@@ -132,8 +132,12 @@ impl Default for Pieces {
 impl Pieces {
     /// Of a snapshot of so many bytes of data.
     pub(super) fn beside(data_bytes: u64) -> Pieces {
+        Pieces::with_bound(bound(data_bytes))
+    }
+
+    fn with_bound(bound_bytes: usize) -> Pieces {
         Pieces(Arc::new(Inner {
-            bound_bytes: bound(data_bytes),
+            bound_bytes,
             state: Mutex::default(),
             news: Condvar::new(),
             room: Condvar::new(),
@@ -301,8 +305,12 @@ impl Sink for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use base::hash::Seed;
     use base::ids::DbIndex;
+    use engine::object::Object;
     use engine::snapshot::LargeEntry;
+    use structs::Packing;
+    use structs::list::{End, List};
 
     use super::*;
 
@@ -346,6 +354,56 @@ mod tests {
         });
         assert!(pieces.take().is_some(), "the second one");
         assert_eq!(pieces.peak_bytes(), FULL_BYTES);
+    }
+
+    fn collection(bytes: usize) -> Piece {
+        let mut list = List::default();
+        let packing = Packing::with_seed(Seed::from_u64(1));
+        list.push(End::Tail, std::iter::once(&vec![b'e'; bytes][..]), &packing);
+        let large = LargeEntry {
+            key: b"list"[..].into(),
+            deadline: None,
+            access: 0,
+            value: Frozen::Object(Box::new(Object::List(list))),
+        };
+        Piece::Large(DbIndex(0), Box::new(large))
+    }
+
+    #[test]
+    fn who_copies_parts_waits_until_others_are_let_go() {
+        const SHARED: usize = 8 << 20;
+        let pieces = Pieces::with_bound(SPARE_BYTES_MIN + SHARED / 2);
+        pieces.copied(SHARED as u64);
+        assert_eq!(
+            pieces.peak_bytes(),
+            0,
+            "nothing is shared: others were copied"
+        );
+        pieces.accept(collection(SHARED));
+        assert_eq!(pieces.peak_bytes(), 0, "what is shared is not there twice");
+        assert!(pieces.take().is_some(), "it is being written");
+        std::thread::scope(|scope| {
+            let copier = scope.spawn(|| pieces.copied(SHARED as u64 / 2));
+            while pieces.peak_bytes() == 0 {
+                std::thread::yield_now();
+            }
+            assert!(pieces.is_pressed());
+            pieces.let_go(SHARED / 2);
+            copier.join().expect("no panic");
+        });
+        assert!(!pieces.is_pressed());
+        pieces.copied(10 * SHARED as u64);
+        let most = pieces.peak_bytes();
+        assert!((SHARED..SHARED + SHARED / 8).contains(&most), "{most}");
+        pieces.complete();
+        assert!(pieces.take().is_none());
+        assert!(!pieces.is_pressed(), "it is written");
+    }
+
+    #[test]
+    fn a_bound_is_a_part_of_the_data_or_what_is_always_allowed() {
+        assert_eq!(bound(1 << 30), BOUND_BYTES_MIN);
+        assert_eq!(bound(20 << 30), 1 << 30);
     }
 
     #[test]

@@ -57,21 +57,26 @@ pub enum Kind {
 impl Scripting {
     /// Whether the script or function that this command would run promises not to write.
     pub fn says_it_only_reads(&self, command: &str, subject: &[u8]) -> bool {
-        let flags = match command {
-            "eval" => Header::of_script(subject).ok().and_then(|it| it.flags),
-            "evalsha" => {
+        let flags = self.flags_of(command, subject);
+        flags.is_some_and(|flags| flags.has(Flags::NO_WRITES))
+    }
+
+    /// The flags of the script or function that this command would run, if it has any.
+    pub fn flags_of(&self, command: &str, subject: &[u8]) -> Option<Flags> {
+        match command {
+            "eval" | "eval_ro" => Header::of_script(subject).ok().and_then(|it| it.flags),
+            "evalsha" | "evalsha_ro" => {
                 let script = Sha::parse(subject).and_then(|sha| self.store.get(&sha));
                 script.and_then(|script| script.flags)
             }
-            "fcall" => {
+            "fcall" | "fcall_ro" => {
                 let libraries = self.libraries.read();
                 let mut functions = libraries.iter().flat_map(Library::functions);
                 let about = functions.find(|about| about.name == subject);
                 about.map(|about| about.flags)
             }
             _ => None,
-        };
-        flags.is_some_and(|flags| flags.has(Flags::NO_WRITES))
+        }
     }
 
     /// Without scripts, for so many workers.

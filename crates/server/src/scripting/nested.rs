@@ -26,6 +26,7 @@ use crate::stats::bump;
 const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
 const ARITY: &[u8] = b"ERR Wrong number of args calling Redis command from script";
 const NOT_ALLOWED: &[u8] = b"ERR This Redis command is not allowed from script";
+const STALE: &[u8] = b"ERR Can not execute the command on a stale replica";
 const READ_ONLY: &[u8] = b"ERR Write commands are not allowed from read-only scripts.";
 const ON_REPLICA: &[u8] = b"READONLY You can't write against a read only replica.";
 const LACKING: &[u8] = b"NOREPLICAS Not enough good replicas to write.";
@@ -128,6 +129,9 @@ impl<'a, 's, 'k> Nested<'a, 's, 'k> {
         }
         if row.flags.has(Flags::NOSCRIPT) && !self.may_all_the_same(row) {
             return Some(NOT_ALLOWED);
+        }
+        if !row.flags.has(Flags::STALE) && self.session.is_stale_replica() {
+            return Some(STALE);
         }
         if self.rules.read_only && may_write(row) {
             return Some(READ_ONLY);

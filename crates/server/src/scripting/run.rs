@@ -187,17 +187,12 @@ fn check_flags(flags: Option<Flags>, read_only: bool, full: bool) -> Result<bool
 
 /// What a script must not do on a replica.
 fn check_replica(flags: Option<Flags>, session: &Session<'_, '_>) -> Result<(), Failure> {
-    let replicating = &session.server.replicating;
-    if !replicating.is_replica() {
-        return Ok(());
-    }
     let writes = flags.is_some_and(|flags| !flags.has(Flags::NO_WRITES));
     if writes && session.is_read_only_replica() {
         return Err(Failure::READ_ONLY);
     }
     let bears_stale = flags.is_some_and(|flags| flags.has(Flags::ALLOW_STALE));
-    let stale = !session.settings.replica.serve_stale && !replicating.replica.is_up();
-    match stale && !bears_stale && session.client.upstream.is_none() {
+    match session.is_stale_replica() && !bears_stale {
         true => Err(MASTER_DOWN),
         false => Ok(()),
     }

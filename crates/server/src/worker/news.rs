@@ -1,4 +1,5 @@
-//! Lines for a worker's clients that monitor (`monitor`).
+//! What a worker's clients are told besides replies: lines for those that monitor (`monitor`), and
+//! the writing of messages to those that listen, whom `delivery` has given them to.
 
 use super::Worker;
 
@@ -15,6 +16,25 @@ impl Worker<'_> {
             if !connection.queued {
                 connection.queued = true;
                 self.ready.push(at);
+            }
+        }
+    }
+
+    /// Writes messages to those whose turn it is.
+    pub(super) fn settle_told(&mut self) {
+        // What is not written counts as used memory: the next command would evict keys for it.
+        let all = self.settings.maxmemory_bytes != 0 || self.stopping;
+        let share = match all {
+            true => self.told.count(),
+            false => self.told.share(),
+        };
+        for _ in 0..share {
+            let Some(id) = self.told.pop() else {
+                break;
+            };
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.told = false;
+                self.settle(id);
             }
         }
     }

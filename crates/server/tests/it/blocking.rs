@@ -294,6 +294,52 @@ fn a_crowd_costs_only_memory() {
     assert_eq!(info(&mut witness, "clients", "total_blocking_keys"), 0);
 }
 
+/// When the time of many is up at once, others are served in between: somebody who asks again and
+/// again how many still wait sees them become fewer by and by.
+#[test]
+fn the_end_of_many_waits_holds_nobody_up() {
+    const CROWD: usize = 500;
+    let server = start("1");
+    let (mut holder, mut witness) = (server.connect().unwrap(), server.connect().unwrap());
+    let mut clients: Vec<Client> = (0..CROWD).map(|_| server.connect().unwrap()).collect();
+    let mut seconds = 2;
+    // Time and again with more time, if it was up before all were there.
+    let begin = loop {
+        let begin = Instant::now();
+        for client in &mut clients {
+            send(client, &format!("BLPOP l {seconds}"));
+        }
+        let still = || begin.elapsed() < Duration::from_secs(seconds - 1);
+        let mut all = false;
+        while still() && !all {
+            all = info(&mut witness, "clients", "blocked_clients") == CROWD;
+        }
+        if all {
+            break begin;
+        }
+        for client in &mut clients {
+            client.receive().expect("an end");
+        }
+        seconds *= 2;
+    };
+    let seen = thread::spawn(move || {
+        let mut seen = Vec::new();
+        while seen.last() != Some(&0) {
+            seen.push(info(&mut witness, "clients", "blocked_clients"));
+        }
+        seen
+    });
+    // Nobody's wait ends while the worker sleeps; then everybody's time is up.
+    let rest = Duration::from_secs(seconds) - begin.elapsed() + Duration::from_millis(200);
+    call(&mut holder, &format!("DEBUG SLEEP {}", rest.as_secs_f64()));
+    for client in &mut clients {
+        assert_eq!(client.receive().expect("an end"), Reply::NilArray);
+    }
+    let seen = seen.join().expect("counts");
+    let between = seen.iter().filter(|&&count| count > 0 && count < CROWD);
+    assert!(between.count() > 0, "all at once");
+}
+
 const KEYS: usize = 6;
 const PRODUCERS: usize = 3;
 const CONSUMERS: usize = 6;

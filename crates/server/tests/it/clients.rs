@@ -1,6 +1,7 @@
 //! Clients that others close, hold back or lose patience with: real processes, with one worker and
 //! with four.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -102,6 +103,64 @@ fn a_client_that_does_not_read_is_closed_at_the_hard_limit() {
         assert!(sent.is_err());
         until(&mut me, "CLIENT LIST NAME deaf", |list| list == "\"\"");
         assert!(server.log().contains("client-output-buffer-limit"));
+    });
+}
+
+/// The most memory that the process has had resident since it was last asked to forget that.
+fn peak_bytes(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: u64 = line
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    kib * 1024
+}
+
+/// One command whose reply is larger than the limit costs its client the connection, and the server
+/// no more memory than the limit; the same in a transaction. A client that wants no replies has no
+/// limit.
+#[test]
+fn no_reply_is_built_beyond_the_hard_limit() {
+    const ELEMENTS: usize = 500;
+    const ELEMENT_BYTES: usize = 64 * 1024;
+    const PEAK_BYTES_MAX: u64 = 8 << 20;
+    let args = ["--client-output-buffer-limit", "normal 1mb 0 0"];
+    with_workers(&args, |server| {
+        let mut me = server.connect().unwrap();
+        let value = "x".repeat(ELEMENT_BYTES);
+        for _ in 0..ELEMENTS {
+            text(&mut me, &format!("RPUSH list {value}"));
+        }
+        text(&mut me, &format!("SET k {value}"));
+        let peak_of = |client: &mut Client, commands: &[String]| {
+            fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
+            let before = peak_bytes(server);
+            let split = |line: &String| line.split(' ').map(Into::into).collect();
+            let commands: Vec<Vec<Vec<u8>>> = commands.iter().map(split).collect();
+            let replies = client.pipeline(&commands);
+            let grown = peak_bytes(server).saturating_sub(before);
+            assert!(grown < PEAK_BYTES_MAX, "{grown} bytes");
+            replies
+        };
+        let whole = ["LRANGE list 0 -1".to_owned()];
+        let mut parts = vec!["GETRANGE k 0 -2".to_owned(); ELEMENTS];
+        parts.insert(0, "MULTI".to_owned());
+        parts.push("EXEC".to_owned());
+        for commands in [&whole[..], &parts] {
+            let mut client = server.connect().unwrap();
+            assert!(peak_of(&mut client, commands).is_err());
+        }
+        let closed = "client_output_buffer_limit_disconnections:2";
+        assert!(text(&mut me, "INFO stats").contains(closed));
+        let mut muted = server.connect().unwrap();
+        muted.send(&["CLIENT", "REPLY", "OFF"]).unwrap();
+        muted.send(&["LRANGE", "list", "0", "-1"]).unwrap();
+        let on = peak_of(&mut muted, &["CLIENT REPLY ON".to_owned()]).unwrap();
+        assert_eq!(on[0].lines(), ["OK"]);
+        assert_eq!(text(&mut muted, "PING"), "PONG");
     });
 }
 

@@ -262,6 +262,36 @@ fn wait_counts_replicas_and_too_few_refuse_writes() {
     });
 }
 
+/// One that has come back while its former connection is still open is one.
+#[test]
+fn a_replica_that_is_there_twice_is_one_disk() {
+    let server = start(&[]);
+    let mut client = server.connect().expect("a connection");
+    let join = |port: u16| {
+        let mut replica = Played::connect(server.port());
+        let about = format!("REPLCONF listening-port {port} capa eof capa psync2");
+        assert_eq!(replica.ask(&about), "+OK");
+        assert!(replica.ask("PSYNC ? -1").starts_with("+FULLRESYNC"));
+        replica.copy();
+        replica.send("REPLCONF ACK 1000000 FACK 1000000");
+        replica
+    };
+    let _twice = [join(7777), join(7777)];
+    await_that("both are online", || {
+        info(&mut client, "replication", "slave1").contains("state=online")
+    });
+    call(&mut client, "CLIENT QUORUM 2 TIMEOUT 100");
+    let reply = call(&mut client, "SET key 1");
+    assert!(
+        matches!(&reply, Reply::Error(text) if text.starts_with(b"INDOUBT ")),
+        "{reply:?}"
+    );
+    assert_eq!(call(&mut client, "WAIT 2 1"), Reply::Int(2), "as in Redis");
+    let _other = join(7778);
+    call(&mut client, "CLIENT QUORUM 2 TIMEOUT 0");
+    assert!(!call(&mut client, "SET key 1").is_error());
+}
+
 fn info_end(server: &Server) -> u64 {
     let mut client = server.connect().expect("a connection");
     let end = info(&mut client, "replication", "master_repl_offset");

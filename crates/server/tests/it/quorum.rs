@@ -132,3 +132,56 @@ fn a_frozen_link_delays_the_reply() {
     proxy.freeze(false);
     assert_eq!(client.receive().expect("a reply"), ok());
 }
+
+/// What replicas acknowledge later may be about another's bytes: whoever waits is told at once.
+#[test]
+fn who_follows_another_says_that_all_is_in_doubt() {
+    let (first, second) = (primary(&[]), primary(&[]));
+    let [mut writer, mut waiter, mut other] = [(); 3].map(|()| first.connect().expect("connected"));
+    call(&mut writer, "CLIENT QUORUM 1 TIMEOUT 0");
+    writer.send(&["SET", "k", "1"]).expect("sent");
+    let deadline = Instant::now() + PATIENCE;
+    while call(&mut other, "GET k") != bulk("1") {
+        assert!(Instant::now() < deadline, "the write is not done");
+    }
+    call(&mut waiter, "SET k 2");
+    waiter.send(&["WAIT", "1", "0"]).expect("sent");
+    let blocked = |client: &mut Client| call(client, "INFO clients").lines().concat();
+    while !blocked(&mut other).contains("blocked_clients:1") {
+        assert!(Instant::now() < deadline, "nobody waits");
+    }
+    let order = format!("REPLICAOF 127.0.0.1 {}", second.port());
+    assert_eq!(call(&mut other, &order), ok());
+    assert!(is_in_doubt(&writer.receive().expect("a reply")));
+    let reply = waiter.receive().expect("a reply");
+    assert!(
+        matches!(&reply, Reply::Error(text) if text.starts_with(b"UNBLOCKED ")),
+        "{reply:?}"
+    );
+}
+
+/// Users may need more, or less, than everybody; a connection that has said so itself counts first.
+#[test]
+fn users_have_numbers_of_their_own() {
+    let users = ["--min-replicas-to-ack-users", "alice 0 default 1"];
+    let server = primary(&[&users[..], &["--min-replicas-ack-timeout", "50"]].concat());
+    let mut client = server.connect().expect("connected");
+    assert!(is_in_doubt(&call(&mut client, "INCR n")));
+    call(&mut client, "CLIENT QUORUM 0");
+    assert_eq!(call(&mut client, "INCR n"), Reply::Int(2));
+    call(&mut client, "CLIENT QUORUM DEFAULT");
+    assert!(is_in_doubt(&call(&mut client, "INCR n")));
+
+    let set = |client: &mut Client, users: &str, all: &str| {
+        let words = ["CONFIG", "SET", "min-replicas-to-ack-users", users];
+        let words = [&words[..], &["min-replicas-to-ack", all]].concat();
+        assert_eq!(client.call(&words).expect("a reply"), ok());
+    };
+    set(&mut client, "default 0", "1");
+    assert_eq!(call(&mut client, "INCR n"), Reply::Int(4));
+    // Those who are not named need what everybody needs.
+    set(&mut client, "alice 0", "1");
+    assert!(is_in_doubt(&call(&mut client, "INCR n")));
+    set(&mut client, "", "0");
+    assert_eq!(call(&mut client, "INCR n"), Reply::Int(6));
+}

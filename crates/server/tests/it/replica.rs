@@ -260,7 +260,7 @@ fn a_copy_that_breaks_off_leaves_what_was_or_nothing() {
         let copy = snapshot("key", "after");
         let order = format!("REPLICAOF 127.0.0.1 {}", played.port());
         assert_eq!(call(&mut client, &order), "OK");
-        let (mut link, _) = played.meet();
+        let (mut link, asked) = played.meet();
         let head = format!("+FULLRESYNC {NAME} 100\r\n$EOF:{MARK}\r\n");
         link.say(&[head.as_bytes(), &copy[..copy.len() - 9]].concat());
         let reads = match way {
@@ -272,7 +272,9 @@ fn a_copy_that_breaks_off_leaves_what_was_or_nothing() {
             assert!(Instant::now() < deadline, "{way}");
         }
         drop(link);
-        let (mut link, _) = played.meet();
+        let (mut link, again) = played.meet();
+        // Nothing is no part of what was there: nobody must go on from it.
+        assert_eq!(asked == again, kept == "before", "{way}: {asked} {again}");
         wait_for(&mut client, "GET key", kept);
         give_all(&mut link, &copy, b"");
         wait_for(&mut client, "GET key", "after");

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::check::{Operation, Verdict, check};
 use super::model::{Answer, By, Call, State};
+use super::scripts::Known;
 use crate::client::Client;
 use crate::process::Server;
 use crate::random::Random;
@@ -119,6 +120,7 @@ pub fn run(server: &Server, plan: &Plan) -> Result<Report, String> {
         ids: (0..plan.connections).map(|_| AtomicI64::new(0)).collect(),
         kills: AtomicUsize::new(0),
         unblocked: AtomicUsize::new(0),
+        known: Known::load(server).map_err(|error| error.to_string())?,
     };
     let records = thread::scope(|scope| {
         let drive = |number| {
@@ -237,7 +239,13 @@ impl Kind {
     /// put into them, so that they stay short and those who wait have to.
     fn call(self, random: &mut Random, fresh: i64) -> Call {
         let (at, dice) = (random.below(2), random.below(100));
-        let ways = [By::Command, By::Script, By::ScriptOfUndeclared];
+        let ways = [
+            By::Command,
+            By::Script,
+            By::ScriptOfUndeclared,
+            By::Hash,
+            By::Function,
+        ];
         let by = *random.pick(&ways);
         match (self, dice) {
             (Kind::Register, 0..30) => Call::Get(0),
@@ -301,7 +309,7 @@ impl Call {
     }
 
     /// The commands, which go out together, with the object's keys. The last one's reply answers.
-    fn commands(&self, keys: &[String; 2], wait: &str) -> Vec<String> {
+    fn commands(&self, keys: &[String; 2], wait: &str, known: &Known) -> Vec<String> {
         let [a, b] = keys;
         let joined = |elements: &[i64]| {
             let texts: Vec<String> = elements.iter().map(i64::to_string).collect();
@@ -324,10 +332,7 @@ impl Call {
             Call::AwaitPop(at) => format!("BLPOP {} {wait}", keys[*at]),
             Call::AwaitPopEither => format!("BLPOP {a} {b} {wait}"),
             Call::Move(By::Command) => format!("LMOVE {a} {b} LEFT RIGHT"),
-            Call::Move(by) => script(MOVE_SCRIPT, *by, keys, ""),
-            Call::Transfer(amount, by @ (By::Script | By::ScriptOfUndeclared)) => {
-                script(TRANSFER_SCRIPT, *by, keys, &format!(" {amount}"))
-            }
+            Call::Move(by) => known.moving.call(*by, keys, ""),
             Call::AwaitMove => format!("BLMOVE {a} {b} LEFT RIGHT {wait}"),
             Call::Length(at) => format!("LLEN {}", keys[*at]),
             Call::Elements(at) => format!("LRANGE {} 0 -1", keys[*at]),
@@ -345,6 +350,7 @@ impl Call {
                     format!("INCRBY {b} {amount}"),
                 ]);
             }
+            Call::Transfer(amount, by) => known.transferring.call(*by, keys, &format!(" {amount}")),
             Call::PushBoth(x, y) => {
                 return transaction([format!("RPUSH {a} {x}"), format!("RPUSH {b} {y}")]);
             }
@@ -391,23 +397,6 @@ impl Call {
     }
 }
 
-/// What `Call::Transfer` does. No spaces: these separate the words of a command here.
-const TRANSFER_SCRIPT: &str = "return{redis.call('decrby',KEYS[1],ARGV[1]),\
-    redis.call('incrby',KEYS[2],ARGV[1])}";
-
-/// What `Call::Move` does.
-const MOVE_SCRIPT: &str = "local\te=redis.call('lpop',KEYS[1])\n\
-    if\te\tthen\tredis.call('rpush',KEYS[2],e)end\nreturn\te";
-
-/// The call of a script, with its keys declared or as mere arguments.
-fn script(text: &str, by: By, [a, b]: &[String; 2], more: &str) -> String {
-    if by == By::Script {
-        return format!("EVAL {text} 2 {a} {b}{more}");
-    }
-    let text = text.replace("ARGV[1]", "ARGV[3]").replace("KEYS", "ARGV");
-    format!("EVAL {text} 0 {a} {b}{more}")
-}
-
 /// A number, or none; the outer `None`: neither.
 fn value(reply: &Reply) -> Option<Option<i64>> {
     match reply {
@@ -429,6 +418,7 @@ struct Shared<'p> {
     ids: Vec<AtomicI64>,
     kills: AtomicUsize,
     unblocked: AtomicUsize,
+    known: Known,
 }
 
 struct Record {
@@ -566,7 +556,11 @@ impl<'s> Driver<'s> {
                 .map(|word| word.as_bytes().to_vec())
                 .collect()
         };
-        let commands: Vec<Vec<Vec<u8>>> = call.commands(&keys, &wait).iter().map(split).collect();
+        let commands: Vec<Vec<Vec<u8>>> = call
+            .commands(&keys, &wait, &self.shared.known)
+            .iter()
+            .map(split)
+            .collect();
         let invoked = self.now();
         let replies = self.client.pipeline(&commands);
         let returned = self.now();
@@ -620,7 +614,7 @@ fn is_end(error: &io::Error) -> bool {
     )
 }
 
-fn nonsense(what: &str, reply: &Reply) -> io::Error {
+pub(super) fn nonsense(what: &str, reply: &Reply) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!("{what} answered {reply}"),

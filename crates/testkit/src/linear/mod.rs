@@ -13,6 +13,7 @@
 mod check;
 mod drive;
 mod model;
+mod scripts;
 
 pub use check::{Operation, Verdict, check};
 pub use drive::{Plan, Report, run};

@@ -70,6 +70,10 @@ pub enum By {
     Script,
     /// By a script that says nothing of its keys.
     ScriptOfUndeclared,
+    /// By a script that the server knows, named by its hash, and told its keys.
+    Hash,
+    /// By a function that is told its keys.
+    Function,
 }
 
 /// What an operation answers.

@@ -49,6 +49,11 @@ pub(crate) fn now_ms() -> u128 {
 
 /// Every type in every form, some with deadlines.
 pub(crate) fn fill(client: &mut Client) {
+    fill_up_to(client, 3_000);
+}
+
+/// The same, with so many elements in what is large.
+pub(crate) fn fill_up_to(client: &mut Client, many: u32) {
     let long = "long ".repeat(2000);
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut commands: Vec<Vec<String>> = [
@@ -89,7 +94,7 @@ pub(crate) fn fill(client: &mut Client) {
         long.clone(),
         "b".into(),
     ]);
-    for n in 0..3000 {
+    for n in 0..many {
         commands.push(words(&format!("RPUSH many-list element:{n} {n}")));
         commands.push(words(&format!("SADD many-set member:{n}")));
         commands.push(words(&format!("SADD many-ints {}", n * 3)));

@@ -3,6 +3,7 @@
 use super::*;
 
 const INT: &str = "argument couldn't be parsed into an integer";
+const NO_COUNT: &str = "number of replicas is not an integer or out of range";
 const LIMITS: &str = "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
 
 /// Parameter, value, and what Redis says of it.
@@ -79,6 +80,19 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     ("client-output-buffer-limit", "normal 1 1 -1", LIMITS),
     ("client-output-buffer-limit", "normal a 1 1", LIMITS),
+    (
+        "min-replicas-to-ack-users",
+        "alice 1 bob",
+        "each user needs a number of replicas",
+    ),
+    (
+        "min-replicas-to-ack-users",
+        "alice 1 alice 2",
+        "each user is to be named once",
+    ),
+    ("min-replicas-to-ack-users", "alice -1", NO_COUNT),
+    ("min-replicas-to-ack-users", "alice many", NO_COUNT),
+    ("min-replicas-to-ack-users", "alice 99999999999", NO_COUNT),
     ("save", "100", "Invalid save parameters"),
     ("save", "0 5", "Invalid save parameters"),
     (

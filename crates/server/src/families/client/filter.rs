@@ -84,6 +84,14 @@ pub(super) struct Filter {
     skips_me: bool,
 }
 
+/// How NOT-ID is read, which only Valkey knows.
+const NOT_ID: Dialect = Dialect {
+    skips_me: false,
+    bad_id: Failure::fixed("ERR client-id should be greater than 0"),
+    bad_next: Failure::SYNTAX,
+    id_min: 1,
+};
+
 /// Differences between the two commands.
 pub(super) struct Dialect {
     /// Whether the asking client is left out by default.
@@ -131,8 +139,9 @@ impl Filter {
                     filter.skips_me = args.option(YES_NO).ok_or(Failure::SYNTAX)?;
                     continue;
                 }
+                Field::Id if negated => read_ids(args, &NOT_ID)?,
                 Field::Id => read_ids(args, dialect)?,
-                _ => read_wanted(field, word, args.bytes(), databases)?,
+                _ => read_wanted(field, negated, args.bytes(), databases)?,
             };
             filter
                 .conditions
@@ -144,6 +153,20 @@ impl Filter {
             });
         }
         Ok(filter)
+    }
+
+    /// The IDs that are asked for, in order, if nothing else is.
+    pub(super) fn only_ids(&self) -> Option<&[u64]> {
+        match &self.conditions[..] {
+            [
+                Condition {
+                    wanted: Wanted::Ids(ids),
+                    negated: false,
+                    ..
+                },
+            ] => Some(ids),
+            _ => None,
+        }
     }
 
     /// Whether it wants this client; `me` is the one that asks.
@@ -196,7 +219,18 @@ fn read_ids(args: &mut Args<'_>, dialect: &Dialect) -> Result<Wanted, Failure> {
     Ok(Wanted::Ids(ids))
 }
 
-fn read_wanted(field: Field, name: &[u8], word: &[u8], databases: u32) -> Result<Wanted, Failure> {
+fn read_wanted(
+    field: Field,
+    negated: bool,
+    word: &[u8],
+    databases: u32,
+) -> Result<Wanted, Failure> {
+    let place: &[u8] = match (negated, field) {
+        (false, _) => b"provided",
+        (true, Field::Flags) => b"NOT-FLAGS",
+        (true, _) => b"NOT-CAPA",
+    };
+    let name = if negated { "NOT-DB" } else { "DB" };
     let about = |text: &[&[u8]]| Failure::owned(text.concat());
     Ok(match field {
         Field::Type => match kind_of(word) {
@@ -206,19 +240,27 @@ fn read_wanted(field: Field, name: &[u8], word: &[u8], databases: u32) -> Result
         Field::User if word == DEFAULT_USER.as_bytes() => Wanted::Anybody,
         Field::User => return Err(about(&[b"ERR No such user '", word, b"'"])),
         Field::Flags if !is_subset(word, KNOWN_FLAGS) => {
-            let text: [&[u8]; 2] = [b"ERR Unknown flags found in the provided filter: ", word];
-            return Err(about(&text));
+            let parts: [&[u8]; 4] = [
+                b"ERR Unknown flags found in the ",
+                place,
+                b" filter: ",
+                word,
+            ];
+            return Err(about(&parts));
         }
         Field::Capa if !is_subset(word, KNOWN_CAPA) => {
-            let text: [&[u8]; 2] = [b"ERR Unknown capa found in the provided filter: ", word];
-            return Err(about(&text));
+            let parts: [&[u8]; 4] = [b"ERR Unknown capa found in the ", place, b" filter: ", word];
+            return Err(about(&parts));
         }
         Field::Db => {
-            let db = parse_i64(word)
-                .ok_or_else(|| about(&[b"ERR ", name, b" is not an integer or out of range"]))?;
+            let no_number = || {
+                let text = format!("ERR {name} is not an integer or out of range");
+                Failure::owned(text)
+            };
+            let db = parse_i64(word).ok_or_else(no_number)?;
             if !(0..i64::from(databases)).contains(&db) {
                 let last = databases.saturating_sub(1);
-                let text = format!("ERR DB number should be between 0 and {last}");
+                let text = format!("ERR {name} number should be between 0 and {last}");
                 return Err(Failure::owned(text));
             }
             Wanted::Number(db)

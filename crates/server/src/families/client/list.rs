@@ -37,7 +37,12 @@ pub(super) fn list(
     let filter = Filter::read(args, &DIALECT, databases)?;
     session.client.publish(out, session.env.now);
     let me = session.client.card.id;
-    let cards = session.server.clients.all();
+    let clients = &session.server.clients;
+    // Compat: those asked for by ID alone come as they were asked for, twice if they were so.
+    let cards = match filter.only_ids() {
+        Some(ids) => clients.some(ids),
+        None => clients.all(),
+    };
     let wanted = cards
         .iter()
         .filter(|card| filter.matches(card, me, session.env.now));

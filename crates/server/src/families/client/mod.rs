@@ -7,11 +7,11 @@ use base::num::parse_i64;
 use base::time::UnixMillis;
 use engine::args::Args;
 use engine::failure::Failure;
+use replication::quorum::Demand;
 use resp::Reply;
 
 use crate::client::ReplyMode;
 use crate::clients::Card;
-use crate::quorum::Demand;
 use crate::server::PauseKind;
 use crate::session::Session;
 use crate::waking::{self, Ending};

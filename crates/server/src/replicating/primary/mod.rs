@@ -23,6 +23,7 @@ use journal::journal::Cursor;
 use log::{info, warn};
 use parking_lot::Mutex;
 use replication::feed::{Cut, Feed, Limits, Phase};
+use replication::quorum::different;
 
 use crate::clients::Card;
 use crate::mailbox::{Message, WorkerId};
@@ -231,14 +232,20 @@ impl Primary {
         let replicas = self.replicas.lock();
         let has = |standing: &&Arc<Standing>| {
             let feed = standing.feed.lock();
-            let offset = if durable {
-                feed.durable()
-            } else {
-                feed.acked()
-            };
-            feed.is_online() && offset >= upto
+            match durable {
+                true => feed.has_on_disk(upto),
+                false => feed.has(upto),
+            }
         };
         replicas.iter().filter(has).count()
+    }
+
+    /// How many different replicas have the bytes before `upto` on disk.
+    pub fn have_on_disks(&self, upto: Offset) -> usize {
+        let replicas = self.replicas.lock();
+        let has = |standing: &&Arc<Standing>| standing.feed.lock().has_on_disk(upto);
+        let having = replicas.iter().filter(has);
+        different(having.map(|standing| (standing.ip(), standing.about.port)))
     }
 
     /// How many of them are online.

@@ -82,10 +82,9 @@ impl Upstream {
     }
 }
 
-/// The acknowledgement of what is in the journal.
+/// The acknowledgement of what is in the journal, and of what a restart would give back.
 pub fn acknowledgement(journal: &Journal) -> Vec<u8> {
-    let durable = journal.is_on().then(|| journal.durable());
-    link::ack(journal.end(), durable)
+    link::ack(journal.end(), journal.restorable())
 }
 
 /// The outermost command of a client is over: if it is the primary, its bytes are appended, unless

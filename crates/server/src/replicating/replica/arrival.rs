@@ -95,13 +95,11 @@ impl Arrival {
 fn rename(server: &Server, id: RunId) {
     let (replicating, journal) = (&server.replicating, &server.appending.journal);
     let mut history = replicating.history();
-    if history.id() == id {
-        return;
+    if history.follow(id, journal.end()) {
+        info!("Master replication ID changed to {id}");
+        replicating.set_history(history, journal);
+        replicating.primary.disconnect_all(server);
     }
-    info!("Master replication ID changed to {id}");
-    history.follow(id, journal.end());
-    replicating.set_history(history, journal);
-    replicating.primary.disconnect_all(server);
 }
 
 fn take(

@@ -173,6 +173,12 @@ impl Replica {
         self.number.load(SeqCst) == number
     }
 
+    /// The number of the order in force.
+    #[inline]
+    pub fn order_number(&self) -> u64 {
+        self.number.load(SeqCst)
+    }
+
     /// Whom it follows.
     pub fn primary(&self) -> Option<Primary> {
         self.state.lock().primary.clone()

@@ -188,12 +188,18 @@ fn has_keys(server: &Server) -> bool {
         .any(|stripe| (0..databases).any(|db| !stripe.table(DbIndex(db)).is_empty()))
 }
 
-/// Deletes all data and all libraries.
+/// Deletes all data and all libraries. What is left is no part of the history they were of: nobody
+/// goes on from it, neither this server at a primary nor its replicas here, and whoever looks for
+/// the replica that has come farthest (Sentinel) does not find this one.
 fn flush(server: &Server, settings: &Settings) {
     let env = Env::new(engine_limits(settings, &server.keyspace), 0);
     let mut lease = server.keyspace.lease();
     lease.cover_all();
     lease.clear(&env);
+    let (replicating, journal) = (&server.replicating, &server.appending.journal);
+    journal.begin_at(Offset(0));
+    replicating.begin_anew(journal);
+    replicating.primary.disconnect_all(server);
     lease.release();
     server.free_later(env.take_garbage());
     server.scripting.set_libraries(Libraries::default());
