@@ -74,6 +74,9 @@ pub enum Garbage {
     Table(Box<Table>),
 }
 
+/// A key, and a deadline that it was given.
+pub type OwnDeadline = (DbIndex, Box<[u8]>, UnixMillis);
+
 /// See the module's head.
 pub struct Env {
     /// The time of the batch. A command sees one time.
@@ -89,6 +92,9 @@ pub struct Env {
     pub expire: bool,
     /// Who tracks what the command under way reads, if its client does.
     pub reader: Cell<Option<Reader>>,
+    /// Whether the deadlines that commands set are nobody else's to look after: those that clients
+    /// of a writable replica set.
+    pub owns_deadlines: bool,
     /// Whether somebody caches keys without reading them here, and so hears of every change.
     pub broadcast: bool,
     /// Whether effects are left out: a script has asked for that (`redis.set_repl`).
@@ -105,6 +111,7 @@ pub struct Env {
     effects: RefCell<Effects>,
     garbage: RefCell<Vec<Garbage>>,
     events: RefCell<Vec<Event>>,
+    own_deadlines: RefCell<Vec<OwnDeadline>>,
     touched: RefCell<Vec<Touched>>,
     invalidations: RefCell<Vec<Invalidation>>,
     ready: RefCell<Vec<Touched>>,
@@ -122,6 +129,7 @@ impl Env {
             touch: true,
             expire: true,
             reader: Cell::new(None),
+            owns_deadlines: false,
             broadcast: false,
             unrecorded: false,
             scripted: false,
@@ -132,6 +140,7 @@ impl Env {
             effects: RefCell::default(),
             garbage: RefCell::new(Vec::new()),
             events: RefCell::new(Vec::new()),
+            own_deadlines: RefCell::default(),
             touched: RefCell::new(Vec::new()),
             invalidations: RefCell::new(Vec::new()),
             ready: RefCell::new(Vec::new()),
@@ -281,6 +290,24 @@ impl Env {
             return Vec::new();
         }
         self.events.take()
+    }
+
+    /// Notes a deadline that was set, if nobody else looks after it.
+    #[inline]
+    pub(crate) fn note_deadline(&self, db: DbIndex, key: Key<'_>, at: UnixMillis) {
+        if self.owns_deadlines {
+            let key = key.bytes.into();
+            self.own_deadlines.borrow_mut().push((db, key, at));
+        }
+    }
+
+    /// The deadlines since the last call that are nobody else's to look after.
+    #[inline]
+    pub fn take_own_deadlines(&self) -> Vec<OwnDeadline> {
+        if self.own_deadlines.borrow().is_empty() {
+            return Vec::new();
+        }
+        self.own_deadlines.take()
     }
 
     /// Notes what those who cache keys have to forget.

@@ -420,7 +420,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let mut table = changing(self.lease, self.env, self.db, key);
         let Some(place) = table.find(key.hash, key.bytes) else {
             let deadline = match deadline {
-                Deadline::At(at) => Some(at),
+                Deadline::At(at) => {
+                    self.env.note_deadline(self.db, key, at);
+                    Some(at)
+                }
                 Deadline::Clear | Deadline::Keep => None,
             };
             let entry = Entry::new(key.bytes, value, deadline, self.env.fresh_access());
@@ -433,7 +436,10 @@ impl<'t, 'k> WriteTx<'t, 'k> {
             .is_some_and(|at| at <= self.env.now);
         let replaced = table.edit(place, |entry| {
             match deadline {
-                Deadline::At(at) => entry.set_deadline(Some(at)),
+                Deadline::At(at) => {
+                    self.env.note_deadline(self.db, key, at);
+                    entry.set_deadline(Some(at));
+                }
                 Deadline::Clear => entry.set_deadline(None),
                 Deadline::Keep if expired => entry.set_deadline(None),
                 Deadline::Keep => {}
@@ -483,6 +489,9 @@ impl<'t, 'k> WriteTx<'t, 'k> {
     pub fn put_entry(&mut self, key: Key<'_>, entry: Entry) -> Option<Type> {
         debug_assert_eq!(entry.key(), key.bytes);
         let replaced = self.take(key);
+        if let Some(at) = entry.deadline() {
+            self.env.note_deadline(self.db, key, at);
+        }
         changing(self.lease, self.env, self.db, key);
         self.lease.insert(self.db, key.hash, entry);
         self.event(Classes::NEW, "new", key);
@@ -610,6 +619,9 @@ impl<'t, 'k> WriteTx<'t, 'k> {
         let Some((_, place)) = find_live(self.lease, self.env, self.db, key) else {
             return false;
         };
+        if let Some(at) = deadline {
+            self.env.note_deadline(self.db, key, at);
+        }
         let mut table = changing(self.lease, self.env, self.db, key);
         table.edit(place, |entry| entry.set_deadline(deadline));
         true

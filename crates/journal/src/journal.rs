@@ -5,9 +5,9 @@
 //! switch is off data change without a byte in the log: whoever turns it on is told that, because
 //! the log's history ends there.
 //!
-//! Invariants: `durable` <= `end`. Nobody waits in `append` but for its mutex, which is held for a
-//! copy of a few bytes. The switch is turned under a lease on all stripes, so that an effect is
-//! recorded if and only if it is appended.
+//! Invariants: `synced` <= `durable` <= `end`. Nobody waits in `append` but for its mutex, which is
+//! held for a copy of a few bytes. The switch is turned under a lease on all stripes, so that an
+//! effect is recorded if and only if it is appended.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -392,10 +392,17 @@ impl Journal {
         Offset(self.0.end.load(Ordering::Acquire))
     }
 
-    /// The offset up to which the log is on disk.
+    /// The offset up to which the log is in the file as `appendfsync` wants it: on disk, or, if it
+    /// wants no syncs, with the operating system.
     #[inline]
     pub fn durable(&self) -> Offset {
         Offset(self.0.durable.load(Ordering::Acquire))
+    }
+
+    /// The offset up to which the log is on disk, whatever the policy.
+    #[inline]
+    pub fn synced(&self) -> Offset {
+        self.0.synced()
     }
 
     /// The base that the files begin with is in place.
@@ -488,7 +495,7 @@ impl Journal {
         let deadline = Instant::now() + patience;
         let mut guard = self.0.news_lock.lock();
         loop {
-            if !self.is_on() || self.durable() >= end && !self.0.urgent.load(Ordering::SeqCst) {
+            if !self.is_on() || self.synced() >= end && !self.0.urgent.load(Ordering::SeqCst) {
                 return Ok(());
             }
             self.0.urgent.store(true, Ordering::SeqCst);

@@ -172,12 +172,12 @@ impl Writer {
         if self.shared.policy() == Policy::No {
             return self.sync(self.now).is_err();
         }
-        self.written.0.saturating_sub(self.shared.durable().0) >= SYNC_BYTES
+        self.written.0.saturating_sub(self.shared.synced().0) >= SYNC_BYTES
     }
 
     /// Whether everything appended is on disk.
     pub fn is_idle(&self) -> bool {
-        self.open.is_none() && self.gone.is_none() || self.shared.durable() >= self.shared.end()
+        self.open.is_none() && self.gone.is_none() || self.shared.synced() >= self.shared.end()
     }
 
     /// Whether the file lacks the last remark.
@@ -379,19 +379,15 @@ impl Writer {
             return Ok(());
         };
         let policy = self.shared.policy();
-        let before = match policy {
-            Policy::No => self.shared.durable(),
-            // Under another policy before, what was written may not have been synced.
-            Policy::EverySecond | Policy::Always => self.shared.synced(),
-        };
-        let unsynced = self.written.0.saturating_sub(before.0);
+        let unsynced = self.written.0.saturating_sub(self.shared.synced().0);
         let due = match policy {
             Policy::No => false,
             Policy::EverySecond => unsynced >= SYNC_BYTES || now >= self.synced_at + SYNC_NANOS,
             Policy::Always => true,
         };
-        let due = due || self.shared.urgent.load(SeqCst);
-        if unsynced == 0 || !due && policy != Policy::No {
+        let due = (due || self.shared.urgent.load(SeqCst)) && unsynced > 0;
+        let unwanted = policy == Policy::No && self.written > self.shared.durable();
+        if !due && !unwanted {
             return Ok(());
         }
         if now >= self.looked_at + LOOK_NANOS {
@@ -444,7 +440,7 @@ impl Writer {
             shared.failing.store(false, SeqCst);
             (self.tell)(Told::Recovered);
         }
-        if durable >= shared.end() {
+        if shared.synced() >= shared.end() {
             shared.urgent.store(false, SeqCst);
         }
         let held = shared.end().0.saturating_sub(durable.0);
@@ -517,7 +513,7 @@ impl Writer {
             log.forget_cut();
             log.set_file(None);
         }
-        self.shared.publish_durable(self.written);
+        self.shared.publish_synced(self.written);
         self.shared.failing.store(false, SeqCst);
         self.shared.behind.store(false, SeqCst);
         self.shared.status.lock().failure = None;

@@ -1,5 +1,5 @@
-//! When a primary hands its place over (FAILOVER): once a replica has every byte, for writes are held
-//! back meanwhile; or when the time for that is over, if it was told to.
+//! When a primary hands its place over (FAILOVER): once a replica has every byte, for writes are
+//! held back meanwhile; or when the time for that is over, if it was told to.
 
 use base::time::UnixMillis;
 

@@ -433,9 +433,11 @@ impl Batch {
         };
         let client = &connection.client;
         if !apply::lease(row, &self.keys[keys], client, server, around.lease) {
-            // A script holds what it needs for long: later.
+            // A script holds what it needs for long: its worker tries again in a while.
             connection.rewind();
-            connection.enqueue(command.connection as usize, around.ready);
+            if let Some(upstream) = &mut connection.client.upstream {
+                upstream.stalled = true;
+            }
             return false;
         }
         let raw = &connection.input.unread()[..command.bytes as usize];
@@ -731,6 +733,10 @@ fn refuse(
     around: &mut Surroundings<'_, '_>,
 ) {
     let server = around.server;
+    if client.upstream.is_some() {
+        let name = id.map_or("<unknown>", |id| &*server.registry.row(id).name);
+        apply::complain(name, failure.text(), server, around.settings);
+    }
     if let Some(RowId(id)) = id {
         bump(&around.stats.commands[usize::from(id)].rejected, 1);
     }

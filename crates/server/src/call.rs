@@ -10,6 +10,7 @@ use crate::client::ReplyMode;
 use crate::connection::Waiting;
 use crate::monitor::{self, Source};
 use crate::registry::{Handler, Row, RowId};
+use crate::replicating::replica::apply;
 use crate::session::{ControlRun, Session, Within};
 use crate::stats::bump;
 use crate::waking;
@@ -41,8 +42,7 @@ pub fn run(
                 Outcome::Done => note_end(run, row, session),
                 Outcome::Failed(failure) => {
                     failed = true;
-                    server.count_error(failure.text(), session.stats);
-                    pass_on_complaint(session);
+                    note_data_failure(row, &failure, session);
                 }
                 Outcome::Walking(walk) => {
                     let muted = session.client.reply_mode != ReplyMode::On;
@@ -77,6 +77,7 @@ pub fn run(
             };
             if let Err(failure) = done {
                 failed = true;
+                note_failure(row, &failure, session);
                 out.error(failure.text());
                 if !failure.is_counted() {
                     server.count_error(failure.text(), session.stats);
@@ -121,8 +122,17 @@ fn note_end(run: DataRun, row: &Row, session: &Session<'_, '_>) {
     }
 }
 
-/// What a command that failed has to say to the operator.
-fn pass_on_complaint(session: &Session<'_, '_>) {
+/// What the primary has done must not fail here.
+fn note_failure(row: &Row, failure: &Failure, session: &Session<'_, '_>) {
+    if session.client.upstream.is_some() {
+        apply::complain(&row.name, failure.text(), session.server, session.settings);
+    }
+}
+
+/// A data command has failed; what it has to say to the operator.
+fn note_data_failure(row: &Row, failure: &Failure, session: &Session<'_, '_>) {
+    session.server.count_error(failure.text(), session.stats);
+    note_failure(row, failure, session);
     if let Some(complaint) = session.env.take_complaint() {
         log::warn!("{complaint}");
     }

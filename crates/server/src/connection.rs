@@ -290,7 +290,7 @@ impl Connection {
             self.client.fate = Fate::CloseNow;
             return;
         }
-        if !self.readable || !matches!(self.waiting, Waiting::No) {
+        if !self.readable || !matches!(self.waiting, Waiting::No) || self.is_stalled() {
             return;
         }
         self.input.wake(spare);
@@ -313,6 +313,12 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.client.fate = Fate::CloseNow,
         }
+    }
+
+    /// Whether the commands of the primary wait for a script.
+    pub fn is_stalled(&self) -> bool {
+        let upstream = self.client.upstream.as_deref();
+        upstream.is_some_and(|upstream| upstream.stalled)
     }
 
     /// Enters it in the list of those to serve, if it is not there.
@@ -394,11 +400,13 @@ impl Connection {
         let Waiting::Disk(wish) = self.waiting else {
             return false;
         };
-        let over = wish.is_met(server) || wish.until.is_some_and(|until| until <= now);
+        let trouble = wish.trouble(server);
+        let due = wish.until.is_some_and(|until| until <= now);
+        let over = trouble.is_some() || due || wish.is_met(server);
         // If CLIENT UNBLOCK was faster, the order to end is in the mail.
         let ends = over && self.client.card.awaits_copies.swap(false, Ordering::AcqRel);
         if ends {
-            self.end_disk_wait(server, None);
+            self.end_disk_wait(server, trouble.as_ref());
         }
         !ends
     }

@@ -1,6 +1,8 @@
 //! Admission: the checks that stand between a command and its handler, in the order in which Redis
 //! makes them. A check sees the row, the client and the server, never the handler.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use base::strings::until_nul;
 use engine::failure::Failure;
 use engine::spec::Flags;
@@ -48,10 +50,7 @@ pub fn admit<'a>(
     }
     if client.upstream.is_some() {
         // Nothing stands against the primary but what lets it wait.
-        let flags = effective_flags(row, client);
-        let waits = server.appending.journal.is_behind() && flags.has(Flags::WRITE);
-        let pauses = server.is_pausing() && postponed(row, words, client, server);
-        return match waits || pauses {
+        return match has_to_wait(row, words, client, server) {
             true => Verdict::Postpone,
             false => Verdict::Run(id),
         };
@@ -60,6 +59,13 @@ pub fn admit<'a>(
         if let Err(failure) = check(row, client, settings) {
             return Verdict::Refuse(Some(id), failure);
         }
+    }
+    let is_replica = server.replicating.is_replica();
+    if is_replica
+        && client.card.can_redirect.load(Relaxed)
+        && reaches_data(effective_flags(row, client))
+    {
+        return redirect(id, server);
     }
     if server.scripting.running.is_busy()
         && !row.flags.has(Flags::ALLOW_BUSY)
@@ -94,7 +100,7 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), LACKING);
     }
-    if server.replicating.is_replica()
+    if is_replica
         && let Err(failure) = as_replica(
             known_flags(row, words.clone(), client, server),
             server,
@@ -108,13 +114,23 @@ pub fn admit<'a>(
     {
         return Verdict::Refuse(Some(id), LOADING);
     }
-    if journal.is_behind() && effective_flags(row, client).has(Flags::WRITE) {
-        return Verdict::Postpone;
+    match has_to_wait(row, words, client, server) {
+        true => Verdict::Postpone,
+        false => Verdict::Run(id),
     }
-    if server.is_pausing() && postponed(row, words, client, server) {
-        return Verdict::Postpone;
-    }
-    Verdict::Run(id)
+}
+
+/// Whether a command waits for the disk or for the end of a pause.
+#[inline]
+fn has_to_wait<'a>(
+    row: &Row,
+    words: impl Iterator<Item = &'a [u8]>,
+    client: &Client,
+    server: &Server,
+) -> bool {
+    let writes = || effective_flags(row, client).has(Flags::WRITE);
+    server.appending.journal.is_behind() && writes()
+        || server.is_pausing() && postponed(row, words, client, server)
 }
 
 /// Why a script's command must not write: the disk refuses.
@@ -143,6 +159,30 @@ pub fn busy(kind: Kind) -> Failure {
 
 /// Redis counts a client that monitors as a replica.
 const ONLY_WATCHING: Failure = Failure::fixed("ERR Replica can't interact with the keyspace");
+
+fn reaches_data(flags: Flags) -> bool {
+    flags.has(Flags::READONLY) || flags.has(Flags::WRITE)
+}
+
+/// What a replica tells a client that can go to its primary (CLIENT CAPA). While the primary is
+/// becoming a replica it would be sent back: it waits.
+#[cold]
+fn redirect(id: RowId, server: &Server) -> Verdict {
+    if server.replicating.failover.is_active() {
+        return Verdict::Postpone;
+    }
+    match server.replicating.replica.primary() {
+        Some(primary) => {
+            let place = [&primary.host[..], b":", primary.port.to_string().as_bytes()].concat();
+            Verdict::Refuse(
+                Some(id),
+                Failure::owned([b"REDIRECT ", &place[..]].concat()),
+            )
+        }
+        // It has just become one.
+        None => Verdict::Run(id),
+    }
+}
 
 fn reaches_keys(flags: Flags) -> bool {
     [Flags::READONLY, Flags::WRITE, Flags::MAY_REPLICATE]

@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 
 use base::time::UnixMillis;
+use engine::failure::Failure;
 use journal::{Journal, Offset};
 use replication::quorum::{Demand, Era, Vote, Votes};
 use resp::Reply;
@@ -45,6 +46,11 @@ impl DiskWish {
             .is_some_and(|durable| self.upto <= durable)
     }
 
+    /// Why it can never be met.
+    pub fn trouble(&self, server: &Server) -> Option<Failure> {
+        (self.local && !server.appending.journal.is_on()).then_some(NO_FILE)
+    }
+
     /// Whether there is nothing more to wait for.
     pub fn is_met(&self, server: &Server) -> bool {
         self.have(server) >= self.replicas
@@ -64,6 +70,10 @@ impl DiskWish {
         out.int(self.have(server) as i64);
     }
 }
+
+/// There is no append-only file that something could be in.
+pub const NO_FILE: Failure =
+    Failure::fixed("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
 /// Output up to a position, and what it waits for.
 #[derive(Clone, Copy, Debug)]

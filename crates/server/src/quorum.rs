@@ -1,6 +1,6 @@
 //! Replies to writes that must not leave before enough replicas have the write on disk
-//! (`min-replicas-to-ack`, `min-replicas-to-ack-users`, CLIENT QUORUM): what becomes of the bytes of
-//! a connection's output. Who waits for what is `replication::quorum`'s.
+//! (`min-replicas-to-ack`, `min-replicas-to-ack-users`, CLIENT QUORUM): what becomes of the bytes
+//! of a connection's output. Who waits for what is `replication::quorum`'s.
 //!
 //! What is promised: who gets the reply to a write knows that so many replicas have said (REPLCONF
 //! ACK with FACK) that it is on their disks. Who gets the error [`IN_DOUBT`] knows nothing: the

@@ -204,6 +204,10 @@ pub const BROKEN: Failure =
 /// What EXEC answers when it is refused itself.
 pub fn aborted(reason: &Failure) -> Failure {
     let reason = reason.text();
+    if reason.starts_with(b"REDIRECT ") {
+        // The client is to understand it.
+        return Failure::owned(reason);
+    }
     let reason = reason.strip_prefix(b"ERR ").unwrap_or(reason);
     Failure::owned([b"EXECABORT Transaction discarded because of: ", reason].concat())
 }

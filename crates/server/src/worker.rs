@@ -37,7 +37,6 @@ use crate::limits;
 use crate::mailbox::{Mailbox, Message, WorkerId};
 use crate::migrating::{self, Migrated};
 use crate::pubsub::{Desk, Publication};
-use crate::replicating::replica::apply::{self, Upstream};
 use crate::replicating::replica::arrival::Arrival;
 use crate::scripting;
 use crate::server::Server;
@@ -48,7 +47,12 @@ use crate::waking::{self, Deadlines, Ending, Unblocked};
 
 mod feeding;
 mod news;
+mod own;
+mod upstream;
 mod weighing;
+
+use own::OwnKeys;
+use upstream::DELAY;
 
 /// The mailbox's token; listeners follow, then connections from `FIRST_CONNECTION` on.
 pub(crate) const MAILBOX: Token = Token(0);
@@ -154,6 +158,12 @@ pub struct Worker<'k> {
     next_inspection: u64,
     /// The connection to the primary, if it is this worker's.
     upstream: Option<usize>,
+    /// Links to primaries that wait for a script.
+    arriving: Vec<Arrival>,
+    /// When those, or the stream, are tried again.
+    next_trial: u64,
+    /// Deadlines that only this server knows.
+    own_keys: OwnKeys,
     /// Connections of replicas.
     replicas: Vec<usize>,
     /// The journal's end when replicas were last fed.
@@ -196,6 +206,9 @@ impl<'k> Worker<'k> {
             next_tick: 0,
             next_inspection: 0,
             upstream: None,
+            arriving: Vec::new(),
+            next_trial: 0,
+            own_keys: OwnKeys::default(),
             replicas: Vec::new(),
             fed: Offset::default(),
             pieces: Pieces::default(),
@@ -233,8 +246,10 @@ impl<'k> Worker<'k> {
                     }
                 }
             }
+            self.try_again();
             self.end_waits();
             self.serve(&mut batch);
+            self.note_own_deadlines();
             self.go_on_walking();
             self.tick();
             self.feed_replicas();
@@ -256,20 +271,22 @@ impl<'k> Worker<'k> {
         if busy || self.evictor.is_behind() || self.seat.mailbox.has_left() {
             return Duration::ZERO;
         }
+        let most = if self.has_delayed() { DELAY } else { TICK };
         let next = self.next_tick.min(self.cycle.next_nanos());
         let patience = Duration::from_nanos(next.saturating_sub(self.server.ticks_nanos()));
         let Some(deadline) = self.deadlines.next() else {
-            return patience.min(TICK);
+            return patience.min(most);
         };
         let left = deadline.0.saturating_sub(self.server.now().0).max(0);
-        patience.min(TICK).min(Duration::from_millis(left as u64))
+        patience.min(most).min(Duration::from_millis(left as u64))
     }
 
     /// Reads the clock and, if they changed, the settings: once per round.
     fn refresh(&mut self) {
         self.seen_outside = self.outside();
         self.env.now = self.server.now();
-        self.env.expire = !self.server.is_pausing() && !self.server.replicating.is_replica();
+        let is_replica = self.server.replicating.is_replica();
+        self.env.expire = !self.server.is_pausing() && !is_replica;
         let version = self.server.settings.version();
         if version != self.settings_version {
             self.settings_version = version;
@@ -277,6 +294,7 @@ impl<'k> Worker<'k> {
             self.env.limits = engine_limits(&self.settings, &self.server.keyspace);
             self.set_client_limit();
         }
+        self.env.owns_deadlines = is_replica && !self.settings.replica.read_only;
     }
 
     fn enqueue(&mut self, id: usize) {
@@ -332,50 +350,6 @@ impl<'k> Worker<'k> {
     fn take_over(&mut self, accepted: Accepted) -> Option<usize> {
         let (poll, settings) = (&self.seat.poll, &self.settings);
         take_over(accepted, &mut self.connections, poll, self.server, settings)
-    }
-
-    /// Goes on with the link to a primary.
-    fn follow(&mut self, arrival: Arrival) {
-        let (server, now) = (self.server, self.env.now);
-        let Arrival {
-            accepted,
-            rest,
-            number,
-            beginning,
-        } = arrival;
-        let (env, lease) = (&self.env, &mut self.lease);
-        let db = Arrival::install(beginning, number, &accepted, server, lease, env);
-        aftermath::settle(server, self.id, env, lease, None);
-        lease.release();
-        let Some(db) = db else {
-            return server.forget(&accepted.card);
-        };
-        let Some(id) = self.take_over(accepted) else {
-            return server.replicating.replica.lost(number, now);
-        };
-        let connection = &mut self.connections[id];
-        connection
-            .client
-            .become_upstream(Upstream::new(number, now), db);
-        connection.input.put(&rest);
-        connection.readable = true;
-        self.upstream = Some(id);
-        apply::beat(connection, server, &self.settings, now);
-        self.enqueue(id);
-    }
-
-    /// Acknowledges what has come from the primary, if the link is this worker's.
-    fn beat(&mut self) {
-        let Some(id) = self.upstream else {
-            return;
-        };
-        match self.connections.get_mut(id) {
-            Some(connection) if connection.client.upstream.is_some() => {
-                apply::beat(connection, self.server, &self.settings, self.env.now);
-                self.enqueue(id);
-            }
-            _ => self.upstream = None,
-        }
     }
 
     /// Closes a client at the end of this round; its place must not be taken by another before the
@@ -642,6 +616,9 @@ impl<'k> Worker<'k> {
             limits::report(excess, connection, self.server, self.stats, self.env.now);
             connection.client.fate = Fate::CloseNow;
         }
+        if connection.client.attached.is_some() && !connection.out.is_empty() {
+            feeding::refuse_reply(connection, self.server);
+        }
         let news = connection.dirty && connection.client.fate != Fate::CloseNow;
         if news {
             connection.dirty = false;
@@ -704,7 +681,7 @@ impl<'k> Worker<'k> {
                     }
                 } else if waits {
                     self.deadlines.add(id, connection);
-                } else if connection.readable && !connection.ended {
+                } else if connection.readable && !connection.ended && !connection.is_stalled() {
                     self.enqueue(id);
                 }
             }
@@ -716,7 +693,7 @@ impl<'k> Worker<'k> {
 
     /// Asks to be told when more is on disk, if a reply waits for that.
     fn watch_disk(&mut self) {
-        if self.holding.is_empty() {
+        if self.holding.is_empty() && !self.owes_answer() {
             return;
         }
         let appending = &self.server.appending;
@@ -737,6 +714,7 @@ impl<'k> Worker<'k> {
 
     /// Sends what had to wait for the disk or for replicas and need not any more.
     fn release_held(&mut self) {
+        self.answer_late();
         let mut asks = false;
         for id in std::mem::take(&mut self.holding) {
             let Some(connection) = self.connections.get_mut(id) else {
@@ -859,6 +837,7 @@ impl<'k> Worker<'k> {
         }
         self.next_tick = now + TICK.as_nanos() as u64;
         self.release_held();
+        self.expire_own();
         // Buffers of connections that went quiet: half of those that nobody took again.
         self.spare.truncate(self.spare.len() / 2);
         // One worker is enough to notice that a pause is over and to take samples.

@@ -11,8 +11,8 @@ use replication::history::History;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remark {
     pub(crate) history: History,
-    /// For the judge: all names that the data went by, in order.
-    pub(crate) names: Vec<RunId>,
+    /// For the judge: all names that the data went by, in order, and from where on.
+    pub(crate) names: Vec<(RunId, usize)>,
 }
 
 #[derive(Clone)]

@@ -1,17 +1,17 @@
-//! Servers that follow one another on a bad network, with disks that are slow and lose what was not
-//! synced, from one seed per world. What decides is the crate itself: `History`, `Request`, `Feed`,
-//! `Handshake`, `Framing`, `Pulse`, `Votes`, `Patience`; what is played here is what the server does
+//! Servers that follow one another on a bad network, with disks that are slow and lose what was
+//! not synced, from one seed per world. What decides is the crate itself: `History`, `Request`,
+//! `Feed`, `Handshake`, `Framing`, `Pulse`, `Votes`, `Patience`; played is what the server does
 //! around them: sockets (`net`), files (`disk`), a primary's and a replica's side (`primary`,
 //! `replica`), whoever runs them (`world`).
 //!
 //! Named properties (`book` has the judge's own record of what truly is where):
 //!
-//! - **one name, one sequence**: what two servers have under one name never differs; so a replica is
-//!   a prefix of its primary, and nobody goes on with bytes that follow on others;
+//! - **one name, one sequence**: what two servers have under one name never differs; so a replica
+//!   is a prefix of its primary, and nobody goes on with bytes that follow on others;
 //! - **no copy without need**: nobody is sent everything who could have gone on where it was;
 //! - **a yes is true**: when the reply to a quorum write leaves, so many other disks have had it;
-//! - **no acknowledged quorum write is lost**: when a primary is gone and the replica takes over that
-//!   has most of the lost one's history, every acknowledged write is there that some survivor had;
+//! - **no acknowledged quorum write is lost**: when a primary is gone and the replica takes over
+//!   that has most of its history, every acknowledged write is there that some survivor had;
 //! - **rest is reached**: once the network and the disks are well, all soon have the same, by one
 //!   copy each at most, and after another cut by none.
 //!

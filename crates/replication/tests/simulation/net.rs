@@ -1,5 +1,5 @@
-//! Connections: bytes that arrive late, or in part, or never. What one end has sent arrives in order;
-//! a connection that is cut is noticed by both ends, a silent one by none.
+//! Connections: bytes that arrive late, or in part, or never. What one end has sent arrives in
+//! order; a connection that is cut is noticed by both ends, a silent one by none.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -96,8 +96,8 @@ pub(crate) struct Node {
     pub(crate) follows: Option<usize>,
     pub(crate) hands_over: bool,
     pub(crate) history: History,
-    /// For the judge: all names that the data went by.
-    pub(crate) names: Vec<RunId>,
+    /// For the judge: all names that the data went by, and from where on.
+    pub(crate) names: Vec<(RunId, usize)>,
     pub(crate) log: Vec<u8>,
     /// The log from there on is in memory.
     pub(crate) memory_from: usize,
@@ -125,7 +125,7 @@ impl Node {
             follows: None,
             hands_over: false,
             history: History::new(id),
-            names: vec![id],
+            names: vec![(id, 0)],
             log: Vec::new(),
             memory_from: 0,
             disk,
@@ -236,7 +236,7 @@ impl Node {
         self.upstream = Upstream::None;
         self.era += 1;
         self.history.branch(name, self.end());
-        self.names.push(name);
+        self.names.push((name, self.log.len()));
         around.book.name(name, &self.log);
         self.disconnect_replicas(around);
     }
@@ -282,7 +282,7 @@ impl Node {
         self.log.clear();
         self.memory_from = 0;
         self.history = History::new(name);
-        self.names = vec![name];
+        self.names = vec![(name, 0)];
         self.disconnect_replicas(around);
     }
 
@@ -327,12 +327,12 @@ impl Node {
                 self.names = remark.names;
                 self.history.restart(role, new, self.end());
                 if self.history.id() == new {
-                    self.names.push(new);
+                    self.names.push((new, self.log.len()));
                 }
             }
             None => {
                 self.history = History::new(new);
-                self.names = vec![new];
+                self.names = vec![(new, 0)];
             }
         }
         around.book.name(new, &self.log);
@@ -365,8 +365,8 @@ impl Node {
         self.trim();
     }
 
-    /// PING and REPLCONF GETACK, each unlike all others: what two logs have in common by chance would
-    /// deceive the judge.
+    /// PING and REPLCONF GETACK, each unlike all others: what two logs have in common by chance
+    /// would deceive the judge.
     fn add_for_replicas(&mut self, around: &Around) {
         let fed = self.attached.iter().any(Attached::has_asked);
         if !fed || self.follows.is_some() || self.handing.is_some() {

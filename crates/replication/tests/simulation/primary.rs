@@ -3,7 +3,7 @@
 use base::ids::RunId;
 use base::num::parse_i64;
 use journal::Offset;
-use replication::feed::{Feed, Phase, Request, Shelf, Way};
+use replication::feed::{Feed, Limits, Phase, Request, Shelf, Way};
 
 use crate::net::{End, LinkId, Piece};
 use crate::node::{Around, Node};
@@ -235,13 +235,13 @@ impl Node {
             asked.log.len() as i64 + 1,
             "what it asked for"
         );
-        let known = self
-            .names
-            .iter()
-            .rev()
-            .take(2)
-            .any(|name| *name == asked.id);
         let len = asked.log.len();
+        // The name before is known as far as this server had come under it.
+        let known = match self.names[..] {
+            [.., (older, _), (id, since)] => asked.id == id || asked.id == older && len <= since,
+            [(id, _)] => asked.id == id,
+            [] => false,
+        };
         let in_memory = self.memory_from <= len;
         let at_hand = in_memory || self.disk.reaches(len) && len < self.log.len();
         assert!(
@@ -334,7 +334,10 @@ impl Node {
             around.say(it.link, End::Replica, piece);
         }
         let waiting = it.cursor.map_or(0, |cursor| self.log.len() - cursor);
-        let limits = &self.rules.limits;
-        feed.look(waiting as u64, limits, around.time()).is_none()
+        let limits = Limits {
+            backlog_bytes: self.rules.backlog as u64,
+            ..self.rules.limits
+        };
+        feed.look(waiting as u64, &limits, around.time()).is_none()
     }
 }

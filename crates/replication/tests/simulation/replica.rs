@@ -225,7 +225,7 @@ impl Node {
                 if let Some(id) = id
                     && self.history.follow(id, end)
                 {
-                    self.names.push(id);
+                    self.names.push((id, self.log.len()));
                     self.disconnect_replicas(around);
                 }
                 self.flow(link, rest, around.time());
@@ -307,7 +307,7 @@ impl Node {
         self.log = data;
         self.memory_from = at;
         self.history = History::new(id);
-        self.names = vec![id];
+        self.names = vec![(id, 0)];
         self.disk.suspend();
         self.disk.begin(&self.log, around.now, &mut around.rng);
         self.disconnect_replicas(around);

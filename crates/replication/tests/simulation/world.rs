@@ -507,7 +507,7 @@ fn node(kind: Kind, at: usize, around: &mut Around) -> Node {
             hard_bytes: [0, 400, 1_000][rng.below(3) as usize],
             soft_bytes: [0, 150][rng.below(2) as usize],
             soft_millis: 2_000,
-            backlog_bytes: backlog as u64,
+            backlog_bytes: 0,
             silence_millis: timeout_millis,
         },
         timeout_millis,

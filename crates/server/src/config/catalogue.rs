@@ -1134,11 +1134,13 @@ pub const PARAMS: &[Param] = &[
     .moot(NO_TITLE),
     p(
         "propagation-error-behavior",
-        choice(&["ignore", "panic", "panic-on-replicas"]),
+        Kind::Choice {
+            names: &["ignore", "panic", "panic-on-replicas"],
+            store: |s, i| s.replica.ends_on_failure = i > 0,
+        },
         "ignore",
-        "What a replica does when a replicated command fails.",
-    )
-    .ahead(REPLICATION),
+        "What a replica does when a replicated command fails: it says so in the log, or it ends.",
+    ),
     p(
         "protected-mode",
         Kind::Bool(|s, v| s.protected_mode = v),

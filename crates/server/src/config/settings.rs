@@ -108,6 +108,8 @@ pub struct ReplicaSettings {
     pub password: Option<Vec<u8>>,
     /// `replica-read-only`.
     pub read_only: bool,
+    /// `propagation-error-behavior`: a read-only replica ends when a command of its primary fails.
+    pub ends_on_failure: bool,
     /// `replica-serve-stale-data`.
     pub serve_stale: bool,
     /// `replica-ignore-maxmemory`.
@@ -131,6 +133,7 @@ impl ReplicaSettings {
             user: None,
             password: None,
             read_only: true,
+            ends_on_failure: false,
             serve_stale: true,
             ignore_maxmemory: true,
             priority: 100,

@@ -68,6 +68,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("protocol", (1, 1), protocol::protocol),
     row("quicklist-packed-threshold", (1, 1), list_single),
     row("reload", (0, 3), reload::reload),
+    row("replicate", (1, usize::MAX), replicate),
     row("set-active-expire", (1, 1), set_active_expire),
     row("set-disable-deny-scripts", (1, 1), deny_scripts_nothing),
     row("set-skip-checksum-validation", (1, 1), skip_checksums),
@@ -107,6 +108,8 @@ const HELP: &[&str] = &[
     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
     "    Write the snapshot file, delete all keys, and load the file. MERGE: what is there may be",
     "    in the file too, which wins. NOFLUSH: delete no keys. NOSAVE: load the file as it is.",
+    "REPLICATE <word> [<word> ...]",
+    "    Send replicas these words as a command that was not run here: their data may differ then.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Look for expired keys nobody asks for, or do not.",
     "SET-DISABLE-DENY-SCRIPTS <0|1>",
@@ -182,6 +185,24 @@ fn sleep(_: &mut Session<'_, '_>, args: &mut Args<'_>, out: &mut Reply) -> Resul
     std::thread::sleep(Duration::from_secs_f64(
         seconds.clamp(0.0, SLEEP_SECONDS_MAX),
     ));
+    out.ok();
+    Ok(())
+}
+
+/// Puts a command into the stream whatever it is.
+fn replicate(
+    session: &mut Session<'_, '_>,
+    args: &mut Args<'_>,
+    out: &mut Reply,
+) -> Result<(), Failure> {
+    let mut words = Vec::new();
+    while args.left() > 0 {
+        words.push(args.bytes());
+    }
+    let mut command = Vec::new();
+    resp::encode_command(&words, &mut command);
+    let primary = &session.server.replicating.primary;
+    primary.append(session.server, &command, session.env.now);
     out.ok();
     Ok(())
 }

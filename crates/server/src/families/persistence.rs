@@ -9,7 +9,7 @@ use resp::Reply;
 
 use crate::client::ReplyMode;
 use crate::connection::Waiting;
-use crate::held::DiskWish;
+use crate::held::{DiskWish, NO_FILE};
 use crate::saving::{Busy, Stage};
 use crate::session::{ControlRun, Session};
 
@@ -189,9 +189,7 @@ fn waitaof(
     }
     let journal = &session.server.appending.journal;
     if local > 0 && !journal.is_on() {
-        return Err(Failure::fixed(
-            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
-        ));
+        return Err(NO_FILE);
     }
     let wish = DiskWish {
         upto: session.client.wrote,

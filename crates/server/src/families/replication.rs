@@ -21,7 +21,6 @@ use crate::held::DiskWish;
 use crate::replicating::primary::rewind;
 use crate::replicating::primary::{Attached, Introduction, Standing, Without};
 use crate::replicating::replica;
-use crate::replicating::replica::apply::acknowledgement;
 use crate::replicating::report;
 use crate::server::Server;
 use crate::session::{ControlRun, Session};
@@ -152,9 +151,9 @@ fn replconf(
         }
         if is("getack") {
             // Only a primary asks, in its stream; nobody else is answered.
-            if session.client.upstream.is_some() {
-                let ack = acknowledgement(&session.server.appending.journal);
-                session.client.unmuted.extend_from_slice(&ack);
+            if let Some(upstream) = &mut session.client.upstream {
+                let answer = upstream.answer(&session.server.appending.journal);
+                session.client.unmuted.extend_from_slice(&answer);
             }
             return Ok(());
         }
@@ -261,6 +260,8 @@ fn psync(
         return Ok(());
     }
     let Some(next) = base::num::parse_i64(next) else {
+        let name = &session.client.card.peer;
+        warn!("Replica {name} asks for synchronization but with a wrong offset");
         return Err(Failure::NOT_INTEGER);
     };
     let primary = &session.server.replicating.primary;

@@ -143,6 +143,8 @@ pub(super) fn stats(view: &mut View<'_, '_>, fields: &mut Fields) {
     fields.put("sync_partial_ok", syncs.partial.load(Ordering::Relaxed));
     fields.put("sync_partial_err", syncs.refused.load(Ordering::Relaxed));
     fields.put_all(constants::NO_EVENTS);
+    let failed = syncs.failed.load(Ordering::Relaxed);
+    fields.put("unexpected_error_replies", failed);
 }
 
 pub(super) fn cpu(_: &mut View<'_, '_>, fields: &mut Fields) {

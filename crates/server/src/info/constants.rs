@@ -5,11 +5,7 @@
 pub(super) const NO_CLIENT_KINDS: &[(&str, &str)] = &[("cluster_connections", "0")];
 
 /// Never happens here: no fork, no client eviction.
-pub(super) const NO_EVENTS: &[(&str, &str)] = &[
-    ("latest_fork_usec", "0"),
-    ("total_forks", "0"),
-    ("unexpected_error_replies", "0"),
-];
+pub(super) const NO_EVENTS: &[(&str, &str)] = &[("latest_fork_usec", "0"), ("total_forks", "0")];
 
 /// No cluster, and no buffers beside the journal: no memory for them.
 pub(super) const NO_BUFFERS: &[(&str, &str)] = &[

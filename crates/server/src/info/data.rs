@@ -50,6 +50,8 @@ pub(super) fn memory(view: &mut View<'_, '_>, fields: &mut Fields) {
         0
     };
     fields.put("mem_replication_backlog", kept);
+    // The replicas read the backlog itself.
+    fields.put("mem_total_replication_buffers", kept);
     fields.put("mem_clients_slaves", info.replicas);
     fields.put_all(constants::NO_BUFFERS);
     fields.put("mem_allocator", "jemalloc");
@@ -160,7 +162,10 @@ fn log(server: &Server, fields: &mut Fields) {
 }
 
 fn snapshots(server: &Server, fields: &mut Fields) {
-    let (report, running) = (server.saving.report(), server.saving.running());
+    let report = server.saving.report();
+    let copying = server.replicating.primary.queue.copying();
+    let busy = server.saving.is_busy() || copying.is_some();
+    let running = server.saving.running().or(copying);
     let control = running.as_ref().map(|running| &running.control);
     let load = |counter: &AtomicU64| counter.load(Relaxed);
     let keys = control.map_or(0, |control| load(&control.keys));
@@ -172,7 +177,7 @@ fn snapshots(server: &Server, fields: &mut Fields) {
     fields.put("current_save_keys_processed", keys * permille / 1000);
     fields.put("current_save_keys_total", keys);
     fields.put("rdb_changes_since_last_save", unsaved);
-    fields.put("rdb_bgsave_in_progress", u8::from(server.saving.is_busy()));
+    fields.put("rdb_bgsave_in_progress", u8::from(busy));
     fields.put("rdb_last_save_time", report.saved_at.as_secs());
     fields.put("rdb_last_bgsave_status", status);
     fields.put("rdb_last_bgsave_time_sec", report.seconds.unwrap_or(-1));

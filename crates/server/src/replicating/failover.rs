@@ -147,7 +147,8 @@ impl Failover {
         match wish.patience.step(self.ready(&wish, server), now) {
             Step::To(target) => self.hand_over(target, server),
             Step::Regardless => {
-                warn!("Failover target is not in sync in time; it takes over nevertheless");
+                // Compat: words that people look for.
+                warn!("FAILOVER time out exceeded, failing over.");
                 if let Some(target) = wish.target {
                     self.hand_over(target, server);
                 }

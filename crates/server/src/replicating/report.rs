@@ -25,6 +25,8 @@ pub fn fields(server: &Server) -> Vec<(String, String)> {
         fields.put(name, value);
     }
     replicas(server, &mut fields);
+    // Only Valkey has this: replicas whose copy has a channel of its own. Here none has.
+    fields.put("replicas_waiting_psync", 0);
     fields.put("master_failover_state", replicating.failover.name());
     fields.put("master_replid", history.id());
     match history.previous() {

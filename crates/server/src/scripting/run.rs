@@ -11,7 +11,7 @@ use super::nested::{Nested, Rules};
 use super::state::{Ready, State};
 use super::store::{Learned, Sha};
 use super::{Kind, Scripting};
-use crate::gate::MASTER_DOWN;
+use crate::gate::{LACKING, MASTER_DOWN};
 use crate::session::{Session, Within};
 
 /// First word after the number of keys.
@@ -171,13 +171,21 @@ fn key_number(args: &mut Args<'_>, no_number: Failure) -> Result<usize, Failure>
 }
 
 /// What a script with a first line must not do. Returns whether it must not write.
-fn check_flags(flags: Option<Flags>, read_only: bool, full: bool) -> Result<bool, Failure> {
+fn check_flags(
+    flags: Option<Flags>,
+    read_only: bool,
+    full: bool,
+    session: &Session<'_, '_>,
+) -> Result<bool, Failure> {
     let Some(flags) = flags else {
         return Ok(read_only);
     };
     let writes = !flags.has(Flags::NO_WRITES);
     if read_only && writes {
         return Err(WRITER);
+    }
+    if writes && session.server.lacks_replicas() {
+        return Err(LACKING);
     }
     if full && !flags.has(Flags::ALLOW_OOM) && writes {
         return Err(Failure::OUT_OF_MEMORY);
@@ -209,7 +217,7 @@ fn start(
 ) -> Result<(), Failure> {
     check_replica(subject.flags, session)?;
     let full = is_full(session);
-    let read_only = check_flags(subject.flags, read_only, full)?;
+    let read_only = check_flags(subject.flags, read_only, full, session)?;
     let may_fill = subject
         .flags
         .is_some_and(|flags| flags.has(Flags::ALLOW_OOM));

@@ -145,6 +145,20 @@ impl Worker<'_> {
     }
 }
 
+/// A replica that asks for something gets no reply: it is given up.
+pub(super) fn refuse_reply(connection: &mut Connection, server: &Server) {
+    let client = &mut connection.client;
+    if let Some(attached) = &client.attached
+        && attached.is_beyond_replies()
+    {
+        let row = client.last_command.map(|id| server.registry.row(id));
+        let command = row.map_or("<unknown>", |row| &*row.name);
+        let name = attached.standing.name();
+        warn!("Replica generated a reply to command '{command}', disconnecting it: {name}");
+        client.fate = Fate::CloseNow;
+    }
+}
+
 fn log_lost(server: &Server, standing: &Standing) {
     let left = server.replicating.primary.count();
     warn!(

@@ -20,6 +20,7 @@ mod restore;
 mod scripts;
 mod sentinel;
 mod servers;
+mod streams;
 mod transactions;
 mod trouble;
 

@@ -1,6 +1,6 @@
-//! Replication on a bad network (`testkit::proxy`): half-open links, partitions, delay and loss. What
-//! was missed is caught up by partial resyncs, never by a second copy, and both sides have the same
-//! then, key by key.
+//! Replication on a bad network (`testkit::proxy`): half-open links, partitions, delay and loss.
+//! What was missed is caught up by partial resyncs, never by a second copy, and both sides have the
+//! same then, key by key.
 
 use std::time::{Duration, Instant};
 
@@ -151,8 +151,8 @@ fn silence_is_noticed_and_made_good() {
     assert!(pair.partial() > partial, "it has gone on where it was");
 }
 
-/// 100 ms on the way in each direction, and of a hundred packets one comes late by a retransmission;
-/// links break on top of that.
+/// 100 ms on the way in each direction, and of a hundred packets one comes late by a
+/// retransmission; links break on top of that.
 #[test]
 fn a_slow_lossy_network_delays_and_loses_nothing() {
     let mut pair = Pair::start(&[], &["--appendonly", "yes", "--appendfsync", "always"]);

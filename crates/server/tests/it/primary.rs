@@ -217,6 +217,104 @@ fn the_older_protocol_and_copies_by_way_of_a_file() {
     );
 }
 
+/// A replica that comes while a file is being written for another one shares it.
+#[test]
+fn who_comes_while_a_file_is_written_shares_it() {
+    let slow = [
+        "--repl-diskless-sync",
+        "no",
+        "--rdb-key-save-delay",
+        "100000",
+    ];
+    let server = start(&slow);
+    let mut client = server.connect().expect("a connection");
+    for number in 0..10 {
+        call(&mut client, &format!("SET key:{number} 1"));
+    }
+    let mut first = Played::connect(server.port());
+    let place = full(&mut first);
+    call(&mut client, "SET meanwhile 1");
+    assert_eq!(
+        info(&mut client, "persistence", "rdb_bgsave_in_progress"),
+        "1"
+    );
+    let mut second = Played::connect(server.port());
+    assert_eq!(full(&mut second), place);
+    assert_eq!(first.copy(), second.copy());
+    for replica in [&mut first, &mut second] {
+        assert_eq!(replica.command(), "SELECT 0");
+        assert_eq!(replica.command(), "SET meanwhile 1");
+    }
+    let log = server.log();
+    assert_eq!(log.matches("Starting BGSAVE for SYNC").count(), 1, "{log}");
+}
+
+/// A reply would be taken for a part of the copy or of the stream.
+#[test]
+fn a_replica_gets_no_replies() {
+    let slow = ["--rdb-key-save-delay", "100000000"];
+    for args in [&slow[..], &[]] {
+        let server = start(args);
+        let mut client = server.connect().expect("a connection");
+        call(&mut client, "SET key 1");
+        let mut replica = Played::connect(server.port());
+        let (_, offset) = full(&mut replica);
+        if args.is_empty() {
+            replica.copy();
+            replica.send(&format!("REPLCONF ACK {offset}"));
+            call(&mut client, "SET key 2");
+            assert_eq!(replica.command(), "SELECT 0");
+        }
+        replica.send("PING");
+        await_that("it is gone", || {
+            info(&mut client, "replication", "connected_slaves") == "0"
+        });
+        assert!(server.log().contains("a reply to command 'ping'"));
+    }
+}
+
+/// What nobody waits for any more is not written to its end.
+#[test]
+fn a_copy_for_nobody_is_called_off() {
+    let server = start(&["--rdb-key-save-delay", "100000000"]);
+    let mut client = server.connect().expect("a connection");
+    call(&mut client, "SET key 1");
+    let mut replica = Played::connect(server.port());
+    full(&mut replica);
+    let mut busy = || info(&mut client, "persistence", "rdb_bgsave_in_progress");
+    assert_eq!(busy(), "1");
+    drop(replica);
+    await_that("it is called off", || busy() == "0");
+}
+
+/// Before its time there is no PING: it would be a byte more than those who come back expect. And
+/// no command of the stream is longer than need be.
+#[test]
+fn the_stream_is_what_clients_have_done() {
+    let server = start(&["--repl-ping-replica-period", "3600"]);
+    let mut client = server.connect().expect("a connection");
+    let members: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
+    call(&mut client, &format!("SADD set {}", members.join(" ")));
+    let mut replica = Played::connect(server.port());
+    let (_, offset) = full(&mut replica);
+    replica.copy();
+    replica.send(&format!("REPLCONF ACK {offset}"));
+    let uptime = |client: &mut Client| {
+        let text = info(client, "server", "uptime_in_seconds");
+        text.parse::<u64>().expect("a number")
+    };
+    let begun = uptime(&mut client);
+    await_that("two seconds pass", || uptime(&mut client) >= begun + 2);
+    assert_eq!(info_end(&server), offset);
+    call(&mut client, "SPOP set 1025");
+    let words = |command: String| command.split(' ').count();
+    assert_eq!(replica.command(), "MULTI");
+    assert_eq!(replica.command(), "SELECT 0");
+    assert_eq!(words(replica.command()), 2 + 1024);
+    assert_eq!(words(replica.command()), 2 + 1);
+    assert_eq!(replica.command(), "EXEC");
+}
+
 #[test]
 fn wait_counts_replicas_and_too_few_refuse_writes() {
     let server = start(&["--appendonly", "yes"]);
@@ -241,7 +339,8 @@ fn wait_counts_replicas_and_too_few_refuse_writes() {
     let both = Reply::Array(vec![Reply::Int(1), Reply::Int(1)]);
     assert_eq!(client.receive().expect("a reply"), both);
     call(&mut client, "CONFIG SET min-replicas-to-write 2");
-    for command in ["SET key 2", "EVAL redis.call('set','a',1) 0"] {
+    let scripts = ["EVAL redis.call('set','a',1) 0", "EVAL #!lua\nreturn(1) 0"];
+    for command in ["SET key 2"].into_iter().chain(scripts) {
         let Reply::Error(text) = call(&mut client, command) else {
             panic!("{command} is not refused");
         };

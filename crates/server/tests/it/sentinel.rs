@@ -1,5 +1,5 @@
-//! Debian's redis-sentinel looks after servers of ours: it finds a replica, fails over when the primary
-//! is killed, and makes the old primary a replica when it is back. An application that uses
+//! Debian's redis-sentinel looks after servers of ours: it finds a replica, fails over when the
+//! primary is killed, and makes the old primary a replica when it is back. An application that uses
 //! redis-py's Sentinel client follows.
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,7 +1,7 @@
-//! Chains of three servers of different kinds, each the replica of the one before: what the last one
-//! has is what the first one has, key by key and with deadlines, after the copy, under a live stream
-//! with everything that is told by its effect, after links were cut, and when the middle one takes
-//! over and the first one follows it. Nobody is sent a second copy.
+//! Chains of three servers of different kinds, each the replica of the one before: what the last
+//! one has is what the first one has, key by key and with deadlines, after the copy, under a live
+//! stream with everything that is told by its effect, after links were cut, and when the middle one
+//! takes over and the first one follows it. Nobody is sent a second copy.
 
 use std::time::{Duration, Instant};
 

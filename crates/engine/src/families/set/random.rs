@@ -12,6 +12,8 @@ use crate::tx::{Effect, ReadTx, WriteTx};
 
 use super::{item_word, reply_item};
 
+/// One effect removes at most so many items, as in Redis: nobody has to read a longer command.
+const EFFECT_ITEMS_MAX: usize = 1024;
 /// A count that must not be negative.
 const NOT_POSITIVE: Failure = Failure::fixed("ERR value is out of range, must be positive");
 /// The count whose sign cannot be taken off.
@@ -77,17 +79,20 @@ fn spop_count(
     let packing = tx.packing();
     let recording = tx.env().wants_effects();
     let mut rng = Rng::from_seed(tx.env().random());
-    let mut words = vec![b"SREM".to_vec(), key.bytes.to_vec()];
+    let mut taken = Vec::new();
     tx.update(key, |set: &mut Set| {
         set.pop_many(count, &mut rng, packing, |item| {
             reply_item(item, out);
             if recording {
-                words.push(item_word(item));
+                taken.push(item_word(item));
             }
         });
     })?;
     tx.event_taken(Classes::SET, "spop", key);
-    tx.instead(|| words);
+    for some in taken.chunks_mut(EFFECT_ITEMS_MAX) {
+        let words = [b"SREM".to_vec(), key.bytes.to_vec()].into_iter();
+        tx.instead(|| words.chain(some.iter_mut().map(std::mem::take)).collect());
+    }
     Ok(Effect::instead(count))
 }
 

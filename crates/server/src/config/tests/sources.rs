@@ -29,7 +29,7 @@ fn the_configuration_of_the_peers_suite_loads() {
         notices.iter().all(|notice| notice.contains("no effect")),
         "{notices:#?}"
     );
-    assert_eq!(notices.len(), 4, "{notices:#?}");
+    assert_eq!(notices.len(), 3, "{notices:#?}");
 }
 
 /// Content of a file, and the error less the path of the file.

@@ -117,7 +117,7 @@ fn setinfo(
     Ok(())
 }
 
-/// No server here redirects its clients yet; the claim is remembered for those that will.
+/// A replica sends those who claim `redirect` to its primary (`gate`).
 fn capa(
     session: &mut Session<'_, '_>,
     args: &mut Args<'_>,

@@ -110,6 +110,13 @@ pub struct Attached {
     pub bytes_in: u64,
 }
 
+impl Attached {
+    /// Whether what is sent to it is all a copy or the stream: a reply would be taken for a part.
+    pub fn is_beyond_replies(&self) -> bool {
+        self.begun || self.handed && self.standing.feed.lock().phase() != Phase::Online
+    }
+}
+
 /// Replicas of one worker.
 #[derive(Default)]
 struct Door {
@@ -118,7 +125,7 @@ struct Door {
     told: AtomicBool,
 }
 
-/// Syncs, for INFO.
+/// What has happened, for INFO.
 #[derive(Default)]
 pub struct Counters {
     /// Copies of everything.
@@ -127,12 +134,14 @@ pub struct Counters {
     pub partial: AtomicU64,
     /// Those that wanted to and could not.
     pub refused: AtomicU64,
+    /// Commands of the stream that failed here, as a replica.
+    pub failed: AtomicU64,
 }
 
 impl Counters {
     /// CONFIG RESETSTAT.
     pub fn reset(&self) {
-        let all = [&self.full, &self.partial, &self.refused];
+        let all = [&self.full, &self.partial, &self.refused, &self.failed];
         all.iter().for_each(|counter| counter.store(0, Relaxed));
     }
 }
@@ -202,6 +211,8 @@ impl Primary {
             self.count.store(replicas.len(), SeqCst);
             self.alone_since.store(now.0, SeqCst);
         }
+        drop(replicas);
+        self.queue.look();
     }
 
     /// All replicas, those that are about to be closed left out.
@@ -270,7 +281,7 @@ impl Primary {
     }
 
     /// Puts a command into the stream that is only for replicas.
-    fn append(&self, server: &Server, command: &[u8], now: UnixMillis) {
+    pub fn append(&self, server: &Server, command: &[u8], now: UnixMillis) {
         let replicating = &server.replicating;
         // Who takes over must be able to have everything.
         let still = replicating.is_replica() || replicating.failover.is_active();
@@ -388,6 +399,7 @@ impl Primary {
         if journal.is_kept() {
             return;
         }
+        self.pinged_at.store(now.0, Relaxed);
         self.alone_since.store(now.0, SeqCst);
         if journal.keep(server.settings.get().primary.backlog_bytes) {
             server.replicating.begin_anew(journal);

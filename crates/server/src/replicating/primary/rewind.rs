@@ -23,8 +23,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// A file, and the offset of its first byte of the log.
 type Part = (PathBuf, Offset);
 
-/// Whether the files hold the log from `from` on. Until their base is in place, those that are known
-/// may be of another log.
+/// Whether the files hold the log from `from` on. Until their base is in place, those that are
+/// known may be of another log.
 pub(crate) fn reaches(server: &Server, from: Offset) -> bool {
     server.appending.journal.restorable().is_some() && !parts(server, from).is_empty()
 }

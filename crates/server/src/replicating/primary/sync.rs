@@ -30,7 +30,7 @@ use crate::replicating::new_name;
 use crate::saving::count;
 use crate::saving::file::{About, Counts, Destination, StreamPlace, write_to};
 use crate::saving::pieces::Pieces;
-use crate::saving::walk::{self, Control};
+use crate::saving::walk::{self, Control, Running};
 use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -48,10 +48,19 @@ struct Want {
     since: UnixMillis,
 }
 
+/// What is being sent.
+struct Underway {
+    running: Running,
+    /// It is a copy, and not a part of the log.
+    copy: bool,
+    /// To whom.
+    standings: Vec<Arc<Standing>>,
+}
+
 #[derive(Default)]
 struct Waiting {
     wants: Vec<Want>,
-    running: Option<Arc<Control>>,
+    underway: Option<Underway>,
     ending: bool,
 }
 
@@ -87,6 +96,17 @@ impl Manner {
     }
 }
 
+impl Waiting {
+    /// Takes those who need a copy of this manner.
+    fn take(&mut self, manner: Manner, settings: &Settings) -> Vec<Wire> {
+        let all = std::mem::take(&mut self.wants);
+        let fits = |want: &Want| Manner::of(&want.wire.standing, settings) == manner;
+        let (group, rest) = all.into_iter().partition::<Vec<Want>, _>(fits);
+        self.wants = rest;
+        group.into_iter().map(|want| want.wire).collect()
+    }
+}
+
 impl Queue {
     /// A replica needs a copy.
     pub fn ask(&self, standing: Arc<Standing>, socket: File, now: UnixMillis) {
@@ -99,10 +119,38 @@ impl Queue {
     pub fn end(&self) {
         let mut waiting = self.waiting.lock();
         waiting.ending = true;
-        if let Some(control) = &waiting.running {
-            control.cancelled.store(true, Relaxed);
+        if let Some(underway) = &waiting.underway {
+            underway.running.control.cancelled.store(true, Relaxed);
         }
         self.news.notify_all();
+    }
+
+    /// The copy that is being sent.
+    pub fn copying(&self) -> Option<Running> {
+        let waiting = self.waiting.lock();
+        let underway = waiting.underway.as_ref().filter(|underway| underway.copy);
+        underway.map(|underway| underway.running.clone())
+    }
+
+    /// A replica is gone: what is sent to nobody is called off.
+    pub fn look(&self) {
+        let waiting = self.waiting.lock();
+        let gone = |standing: &Arc<Standing>| standing.card.killed.load(Relaxed);
+        if let Some(underway) = &waiting.underway
+            && underway.standings.iter().all(gone)
+        {
+            underway.running.control.cancelled.store(true, Relaxed);
+        }
+    }
+
+    /// Takes those who need a copy of this manner into the one that is being sent.
+    fn take(&self, manner: Manner, settings: &Settings) -> Vec<Wire> {
+        let mut waiting = self.waiting.lock();
+        let wires = waiting.take(manner, settings);
+        if let Some(underway) = &mut waiting.underway {
+            underway.standings.extend(standings(&wires));
+        }
+        wires
     }
 
     /// Waits for those who are to share a copy; `None` at the end.
@@ -127,13 +175,16 @@ impl Queue {
                     || enough > 0 && many >= enough
                     || waited >= settings.primary.delay_seconds * 1000;
                 if due {
-                    let all = std::mem::take(&mut waiting.wants);
-                    let (group, rest) = all.into_iter().partition(|want| manner(want) == shared);
-                    waiting.wants = rest;
-                    let group: Vec<Want> = group;
-                    let control = Arc::new(Control::default());
-                    waiting.running = Some(Arc::clone(&control));
-                    let wires = group.into_iter().map(|want| want.wire).collect();
+                    let wires = waiting.take(shared, &settings);
+                    let control = Arc::new(Control::at_pace(&server.saving.pace));
+                    waiting.underway = Some(Underway {
+                        running: Running {
+                            since: server.now(),
+                            control: Arc::clone(&control),
+                        },
+                        copy: shared.from.is_none(),
+                        standings: standings(&wires).collect(),
+                    });
                     return Some((shared, wires, control));
                 }
                 self.news.wait_for(&mut waiting, LOOK);
@@ -144,6 +195,10 @@ impl Queue {
     }
 }
 
+fn standings(wires: &[Wire]) -> impl Iterator<Item = Arc<Standing>> {
+    wires.iter().map(|wire| Arc::clone(&wire.standing))
+}
+
 /// Sends the copies that are wanted, until [`Queue::end`].
 pub fn serve(server: &Server) {
     let queue = &server.replicating.primary.queue;
@@ -152,7 +207,7 @@ pub fn serve(server: &Server) {
             Some(from) => rewind(server, manner, wires, &control, from),
             None => send(server, manner, wires, &control),
         }
-        queue.waiting.lock().running = None;
+        queue.waiting.lock().underway = None;
     }
 }
 
@@ -216,10 +271,7 @@ fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Arc<Control
     let settings = settings_for(server, manner);
     let kind = if manner.by_mark { "sockets" } else { "disk" };
     info!("Starting BGSAVE for SYNC with target: {kind}");
-    let standings: Vec<Arc<Standing>> = wires
-        .iter()
-        .map(|wire| Arc::clone(&wire.standing))
-        .collect();
+    let standings: Vec<Arc<Standing>> = standings(&wires).collect();
     let wires = Shared(Arc::new(Mutex::new(Wires {
         all: wires,
         patience: Duration::from_secs(settings.primary.timeout_seconds.unsigned_abs()),
@@ -244,7 +296,7 @@ fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Arc<Control
                     control,
                     &begun,
                 ),
-                false => send_file(server, &settings, to, pieces, control, &begun),
+                false => send_file(server, &settings, manner, to, pieces, control, &begun),
             }
         },
     );
@@ -309,8 +361,7 @@ fn about<'a>(server: &Server, settings: &'a Settings, begun: &'a Begun) -> About
 }
 
 /// Tells those who know the protocol what they are about to be sent.
-fn announce(wires: &Shared, place: &StreamPlace) -> io::Result<()> {
-    let mut wires = wires.0.lock();
+fn announce(wires: &mut Wires, place: &StreamPlace) -> io::Result<()> {
     let line = format!("+FULLRESYNC {} {}\r\n", place.id, place.offset.0);
     // The older SYNC has no such line; it never shares a copy with the others' manner.
     let (old, new): (Vec<Wire>, Vec<Wire>) = std::mem::take(&mut wires.all)
@@ -325,6 +376,37 @@ fn announce(wires: &Shared, place: &StreamPlace) -> io::Result<()> {
     written
 }
 
+/// Those who came while the file was written share it, too, if they can read it: what has been
+/// appended since its moment is kept for the others anyway.
+fn let_join(server: &Server, manner: Manner, wires: &mut Wires, place: &StreamPlace) {
+    let (replicating, journal) = (&server.replicating, &server.appending.journal);
+    // As long as this is here, nothing from there on is forgotten.
+    let Some(_kept) = journal.cursor(place.offset) else {
+        return;
+    };
+    if replicating.history().id() != place.id {
+        return;
+    }
+    let settings = server.settings.get();
+    let mut late = Wires {
+        all: replicating.primary.queue.take(manner, &settings),
+        patience: wires.patience,
+        control: Arc::clone(&wires.control),
+    };
+    for Wire { standing, .. } in &late.all {
+        if !standing.about.copy_only {
+            *standing.cursor.lock() = journal.cursor(place.offset);
+        }
+        standing.feed.lock().begin();
+    }
+    if !late.all.is_empty() {
+        info!("{} more replicas share the copy", late.all.len());
+        // Who cannot be told is left out with the others.
+        let _ = announce(&mut late, place);
+    }
+    wires.all.append(&mut late.all);
+}
+
 fn send_marked(
     server: &Server,
     settings: &Settings,
@@ -334,7 +416,7 @@ fn send_marked(
     control: &Control,
     begun: &Begun,
 ) -> io::Result<()> {
-    announce(wires, &begun.place)?;
+    announce(&mut wires.0.lock(), &begun.place)?;
     let mark: RunId = new_name();
     wires.write(format!("$EOF:{mark}\r\n").as_bytes())?;
     let about = about(server, settings, begun);
@@ -351,12 +433,13 @@ fn send_marked(
 fn send_file(
     server: &Server,
     settings: &Settings,
+    manner: Manner,
     wires: &Shared,
     pieces: &Pieces,
     control: &Control,
     begun: &Begun,
 ) -> io::Result<()> {
-    announce(wires, &begun.place)?;
+    announce(&mut wires.0.lock(), &begun.place)?;
     let file = Temporary::create()?;
     let about = about(server, settings, begun);
     let patient = Patient {
@@ -365,6 +448,7 @@ fn send_file(
         told: Instant::now(),
     };
     write_to(Box::new(patient), true, pieces, control, &about)?;
+    let_join(server, manner, &mut wires.0.lock(), &begun.place);
     let mut input = File::open(&file.0)?;
     let len = input.metadata()?.len();
     wires.write(format!("${len}\r\n").as_bytes())?;

@@ -7,13 +7,15 @@
 //! journal, so that whoever holds all stripes sees data and offset agree. The commands from MULTI
 //! to EXEC are appended as one.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use base::ids::DbIndex;
 use base::time::UnixMillis;
 use engine::args::KeyWord;
 use engine::env::Env;
 use engine::keyspace::Lease;
 use engine::spec::DataRun;
-use journal::Journal;
+use journal::{Journal, Offset, Policy};
 use replication::link::{self, Beat, Pulse};
 
 use crate::client::Client;
@@ -34,6 +36,10 @@ pub struct Upstream {
     heard_bytes: u64,
     /// Bytes of commands that are not in the journal yet.
     pending: Vec<u8>,
+    /// The primary has asked how far we are, and was not told that this is on disk.
+    owed: Option<Offset>,
+    /// Its next command waits for a script.
+    pub stalled: bool,
 }
 
 /// What of an environment is different for a primary's commands.
@@ -41,6 +47,7 @@ pub struct Ordinary {
     now: UnixMillis,
     access_time: Option<UnixMillis>,
     expire: bool,
+    owns_deadlines: bool,
 }
 
 impl Upstream {
@@ -51,6 +58,8 @@ impl Upstream {
             pulse: Pulse::new(now),
             heard_bytes: 0,
             pending: Vec::new(),
+            owed: None,
+            stalled: false,
         }
     }
 
@@ -69,6 +78,28 @@ impl Upstream {
     /// The last command is not run after all.
     pub fn forget(&mut self, before: usize) {
         self.pending.truncate(before);
+    }
+
+    /// Answers the primary how far we are. What is not on disk yet it will be told of as soon as it
+    /// is: it waits for that.
+    pub fn answer(&mut self, journal: &Journal) -> Vec<u8> {
+        let end = journal.end();
+        let will_be = journal.is_on() && journal.policy() != Policy::No;
+        let is_not = journal.restorable().is_none_or(|at| at < end);
+        self.owed = (will_be && is_not).then_some(end);
+        acknowledgement(journal)
+    }
+
+    /// Whether an answer is owed.
+    pub fn owes(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// The answer that is owed, if it can be given.
+    pub fn late_answer(&mut self, journal: &Journal) -> Option<Vec<u8>> {
+        let restorable = journal.restorable()?;
+        self.owed.take_if(|owed| *owed <= restorable)?;
+        Some(acknowledgement(journal))
     }
 
     /// Appends what was noted to the journal. Under the lease under which it was done.
@@ -99,16 +130,34 @@ pub fn settle(client: &mut Client, server: &Server, env: &Env) {
     }
 }
 
+/// A command of the stream has failed: the data are not those of the primary.
+#[cold]
+pub fn complain(command: &str, why: &[u8], server: &Server, settings: &Settings) {
+    let counters = &server.replicating.primary.counters;
+    counters.failed.fetch_add(1, Relaxed);
+    let why = String::from_utf8_lossy(why);
+    log::error!(
+        "== CRITICAL == This replica is sending an error to its master: '{why}' after processing \
+         the command '{command}'"
+    );
+    if settings.replica.ends_on_failure && settings.replica.read_only {
+        log::error!("The process ends, as propagation-error-behavior wants it");
+        std::process::abort();
+    }
+}
+
 /// From now on commands are a primary's.
 pub fn enter(env: &mut Env) -> Ordinary {
     let ordinary = Ordinary {
         now: env.now,
         access_time: env.access_time,
         expire: env.expire,
+        owns_deadlines: env.owns_deadlines,
     };
     env.access_time = Some(env.now);
     env.now = UnixMillis(0);
     env.expire = false;
+    env.owns_deadlines = false;
     ordinary
 }
 
@@ -117,6 +166,7 @@ pub fn leave(env: &mut Env, ordinary: Ordinary) {
     env.now = ordinary.now;
     env.access_time = ordinary.access_time;
     env.expire = ordinary.expire;
+    env.owns_deadlines = ordinary.owns_deadlines;
 }
 
 /// Leases and pins what a command needs; `false` if somebody has it for long.
@@ -147,7 +197,6 @@ pub fn lease(
 /// Once a second: acknowledges, and gives a silent link up. Whether the connection needs to be
 /// served.
 pub fn beat(connection: &mut Connection, server: &Server, settings: &Settings, now: UnixMillis) {
-    use std::sync::atomic::Ordering::Relaxed;
     let bytes = connection.client.card.bytes_in.load(Relaxed);
     let Some(upstream) = &mut connection.client.upstream else {
         return;

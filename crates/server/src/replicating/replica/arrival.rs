@@ -55,8 +55,8 @@ pub enum Data {
 
 impl Arrival {
     /// Puts the data and the name of their history in force; the database that is selected where
-    /// the stream begins. `None`: it is not wanted any more. Leaves all stripes leased, so that
-    /// those who watch are told before anybody sees anything.
+    /// the stream begins. `None`: it is not wanted any more. All stripes are leased, and stay so
+    /// until those who watch have been told.
     pub fn install(
         beginning: Beginning,
         number: u64,
@@ -66,7 +66,6 @@ impl Arrival {
         env: &Env,
     ) -> Option<DbIndex> {
         let (replicating, journal) = (&server.replicating, &server.appending.journal);
-        lease.cover_all();
         let current = replicating.replica.is_current(number);
         let db = match beginning {
             Beginning::Continue { id } => {
@@ -119,6 +118,7 @@ fn take(
             libraries
         }
     };
+    replicating.replica.note_renewal();
     server.scripting.set_libraries(libraries);
     lease.note_renewed(env);
     journal.begin_at(at);

@@ -137,6 +137,8 @@ pub struct Replica {
     up: AtomicBool,
     /// The number of the order in force.
     number: AtomicU64,
+    /// How often all data were replaced.
+    renewals: AtomicU64,
 }
 
 impl Default for Replica {
@@ -156,6 +158,7 @@ impl Default for Replica {
             changed: Condvar::new(),
             up: AtomicBool::new(false),
             number: AtomicU64::new(0),
+            renewals: AtomicU64::new(0),
         }
     }
 }
@@ -171,6 +174,16 @@ impl Replica {
     #[inline]
     pub fn is_current(&self, number: u64) -> bool {
         self.number.load(SeqCst) == number
+    }
+
+    /// How often all data were replaced by a copy of a primary's.
+    pub fn renewals(&self) -> u64 {
+        self.renewals.load(Relaxed)
+    }
+
+    /// All data were replaced. Under a lease on all stripes.
+    fn note_renewal(&self) {
+        self.renewals.fetch_add(1, Relaxed);
     }
 
     /// The number of the order in force.

@@ -1,8 +1,9 @@
 //! A full copy of a primary's data: received from the link, into a file or straight into tables.
 //!
 //! `repl-diskless-load` says how. With `swapdb` the copy is loaded beside the old data, which stay
-//! in force until it is complete; otherwise the old data are flushed first and clients are told
-//! that the server is loading. Where there are no old data, `disabled` need not load what it has
+//! in force until it is complete, and are served if they are of the same history; otherwise the old
+//! data are flushed first. Unless old data are served, clients are told that the server is loading.
+//! Where there are no old data, `disabled` need not load what it has
 //! written after that: the copy is loaded while it comes, and clients see no data until it is
 //! complete, as they would while it is received. In any case the append-only file ends before the
 //! data change, and begins anew with the new ones.
@@ -91,7 +92,11 @@ pub(super) fn receive(
             appending::suspend(server);
             let loaded = match way {
                 Way::Beside => {
-                    server.loading.set_beside(true);
+                    // Compat: old data are served only if they are of the same history.
+                    match server.replicating.history().id() == id {
+                        true => server.loading.set_beside(true),
+                        false => server.loading.announce(true),
+                    }
                     beside(server, &mut input, total_bytes, &over)
                 }
                 _ => in_place(server, settings, &mut input, total_bytes, &mut || over()),
