@@ -7,6 +7,7 @@
 
 mod outcome;
 mod persistence;
+mod replication;
 mod report;
 mod rows;
 mod subject;
@@ -54,6 +55,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 5_000_000, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..))]
     keys: u64,
+    /// MiB that are copied in the group "replication".
+    #[arg(long, default_value_t = 2048, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    copy_mib: u64,
     /// Print Markdown.
     #[arg(long)]
     markdown: bool,
@@ -79,6 +84,7 @@ struct Record<'a> {
     circumstances: &'a Circumstances,
     outcomes: &'a [Outcome],
     persistence: &'a [persistence::Finding],
+    replication: &'a [persistence::Finding],
 }
 
 /// What does not change from row to row.
@@ -106,12 +112,13 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         quick: options.quick,
     };
     let outcomes = session.measure_all(&wanted_rows(options));
-    let wanted = options.only.is_none()
-        && options
-            .group
-            .is_none_or(|group| group == Group::Persistence);
-    let findings = match wanted {
+    let wanted = |group| options.only.is_none() && options.group.is_none_or(|it| it == group);
+    let findings = match wanted(Group::Persistence) {
         true => persistence::run(&session, options.keys)?,
+        false => Vec::new(),
+    };
+    let copies = match wanted(Group::Replication) {
+        true => replication::run(&session, options.copy_mib)?,
         false => Vec::new(),
     };
     println!(
@@ -126,14 +133,21 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         println!("{}", report::verdicts(&outcomes, options.markdown));
         print!("{}", report::numbers(&outcomes, options.markdown));
     }
-    if !findings.is_empty() {
-        println!("{}", persistence::table(&findings, options.markdown));
+    for (findings, servers) in [
+        (&findings, persistence::LABELS),
+        (&copies, replication::LABELS),
+    ] {
+        if !findings.is_empty() {
+            let table = persistence::table(findings, servers, options.markdown);
+            println!("{table}");
+        }
     }
     if let Some(path) = &options.json {
         let record = Record {
             circumstances: &circumstances,
             outcomes: &outcomes,
             persistence: &findings,
+            replication: &copies,
         };
         let text = serde_json::to_string_pretty(&record).map_err(|error| error.to_string())?;
         fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;

@@ -41,6 +41,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod migrating;
 pub mod monitor;
+pub mod priority;
 pub mod pubsub;
 pub mod quorum;
 pub mod rates;

@@ -4,7 +4,7 @@
 //! All servers are up and filled throughout. Each phase goes through them in turn, several times;
 //! the least disturbed pass counts.
 
-mod phases;
+pub(super) mod phases;
 
 use serde::Serialize;
 
@@ -16,15 +16,15 @@ use super::{QUICK_SHRINK, Session, report};
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Finding {
     /// What was measured, and in what.
-    what: &'static str,
+    pub(super) what: &'static str,
     /// One per server, ours first.
-    values: Vec<f64>,
-    goal: Goal,
+    pub(super) values: Vec<f64>,
+    pub(super) goal: Goal,
 }
 
 /// What a finding must show.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-enum Goal {
+pub(super) enum Goal {
     /// Nothing: others are compared with it.
     None,
     /// Ours is smaller than each peer's by this factor.
@@ -234,17 +234,13 @@ impl Finding {
     }
 }
 
-/// One line per finding.
-pub(super) fn table(findings: &[Finding], markdown: bool) -> String {
-    let titles = [
-        "what",
-        "ruddle",
-        "redis",
-        "valkey",
-        "times better",
-        "goal",
-        "reached",
-    ];
+/// What the report calls the servers.
+pub(super) const LABELS: &[&str] = &["ruddle", "redis", "valkey"];
+
+/// One line per finding about these servers.
+pub(super) fn table(findings: &[Finding], servers: &[&str], markdown: bool) -> String {
+    let titles = [&["what"], servers, &["times better", "goal", "reached"]].concat();
+    let titles = titles.into_iter().map(String::from);
     let lines = findings.iter().map(|finding| {
         let mut cells = vec![finding.what.to_owned()];
         cells.extend(finding.values.iter().map(|value| shown(*value)));
@@ -265,7 +261,7 @@ pub(super) fn table(findings: &[Finding], markdown: bool) -> String {
         });
         cells
     });
-    report::table(titles.map(String::from).to_vec(), lines.collect(), markdown)
+    report::table(titles.collect(), lines.collect(), markdown)
 }
 
 /// With as many digits as mean something.

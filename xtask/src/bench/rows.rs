@@ -20,6 +20,8 @@ pub(super) enum Group {
     Types,
     /// Snapshots, the append-only file, loading: not rows but phases, see `persistence`.
     Persistence,
+    /// Full copies and the stream behind them: phases, too, see `replication`.
+    Replication,
     /// Scripts, transactions, publish/subscribe, waiting.
     Coordination,
 }

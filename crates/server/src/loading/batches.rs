@@ -31,11 +31,14 @@ const EXCESS_SHARE: u64 = 20;
 /// ... unless so long nothing gets better.
 const EVICTION_PATIENCE: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_millis(1);
-/// So many keys ahead memory is asked for.
-const PREFETCH_KEYS: usize = 8;
-/// A key with its value takes more bytes of a file, as a rule. For [`make_room`]: its place in a
-/// table takes up to 16, so that room is at most twice as large as the file.
+/// The memory that so many keys go to is asked for at once, before the first is put in.
+const PREFETCH_KEYS: usize = 64;
+/// A key with its value takes more bytes of a file, as a rule. Its place in a table takes up to 16,
+/// so that the room made is at most twice as large as the file.
 const KEY_BYTES_MIN: u64 = 8;
+/// Of a stream nobody knows how long it is: what it says is believed up to so many keys, whose room
+/// is less than a gigabyte.
+const BELIEVED_KEYS_MAX: u64 = 1 << 26;
 
 /// Keys whose values are not decoded yet.
 #[derive(Default)]
@@ -106,10 +109,11 @@ fn fill(
     let mut patience = EVICTION_PATIENCE;
     let progress = &job.server.loading;
     let total = progress.total_bytes.load(Relaxed);
-    let mut sizes = |db, keys, offset: u64| {
-        // Of a stream nobody knows how long it is.
-        if total > 0 {
-            make_room(job.keyspace, db, keys, total.saturating_sub(offset));
+    let mut sizes = |db, keys: u64, offset: u64| match total {
+        0 => make_room(job.keyspace, db, keys.min(BELIEVED_KEYS_MAX)),
+        _ => {
+            let rest_bytes = total.saturating_sub(offset);
+            make_room(job.keyspace, db, keys.min(rest_bytes / KEY_BYTES_MIN));
         }
     };
     let mut key = |reader: &mut Reader<'_>, head: KeyHead| {
@@ -185,14 +189,13 @@ struct Ready {
     hash: u64,
 }
 
-/// Decodes a batch, and puts it in stripe by stripe: each is locked once, and the memory that a key
-/// goes to is asked for some keys ahead.
+/// Decodes a batch, and puts it in stripe by stripe: each is locked once, and the memory that keys
+/// go to is asked for ahead.
 fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
     let job = shared.job;
     let env = environment(job.server, job.settings, job.overdue);
     let keyspace = job.keyspace;
     let mut ready = Vec::with_capacity(batch.keys.len());
-    let mut order = Vec::with_capacity(batch.keys.len());
     for record in batch.keys {
         let bytes = batch.values.get(record.value).unwrap_or_default();
         let mut input = Input::of_bytes(bytes, record.offset);
@@ -201,38 +204,76 @@ fn insert_batch(batch: Batch, shared: &Shared<'_>) -> Result<(), Failure> {
         let value = decode(&mut input, head.kind, shared.dialect, packing)
             .map_err(|why| broken(&head, &why))?;
         let hash = keyspace.hash(&head.key);
-        order.push((keyspace.stripe_of(hash), ready.len()));
         ready.push(Some(Ready { head, value, hash }));
     }
-    order.sort_unstable();
+    let hashes: Vec<u64> = ready.iter().flatten().map(|key| key.hash).collect();
+    let order = by_stripe(keyspace, &hashes);
     let mut lease = keyspace.lease();
-    for (nth, &(_, at)) in order.iter().enumerate() {
-        // Each is there once.
-        let Some(Ready { head, value, hash }) = ready[at].take() else {
-            continue;
-        };
-        lease.cover(std::iter::once(hash));
-        let next = order.get(nth + PREFETCH_KEYS);
-        if let Some(Some(next)) = next.map(|&(_, at)| &ready[at])
-            && lease.covers(next.hash)
-        {
+    let same =
+        |a: &usize, b: &usize| keyspace.stripe_of(hashes[*a]) == keyspace.stripe_of(hashes[*b]);
+    for keys in order
+        .chunk_by(same)
+        .flat_map(|run| run.chunks(PREFETCH_KEYS))
+    {
+        lease.cover(keys.iter().take(1).map(|&at| hashes[at]));
+        for key in keys.iter().filter_map(|&at| ready[at].as_ref()) {
             // Invariant: `read` has refused larger numbers.
-            let table = lease.stripe(next.hash).table(DbIndex(next.head.db as u32));
-            table.prefetch_bucket(next.hash);
+            let table = lease.stripe(key.hash).table(DbIndex(key.head.db as u32));
+            table.prefetch_bucket(key.hash);
         }
-        store(job.server, &mut lease, &env, &head, value, false)?;
+        // Each is there once.
+        for Ready { head, value, hash } in keys.iter().filter_map(|&at| ready[at].take()) {
+            store(job.server, &mut lease, &env, (&head, hash), value, false)?;
+        }
     }
     lease.release();
     Ok(())
 }
 
-/// So many keys will come into a database, as the file says. Room is made for no more than the rest
-/// of the file can hold.
-fn make_room(keyspace: &Keyspace, db: DbIndex, keys: u64, rest_bytes: u64) {
-    let keys = keys.min(rest_bytes / KEY_BYTES_MIN);
+/// The places of these hashes, those of a stripe side by side.
+fn by_stripe(keyspace: &Keyspace, hashes: &[u64]) -> Vec<usize> {
+    let stripe = |hash: u64| keyspace.stripe_of(hash).0 as usize;
+    let mut ends = vec![0; keyspace.stripe_count() as usize];
+    hashes.iter().for_each(|&hash| ends[stripe(hash)] += 1);
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += *end;
+        *end = sum;
+    }
+    let mut order = vec![0; hashes.len()];
+    // From the last on, so that those of a stripe stay in their order.
+    for (at, &hash) in hashes.iter().enumerate().rev() {
+        let end = &mut ends[stripe(hash)];
+        *end -= 1;
+        order[*end] = at;
+    }
+    order
+}
+
+/// So many keys will come into a database.
+fn make_room(keyspace: &Keyspace, db: DbIndex, keys: u64) {
     let each = keys as usize / keyspace.stripe_count() as usize;
     let mut lease = keyspace.lease();
     for stripe in keyspace.stripes() {
         lease.only(stripe).expect_entries(db, each);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::hash::Seed;
+
+    use super::*;
+
+    #[test]
+    fn those_of_a_stripe_are_side_by_side_in_their_order() {
+        let keyspace = Keyspace::new(8, 1, Seed::from_u64(7));
+        let keys = (0..1000_u32).map(|n| n.to_le_bytes());
+        let hashes: Vec<u64> = keys.map(|key| keyspace.hash(&key)).collect();
+        let order = by_stripe(&keyspace, &hashes);
+        let mut expected: Vec<usize> = (0..hashes.len()).collect();
+        expected.sort_by_key(|&at| (keyspace.stripe_of(hashes[at]), at));
+        assert_eq!(order, expected);
+        assert_eq!(by_stripe(&keyspace, &[]), Vec::<usize>::new());
     }
 }

@@ -21,7 +21,7 @@ use base::strings::repr;
 use base::time::UnixMillis;
 use engine::dump::{Inserted, insert};
 use engine::env::Env;
-use engine::keyspace::{Keyspace, Lease};
+use engine::keyspace::{Key, Keyspace, Lease};
 use journal::Offset;
 use log::info;
 use rdb::file::{Item, KeyHead, Reader};
@@ -340,7 +340,8 @@ pub fn file_under_lease(
                 let value = reader
                     .value(head.kind, packing)
                     .map_err(|why| broken(&head, &why))?;
-                store(server, lease, env, &head, value, replace)
+                let hash = lease.keyspace().hash(&head.key);
+                store(server, lease, env, (&head, hash), value, replace)
             },
         )?;
         server.scripting.set_libraries(libraries);
@@ -462,12 +463,12 @@ fn fact(server: &Server, name: &[u8], value: &[u8]) {
     }
 }
 
-/// Puts a key in, unless its time is over.
+/// Puts a key with this hash in, unless its time is over.
 fn store(
     server: &Server,
     lease: &mut Lease<'_>,
     env: &Env,
-    head: &KeyHead,
+    (head, hash): (&KeyHead, u64),
     value: Decoded,
     replace: bool,
 ) -> Result<(), Failure> {
@@ -476,7 +477,10 @@ fn store(
         progress.keys_expired.fetch_add(1, Relaxed);
         return Ok(());
     }
-    let key = lease.keyspace().key(&head.key);
+    let key = Key {
+        bytes: &head.key,
+        hash,
+    };
     // Invariant: `read` has refused larger numbers.
     let db = DbIndex(head.db as u32);
     lease.cover(std::iter::once(key.hash));

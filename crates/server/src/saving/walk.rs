@@ -65,6 +65,15 @@ pub struct Running {
 #[derive(Debug, Default)]
 pub struct Turn(Mutex<()>);
 
+impl Turn {
+    /// Does something that nobody who has the turn may see half done, unless somebody has it;
+    /// whether it was done.
+    pub fn unless_taken(&self, what: impl FnOnce()) -> bool {
+        let turn = self.0.try_lock();
+        turn.map(|_turn| what()).is_some()
+    }
+}
+
 /// How often who waits for his turn looks whether he is called off.
 const LOOK: Duration = Duration::from_millis(20);
 /// The log is told so often how far a snapshot is.

@@ -288,6 +288,57 @@ fn a_copy_that_breaks_off_leaves_what_was_or_nothing() {
     }
 }
 
+/// Where there are no old data, a copy that goes by way of a file is loaded while it comes; nobody
+/// sees half of it, and what breaks off leaves nothing. The file becomes the snapshot file even if
+/// it takes long to be on disk.
+#[test]
+fn without_old_data_a_copy_is_loaded_while_it_comes() {
+    let played = Played::new();
+    let (server, mut client) = start(&["--repl-diskless-load", "disabled"]);
+    let temporary = format!("temp-replica.{}.rdb", server.pid());
+    let temporary = server.directory().join(temporary);
+    let kept = server.directory().join("dump.rdb");
+    // A text of 32 bits' length, a little longer than what is waited for.
+    let text = vec![b'x'; 9 << 20];
+    let mut copy = b"REDIS0011\xfe\x00\xfb\x01\x00\x00\x03key\x80".to_vec();
+    copy.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    copy.extend_from_slice(&text);
+    copy.push(0xff);
+    copy.extend_from_slice(&[0; 8]);
+
+    let order = format!("REPLICAOF 127.0.0.1 {}", played.port());
+    assert_eq!(call(&mut client, &order), "OK");
+    let (mut link, _) = played.meet();
+    let head = format!("+FULLRESYNC {NAME} 100\r\n$EOF:{MARK}\r\n");
+    link.say(&[head.as_bytes(), &copy[..copy.len() - 9]].concat());
+    let deadline = Instant::now() + PATIENCE;
+    while temporary.metadata().map_or(0, |meta| meta.len()) < 8 << 20 {
+        assert!(Instant::now() < deadline, "nothing is written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(call(&mut client, "GET key"), "(nil)");
+    for field in ["loading", "async_loading"] {
+        assert_eq!(info(&mut client, "persistence", field), "0");
+    }
+    drop(link);
+    let (mut link, _) = played.meet();
+    assert!(!temporary.exists() && !kept.exists());
+    assert_eq!(call(&mut client, "DBSIZE"), "(integer) 0");
+
+    give_all(&mut link, &copy, &encode(&["SET more 1"]));
+    wait_for(&mut client, "GET more", "1");
+    assert_eq!(
+        call(&mut client, "STRLEN key"),
+        format!("(integer) {}", text.len())
+    );
+    while !kept.exists() {
+        assert!(Instant::now() < deadline, "the file is not kept");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(std::fs::read(&kept).expect("a file") == copy);
+    assert!(!temporary.exists());
+}
+
 /// A copy that came by way of a file stays as the snapshot file, unless no files are wanted.
 #[test]
 fn a_replica_without_persistence_may_keep_no_file() {

@@ -197,11 +197,11 @@ fn field(client: &mut Client, name: &str) -> Result<String, String> {
         .ok_or_else(|| format!("INFO has no {name}"))
 }
 
-fn connect(server: &Server) -> Result<Client, String> {
+pub(in super::super) fn connect(server: &Server) -> Result<Client, String> {
     server.connect().map_err(|error| error.to_string())
 }
 
-fn say(client: &mut Client, command: &str) -> Result<String, String> {
+pub(in super::super) fn say(client: &mut Client, command: &str) -> Result<String, String> {
     let words: Vec<&str> = command.split(' ').collect();
     let reply = client
         .call(&words)
@@ -220,7 +220,7 @@ fn size(client: &mut Client) -> Result<String, String> {
 }
 
 /// Anonymous memory of a process and its children.
-fn memory_bytes(process: u32) -> Result<u64, String> {
+pub(in super::super) fn memory_bytes(process: u32) -> Result<u64, String> {
     let path = format!("/proc/{process}/smaps_rollup");
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss_Anon:"));

@@ -9,15 +9,20 @@ use log::{info, warn};
 use replication::link::{Agreed, Handshake, Introduction, Login, Next, Refused};
 
 use super::arrival::{Arrival, Beginning};
+use super::record::Kept;
 use super::transfer;
 use super::wire::Wire;
-use super::{Order, Phase};
+use super::{Order, Phase, Task};
 use crate::clients::Card;
 use crate::connection::{Accepted, Stream};
 use crate::mailbox::Message;
+use crate::priority;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::version::VALKEY_VERSION;
+
+/// How often it is looked whether a copy is on disk.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Why there is no link.
 pub(super) enum Failed {
@@ -46,20 +51,35 @@ impl From<io::Error> for Failed {
 
 /// Follows whom it is told to, until the process ends.
 pub fn serve(server: &Server) {
+    priority::lower();
     let replica = &server.replicating.replica;
-    while let Some(order) = replica.next() {
-        let result = attempt(server, &order);
-        if replica.is_over(&order) {
-            continue;
+    let mut kept: Option<Kept> = None;
+    loop {
+        match replica.next(kept.as_ref().map(|_| LOOK)) {
+            Task::Follow(order) => {
+                let result = attempt(server, &order, &mut kept);
+                if replica.is_over(&order) {
+                    continue;
+                }
+                if let Err(Failed::Because(why)) = result {
+                    warn!("{why}");
+                    replica.rest(&order);
+                }
+            }
+            Task::Look => {
+                if let Some(ready) = kept.take_if(|kept| kept.is_ready()) {
+                    ready.settle(server);
+                }
+            }
+            Task::End => break,
         }
-        if let Err(Failed::Because(why)) = result {
-            warn!("{why}");
-            replica.rest(&order);
-        }
+    }
+    if let Some(kept) = kept {
+        kept.settle(server);
     }
 }
 
-fn attempt(server: &Server, order: &Order) -> Result<(), Failed> {
+fn attempt(server: &Server, order: &Order, kept: &mut Option<Kept>) -> Result<(), Failed> {
     let replica = &server.replicating.replica;
     let settings = server.settings.get();
     let patience = Duration::from_secs(settings.primary.timeout_seconds.unsigned_abs());
@@ -96,7 +116,7 @@ fn attempt(server: &Server, order: &Order) -> Result<(), Failed> {
         }
         Agreed::Full(id, at) => {
             info!("Full resync from master: {id}:{}", at.0);
-            transfer::receive(server, &settings, order, &mut wire, id, at)?
+            transfer::receive(server, &settings, order, &mut wire, (id, at), kept)?
         }
     };
     hand_over(server, order, wire, beginning, &name)

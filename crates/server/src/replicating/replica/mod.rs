@@ -15,6 +15,7 @@
 pub mod apply;
 pub mod arrival;
 mod link;
+mod record;
 pub mod report;
 mod transfer;
 mod wire;
@@ -104,6 +105,16 @@ struct Order {
     number: u64,
     /// The primary is our replica, which takes over from us (FAILOVER).
     hands_over: bool,
+}
+
+/// What the thread does next.
+enum Task {
+    /// It is to follow somebody.
+    Follow(Order),
+    /// It has waited as long as it wanted to.
+    Look,
+    /// The process ends.
+    End,
 }
 
 struct State {
@@ -223,12 +234,12 @@ impl Replica {
         state.card.take()
     }
 
-    /// Waits until there is something to do; `None`: the process ends.
-    fn next(&self) -> Option<Order> {
+    /// Waits until there is something to do; at most for `patience`, if there is one.
+    fn next(&self, patience: Option<Duration>) -> Task {
         let mut state = self.state.lock();
         loop {
             if state.ending {
-                return None;
+                return Task::End;
             }
             if let Some(primary) = &state.primary
                 && state.phase == Phase::Connect
@@ -241,9 +252,16 @@ impl Replica {
                 state.phase = Phase::Connecting;
                 state.attempts.0 += 1;
                 state.attempts.1 += 1;
-                return Some(order);
+                return Task::Follow(order);
             }
-            self.changed.wait(&mut state);
+            match patience {
+                None => self.changed.wait(&mut state),
+                Some(patience) => {
+                    if self.changed.wait_for(&mut state, patience).timed_out() {
+                        return Task::Look;
+                    }
+                }
+            }
         }
     }
 

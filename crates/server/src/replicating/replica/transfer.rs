@@ -3,22 +3,24 @@
 //! `repl-diskless-load` says how. With `swapdb` the copy is loaded beside the old data, which stay
 //! in force until it is complete, and are served if they are of the same history; otherwise the old
 //! data are flushed first. Unless old data are served, clients are told that the server is loading.
-//! In either case the append-only file ends before, and begins anew with the new data.
+//! Where there are no old data, `disabled` need not load what it has
+//! written after that: the copy is loaded while it comes, and clients see no data until it is
+//! complete, as they would while it is received. In any case the append-only file ends before the
+//! data change, and begins anew with the new ones.
 
-use std::fs::{File, remove_file, rename};
-use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::io::{self, Read};
 use std::sync::atomic::Ordering::Relaxed;
 
 use base::ids::{DbIndex, RunId};
 use engine::env::Env;
 use engine::keyspace::Keyspace;
 use journal::Offset;
-use log::{info, warn};
+use log::info;
 use replication::link::Framing;
 
 use super::arrival::{Beginning, Data};
 use super::link::Failed;
+use super::record::{Kept, Record};
 use super::wire::{Snapshot, Wire};
 use super::{Copying, Order, Phase};
 use crate::appending;
@@ -28,24 +30,24 @@ use crate::scripting::libraries::Libraries;
 use crate::server::Server;
 use crate::settings::{Settings, engine_limits};
 
-/// A file that is received is forced to disk every so many bytes.
-const SYNC_BYTES: u64 = 8 << 20;
-/// Bytes copied to it at once.
-const COPY_BYTES: usize = 64 * 1024;
+/// Bytes that are read at once where nobody else says how many.
+const READ_BYTES: usize = 256 * 1024;
 
-/// Receives and loads it.
+/// Receives and loads it. `kept`: the last one that came by way of a file.
 pub(super) fn receive(
     server: &Server,
     settings: &Settings,
     order: &Order,
     wire: &mut Wire<'_>,
-    id: RunId,
-    at: Offset,
+    (id, at): (RunId, Offset),
+    kept: &mut Option<Kept>,
 ) -> Result<Beginning, Failed> {
     let replica = &server.replicating.replica;
     if !replica.enter(order, Phase::Transfer) {
         return Err(Failed::Over);
     }
+    // Its place in the directory is needed.
+    *kept = None;
     let framing = loop {
         if let Some(framing) = Framing::parse(&wire.line()?)? {
             break framing;
@@ -65,40 +67,88 @@ pub(super) fn receive(
         copying.heard = server.now();
         replica.note_copying(copying);
     };
-    let way = match settings.replica.diskless_load {
-        DisklessLoad::Disabled => Way::File,
-        DisklessLoad::OnEmptyDb if has_keys(server) => Way::File,
-        DisklessLoad::OnEmptyDb | DisklessLoad::FlushBeforeLoad => Way::InPlace,
-        DisklessLoad::SwapDb => Way::Beside,
-    };
+    let way = Way::of(server, settings);
     let over = || replica.is_over(order);
-    let mut received = None;
-    if way == Way::File {
-        let snapshot = Snapshot::new(wire, framing.clone(), &mut heard);
-        received = Some(Received::take(snapshot)?);
-    }
-    appending::suspend(server);
-    let loaded = match &received {
-        Some(received) => from_file(server, settings, received, wire, &over),
-        None => {
-            let mut snapshot = Snapshot::new(wire, framing, &mut heard);
-            let input = &mut snapshot;
+    let recorded = way == Way::File || way == Way::Both && keeps_file(settings);
+    let record = recorded.then(Record::begin).transpose()?;
+    let mut input = Noted {
+        snapshot: Snapshot::new(wire, framing, &mut heard),
+        record,
+    };
+    let loaded = match way {
+        Way::File => {
+            *kept = input.complete(server)?;
+            appending::suspend(server);
+            from_file(server, settings, kept.as_ref(), wire, &over)
+        }
+        Way::Both => {
+            // There is nothing to give up, should it fail.
+            let data = beside(server, &mut input, total_bytes, &over)?;
+            *kept = input.complete(server)?;
+            appending::suspend(server);
+            Ok(data)
+        }
+        Way::Beside | Way::InPlace => {
+            appending::suspend(server);
             let loaded = match way {
-                Way::Beside => beside(server, input, total_bytes, id, &over),
-                Way::File | Way::InPlace => {
-                    in_place(server, settings, input, total_bytes, &mut || over())
+                Way::Beside => {
+                    // Compat: old data are served only if they are of the same history.
+                    match server.replicating.history().id() == id {
+                        true => server.loading.set_beside(true),
+                        false => server.loading.announce(true),
+                    }
+                    beside(server, &mut input, total_bytes, &over)
                 }
+                _ => in_place(server, settings, &mut input, total_bytes, &mut || over()),
             };
-            loaded.and_then(|data| snapshot.finish().map(|()| data).map_err(Failed::from))
+            loaded.and_then(|data| input.drain().map(|()| data).map_err(Failed::from))
         }
     };
-    let data = loaded.inspect_err(|_| give_up(server, settings, way))?;
-    if let Some(received) = received {
-        received.keep(settings);
+    let data = loaded.inspect_err(|_| {
+        *kept = None;
+        give_up(server, settings, way);
+    })?;
+    if !keeps_file(settings) {
+        *kept = None;
+    }
+    if let Some(short) = kept.take_if(|kept| kept.is_short()) {
+        short.settle(server);
     }
     let db = server.loading.stream_db.load(Relaxed);
     let db = DbIndex(u32::try_from(db).unwrap_or(0));
     Ok(Beginning::Full { id, at, db, data })
+}
+
+/// What comes of a snapshot, noted if that is wanted.
+struct Noted<'s, 'w> {
+    snapshot: Snapshot<'s, 'w>,
+    record: Option<Record>,
+}
+
+impl Noted<'_, '_> {
+    /// All of it has come, and is in the record if there is one.
+    fn complete(mut self, server: &Server) -> io::Result<Option<Kept>> {
+        self.drain()?;
+        let record = self.record.map(|record| record.complete(server));
+        record.transpose()
+    }
+
+    /// Reads what is left of it.
+    fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        while self.read(&mut buffer)? > 0 {}
+        Ok(())
+    }
+}
+
+impl Read for Noted<'_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.snapshot.read(into)?;
+        if let Some(record) = &mut self.record {
+            record.note(&into[..count])?;
+        }
+        Ok(count)
+    }
 }
 
 /// Where a copy goes.
@@ -106,10 +156,32 @@ pub(super) fn receive(
 enum Way {
     /// Into a file, and from there in place of the old data.
     File,
+    /// Into a file, and at the same time into tables: there are no old data.
+    Both,
     /// From the socket in place of the old data.
     InPlace,
     /// From the socket beside the old data.
     Beside,
+}
+
+impl Way {
+    fn of(server: &Server, settings: &Settings) -> Way {
+        match settings.replica.diskless_load {
+            // What would be lost if it breaks off in the middle, or take memory twice?
+            DisklessLoad::Disabled if !has_keys(server) => Way::Both,
+            DisklessLoad::OnEmptyDb if !has_keys(server) => Way::InPlace,
+            DisklessLoad::Disabled | DisklessLoad::OnEmptyDb => Way::File,
+            DisklessLoad::FlushBeforeLoad => Way::InPlace,
+            DisklessLoad::SwapDb => Way::Beside,
+        }
+    }
+}
+
+/// Whether a copy stays as the snapshot file. Who wants no files may want none of this kind either;
+/// a primary's are gone with the copy that they are for.
+fn keeps_file(settings: &Settings) -> bool {
+    let wants_files = settings.aof.on || !settings.save_points.is_empty();
+    wants_files || !settings.rdb_del_sync_files
 }
 
 fn has_keys(server: &Server) -> bool {
@@ -158,17 +230,11 @@ fn beside(
     server: &Server,
     input: impl Read,
     total_bytes: u64,
-    id: RunId,
     over: &dyn Fn() -> bool,
 ) -> Result<Data, Failed> {
     let own = &server.keyspace;
     let stripes = own.stripe_count() as usize;
     let keyspace = Box::new(Keyspace::new(stripes, own.databases(), own.seed()));
-    // Compat: old data are served only if they are of the same history.
-    match server.replicating.history().id() == id {
-        true => server.loading.set_beside(true),
-        false => server.loading.announce(true),
-    }
     info!("MASTER <-> REPLICA sync: Loading DB in memory beside the old data");
     let loaded = loading::received(server, input, total_bytes, &keyspace, &mut || over());
     let libraries = loaded.map_err(failed)?;
@@ -178,16 +244,18 @@ fn beside(
 fn from_file(
     server: &Server,
     settings: &Settings,
-    received: &Received,
+    received: Option<&Kept>,
     wire: &mut Wire<'_>,
     over: &dyn Fn() -> bool,
 ) -> Result<Data, Failed> {
-    let input = File::open(&received.path)?;
+    // Invariant: this way has a file.
+    let received = received.ok_or_else(|| io::Error::other("there is no file"))?;
+    let input = received.open()?;
     let mut look = || {
         wire.sign_of_life();
         over()
     };
-    in_place(server, settings, input, received.bytes, &mut look)
+    in_place(server, settings, input, received.bytes(), &mut look)
 }
 
 fn failed(failure: loading::Failure) -> Failed {
@@ -207,55 +275,4 @@ fn give_up(server: &Server, settings: &Settings, way: Way) {
     server.loading.set_beside(false);
     server.loading.end();
     appending::resume(server);
-}
-
-/// A copy in a file.
-struct Received {
-    path: PathBuf,
-    bytes: u64,
-}
-
-impl Received {
-    fn take(mut snapshot: Snapshot<'_, '_>) -> Result<Received, Failed> {
-        let path = PathBuf::from(format!("temp-replica.{}.rdb", std::process::id()));
-        let mut received = Received { path, bytes: 0 };
-        let mut file = File::create(&received.path)?;
-        let mut buffer = vec![0; COPY_BYTES];
-        let mut unsynced = 0;
-        loop {
-            let count = snapshot.read(&mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            file.write_all(&buffer[..count])?;
-            received.bytes += count as u64;
-            unsynced += count as u64;
-            if unsynced >= SYNC_BYTES {
-                unsynced = 0;
-                file.sync_data()?;
-            }
-        }
-        file.sync_all()?;
-        Ok(received)
-    }
-
-    /// It becomes the snapshot file, as in Redis: it is as good as one of our own. But who wants no
-    /// files may want none of this kind either; a primary's are gone with the copy that they are
-    /// for.
-    fn keep(self, settings: &Settings) {
-        let wants_files = settings.aof.on || !settings.save_points.is_empty();
-        if settings.rdb_del_sync_files && !wants_files {
-            return;
-        }
-        if let Err(error) = rename(&self.path, &settings.dbfilename) {
-            warn!("The snapshot of the master cannot be kept: {error}");
-        }
-    }
-}
-
-impl Drop for Received {
-    fn drop(&mut self) {
-        // It is gone already if it was kept.
-        let _ = remove_file(&self.path);
-    }
 }

@@ -224,13 +224,6 @@ impl<'s, 'w> Snapshot<'s, 'w> {
             self.wire.at = self.wire.buffer.len();
         }
     }
-
-    /// Reads what is left of it.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        let mut rest = [0; 4096];
-        while self.read(&mut rest)? > 0 {}
-        Ok(())
-    }
 }
 
 impl Read for Snapshot<'_, '_> {
