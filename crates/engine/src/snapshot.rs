@@ -12,12 +12,12 @@
 //! ([`Chunk`]), large ones are held as they are ([`Frozen`]); whoever takes the pieces makes a file
 //! of them, so that a stripe is locked for microseconds.
 //!
-//! After the walk the captures stay until [`Snapshot::end`], to count what commands copy because the
-//! sink still shares it.
+//! After the walk the captures stay until [`Snapshot::end`], to count what commands copy because
+//! the sink still shares it.
 //!
 //! Invariants: an entry whose epoch is not its stripe's present one exists only while the stripe
-//! has a `Capture` that is not walked through; a flushed table goes to the sink whole, with what has
-//! not been saved of it.
+//! has a `Capture` that is not walked through; a flushed table goes to the sink whole, with what
+//! has not been saved of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -254,7 +254,8 @@ impl Snapshot {
         Ok(Snapshot { job, stripe })
     }
 
-    /// Walks one segment, or some of a large one; `false` when the snapshot is complete. Leaves a stripe leased.
+    /// Walks one segment, or some of a large one; `false` when the snapshot is complete. Leaves a
+    /// stripe leased.
     pub fn step(&mut self, lease: &mut Lease<'_>) -> bool {
         let keyspace: &Keyspace = lease.keyspace();
         if self.stripe.0 >= keyspace.stripe_count() {

@@ -3,10 +3,9 @@
 //! `repl-diskless-load` says how. With `swapdb` the copy is loaded beside the old data, which stay
 //! in force until it is complete, and are served if they are of the same history; otherwise the old
 //! data are flushed first. Unless old data are served, clients are told that the server is loading.
-//! Where there are no old data, `disabled` need not load what it has
-//! written after that: the copy is loaded while it comes, and clients see no data until it is
-//! complete, as they would while it is received. In any case the append-only file ends before the
-//! data change, and begins anew with the new ones.
+//! Where there are no old data, `disabled` need not wait for the file: the copy is loaded while it
+//! comes, and clients see no data until it is complete, as they would while it is received. In any
+//! case the append-only file ends before the data change, and begins anew with the new ones.
 
 use std::io::{self, Read};
 use std::sync::atomic::Ordering::Relaxed;
@@ -48,11 +47,7 @@ pub(super) fn receive(
     }
     // Its place in the directory is needed.
     *kept = None;
-    let framing = loop {
-        if let Some(framing) = Framing::parse(&wire.line()?)? {
-            break framing;
-        }
-    };
+    let framing = framing(wire)?;
     let total_bytes = match framing {
         Framing::Length(bytes) => bytes,
         Framing::Mark(..) => 0,
@@ -92,11 +87,7 @@ pub(super) fn receive(
             appending::suspend(server);
             let loaded = match way {
                 Way::Beside => {
-                    // Compat: old data are served only if they are of the same history.
-                    match server.replicating.history().id() == id {
-                        true => server.loading.set_beside(true),
-                        false => server.loading.announce(true),
-                    }
+                    announce(server, id);
                     beside(server, &mut input, total_bytes, &over)
                 }
                 _ => in_place(server, settings, &mut input, total_bytes, &mut || over()),
@@ -117,6 +108,24 @@ pub(super) fn receive(
     let db = server.loading.stream_db.load(Relaxed);
     let db = DbIndex(u32::try_from(db).unwrap_or(0));
     Ok(Beginning::Full { id, at, db, data })
+}
+
+/// How the end of the copy will be known. Until that is said, line ends are signs of life.
+fn framing(wire: &mut Wire<'_>) -> Result<Framing, Failed> {
+    loop {
+        if let Some(framing) = Framing::parse(&wire.line()?)? {
+            return Ok(framing);
+        }
+    }
+}
+
+/// Says that a copy of the history `id` is loaded beside the old data.
+/// Compat: these are served only if they are of the same history.
+fn announce(server: &Server, id: RunId) {
+    match server.replicating.history().id() == id {
+        true => server.loading.set_beside(true),
+        false => server.loading.announce(true),
+    }
 }
 
 /// What comes of a snapshot, noted if that is wanted.
