@@ -1,7 +1,7 @@
 //! Threads that are in no hurry make room for those that answer clients.
 //!
-//! Only threads that never hold a lock on anything that a client may want: who waits for such a
-//! lock would wait for everybody in between.
+//! Only threads that take no lock which a client may want but to move something from here to there,
+//! and wake nobody while they hold it: who waits for such a lock waits for everybody in between.
 
 use log::debug;
 

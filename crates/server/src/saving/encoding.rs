@@ -2,7 +2,7 @@
 //! of its own, and passes full ones on through the one [`Mouth`].
 //!
 //! The pieces come in no order, so their encodings need none either. One thread takes everything;
-//! the others help with small values only, and only on cores that have nothing else to do.
+//! the others help with small values only, and mostly on cores that have nothing else to do.
 //!
 //! Invariants: a buffer begins and ends between two entries of one database; but for the entry that
 //! is longer than a buffer, whose thread keeps the mouth until that entry's end.
@@ -25,13 +25,12 @@ use super::outlet::Outlet;
 use super::pieces::Pieces;
 use super::walk::Control;
 use crate::config::settings::EvictionPolicy;
+use crate::priority;
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Threads that help.
 const HELPERS_MAX: usize = 3;
-/// The least priority that a thread can have.
-const NICENESS: i32 = 19;
 
 /// Nothing more can be written, for a reason that the mouth knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +138,9 @@ pub(super) fn encode_all(mouth: &Mouth<'_>, pieces: &Pieces, control: &Control) 
     thread::scope(|scope| {
         for _ in 0..helpers.min(HELPERS_MAX) {
             let help = || {
+                priority::lower();
                 let mut encoding = Encoding::new(mouth, Some(control));
-                if give_way() && encoding.help(pieces).is_err() {
+                if encoding.help(pieces).is_err() {
                     pieces.abandon();
                 }
             };
@@ -154,12 +154,6 @@ pub(super) fn encode_all(mouth: &Mouth<'_>, pieces: &Pieces, control: &Control) 
             pieces.abandon();
         }
     });
-}
-
-/// This thread runs when no other wants its core; whether that could be arranged.
-fn give_way() -> bool {
-    let me = rustix::thread::gettid();
-    rustix::process::setpriority_process(Some(me), NICENESS).is_ok()
 }
 
 /// One thread's encoder and buffer.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::snapshot::{Chunk, Frozen, Piece, Sink};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// The walk goes on below this.
 const WALK_BYTES_MAX: usize = 8 << 20;
@@ -98,6 +98,12 @@ impl State {
         self.peak_bytes = self.peak_bytes.max(self.held_bytes());
     }
 
+    fn pop_chunk(&mut self) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.copied_bytes -= chunk.len_bytes();
+        Some(chunk)
+    }
+
     /// The collection that was being written is.
     fn end_writing(&mut self) {
         self.shared_bytes -= std::mem::take(&mut self.writing_bytes);
@@ -156,10 +162,11 @@ impl Pieces {
                     true => state.writing_bytes = bytes,
                     false => state.copied_bytes -= bytes,
                 }
-                self.make_room(&mut state, bytes);
+                self.make_room(state, bytes);
                 return Some(piece);
             }
-            if let Some(chunk) = self.pop_chunk(&mut state) {
+            if let Some(chunk) = state.pop_chunk() {
+                self.make_room(state, chunk.len_bytes());
                 return Some(Piece::Small(chunk));
             }
             if state.complete || state.abandoned {
@@ -173,7 +180,8 @@ impl Pieces {
     pub(super) fn take_chunk(&self) -> Option<Chunk> {
         let mut state = self.0.state.lock();
         loop {
-            if let Some(chunk) = self.pop_chunk(&mut state) {
+            if let Some(chunk) = state.pop_chunk() {
+                self.make_room(state, chunk.len_bytes());
                 return Some(chunk);
             }
             if state.complete || state.abandoned {
@@ -183,18 +191,14 @@ impl Pieces {
         }
     }
 
-    fn pop_chunk(&self, state: &mut State) -> Option<Chunk> {
-        let chunk = state.chunks.pop_front()?;
-        state.copied_bytes -= chunk.len_bytes();
-        self.make_room(state, chunk.len_bytes());
-        Some(chunk)
-    }
-
     /// So many bytes do not wait any more.
-    fn make_room(&self, state: &mut State, bytes: usize) {
+    fn make_room(&self, mut state: MutexGuard<'_, State>, bytes: usize) {
         state.bytes -= bytes;
+        let walk_goes_on = state.bytes < WALK_BYTES_MAX;
+        // Whoever is woken may take the processor from this thread, and wants the lock.
+        drop(state);
         self.0.last_room.notify_all();
-        if state.bytes < WALK_BYTES_MAX {
+        if walk_goes_on {
             self.0.room.notify_all();
         }
     }
