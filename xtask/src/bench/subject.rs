@@ -176,18 +176,20 @@ impl<'a> Subject<'a> {
 
     /// Binds all of the server's threads to its core.
     fn pin(&self) -> Result<(), String> {
-        let output = Command::new("taskset")
-            .args(["-acp", SERVER_CORE, &self.server.pid().to_string()])
-            .output()
-            .map_err(|error| format!("cannot run taskset: {error}"))?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(format!(
-                "taskset: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            ))
+        // It gives up at a thread that has ended since it looked: then it looks again.
+        const ATTEMPTS: usize = 10;
+        let mut complaint = String::new();
+        for _ in 0..ATTEMPTS {
+            let output = Command::new("taskset")
+                .args(["-acp", SERVER_CORE, &self.server.pid().to_string()])
+                .output()
+                .map_err(|error| format!("cannot run taskset: {error}"))?;
+            if output.status.success() {
+                return Ok(());
+            }
+            complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         }
+        Err(format!("taskset: {complaint}"))
     }
 
     /// Starts the load generator; an empty `command` means that the options name a scenario.
