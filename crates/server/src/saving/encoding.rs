@@ -2,7 +2,7 @@
 //! of its own, and passes full ones on through the one [`Mouth`].
 //!
 //! The pieces come in no order, so their encodings need none either. One thread takes everything;
-//! the others help with small values only, and mostly on cores that have nothing else to do.
+//! the others help with small values only. None of them is in a hurry (see `walk`).
 //!
 //! Invariants: a buffer begins and ends between two entries of one database; but for the entry that
 //! is longer than a buffer, whose thread keeps the mouth until that entry's end.
@@ -25,7 +25,6 @@ use super::outlet::Outlet;
 use super::pieces::Pieces;
 use super::walk::Control;
 use crate::config::settings::EvictionPolicy;
-use crate::priority;
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -138,7 +137,6 @@ pub(super) fn encode_all(mouth: &Mouth<'_>, pieces: &Pieces, control: &Control) 
     thread::scope(|scope| {
         for _ in 0..helpers.min(HELPERS_MAX) {
             let help = || {
-                priority::lower();
                 let mut encoding = Encoding::new(mouth, Some(control));
                 if encoding.help(pieces).is_err() {
                     pieces.abandon();

@@ -1,4 +1,5 @@
-//! Taking a snapshot of the keyspace beside the commands: one thread walks, another writes.
+//! Taking a snapshot of the keyspace beside the commands: one thread walks, another writes; the
+//! latter and its helpers leave the processor to those that answer clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use super::pace::Pace;
 use super::pieces::Pieces;
 use crate::allocator;
+use crate::priority;
 
 /// What others may see and say while a snapshot is taken.
 #[derive(Debug, Default)]
@@ -115,6 +117,8 @@ pub fn take<B: Send, R: Send>(
     let taken = &pieces;
     let result = thread::scope(|scope| {
         let writer = scope.spawn(move || {
+            // The walk holds stripes; who encodes and writes does not.
+            priority::lower();
             let result = write(taken, begun);
             taken.abandon();
             result

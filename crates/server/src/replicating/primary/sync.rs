@@ -25,7 +25,6 @@ use super::wires::{Shared, Wire, Wires};
 use super::{Standing, Without, close, rewind};
 use crate::allocator;
 use crate::mailbox::Message;
-use crate::priority;
 use crate::replicating::new_name;
 use crate::saving::count;
 use crate::saving::file::{About, Counts, Destination, StreamPlace, write_to};
@@ -283,21 +282,17 @@ fn send(server: &Server, manner: Manner, wires: Vec<Wire>, control: &Arc<Control
         &server.snapshot_turn,
         control,
         |lease| begin(server, manner, &standings, lease),
-        |pieces, begun| {
-            // The walk holds stripes; whoever encodes and sends does not.
-            priority::lower();
-            match manner.by_mark {
-                true => send_marked(
-                    server,
-                    &settings,
-                    manner.without,
-                    to,
-                    pieces,
-                    control,
-                    &begun,
-                ),
-                false => send_file(server, &settings, manner, to, pieces, control, &begun),
-            }
+        |pieces, begun| match manner.by_mark {
+            true => send_marked(
+                server,
+                &settings,
+                manner.without,
+                to,
+                pieces,
+                control,
+                &begun,
+            ),
+            false => send_file(server, &settings, manner, to, pieces, control, &begun),
         },
     );
     let failure = match taken {
