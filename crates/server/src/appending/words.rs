@@ -63,9 +63,11 @@ pub(super) fn write(
             .commands
             .whole(&[b"FUNCTION", b"LOAD", library.source()]);
     }
-    while let Some(piece) = pieces.take() {
-        writer.piece(piece);
-        writer.commands.check()?;
+    while let Some(taken) = pieces.take() {
+        for piece in taken {
+            writer.piece(piece);
+            writer.commands.check()?;
+        }
     }
     if control.cancelled.load(Ordering::Relaxed) {
         return Err(io::Error::other("called off"));

@@ -14,7 +14,7 @@ use base::ids::DbIndex;
 use engine::access;
 use engine::entry::{Text, Value};
 use engine::keyspace::Lease;
-use engine::snapshot::{Copied, Frozen, LargeEntry, Piece, visit_flushed};
+use engine::snapshot::{Chunk, Copied, Frozen, LargeEntry, Piece, visit_flushed};
 use parking_lot::{Mutex, MutexGuard};
 use rdb::file::{Usage, put_database, put_key};
 use rdb::{Crc64, Cursor, Encoder, Progress, Target};
@@ -182,40 +182,48 @@ impl<'m> Encoding<'m> {
 
     /// Everything there is.
     fn pieces(&mut self, pieces: &Pieces) -> Result<(), Stopped> {
-        while let Some(piece) = pieces.take() {
-            match piece {
-                Piece::Small(chunk) => {
-                    self.select(chunk.db)?;
-                    chunk.entries().try_for_each(|entry| self.entry(&entry))?;
-                }
-                Piece::Large(db, large) => {
-                    self.select(db)?;
-                    self.large(*large, pieces)?;
-                }
-                Piece::Flushed(db, table, epoch) => {
-                    self.select(db)?;
-                    let mut result = Ok(());
-                    visit_flushed(&table, epoch, |entry| {
-                        if result.is_ok() {
-                            result = self.entry(&Copied::of(entry));
-                        }
-                    });
-                    result?;
-                }
-            }
+        while let Some(taken) = pieces.take() {
+            taken
+                .into_iter()
+                .try_for_each(|piece| self.piece(piece, pieces))?;
         }
         self.pass_on()
+    }
+
+    fn piece(&mut self, piece: Piece, pieces: &Pieces) -> Result<(), Stopped> {
+        match piece {
+            Piece::Small(chunk) => self.chunk(&chunk)?,
+            Piece::Large(db, large) => {
+                self.select(db)?;
+                self.large(*large, pieces)?;
+            }
+            Piece::Flushed(db, table, epoch) => {
+                self.select(db)?;
+                let mut result = Ok(());
+                visit_flushed(&table, epoch, |entry| {
+                    if result.is_ok() {
+                        result = self.entry(&Copied::of(entry));
+                    }
+                });
+                result?;
+            }
+        }
+        Ok(())
     }
 
     /// What others leave. Whoever wants keys to be saved slowly gets no help.
     fn help(&mut self, pieces: &Pieces) -> Result<(), Stopped> {
         while !self.control.is_some_and(Control::is_slow)
-            && let Some(chunk) = pieces.take_chunk()
+            && let Some(chunks) = pieces.take_chunks()
         {
-            self.select(chunk.db)?;
-            chunk.entries().try_for_each(|entry| self.entry(&entry))?;
+            chunks.iter().try_for_each(|chunk| self.chunk(chunk))?;
         }
         self.pass_on()
+    }
+
+    fn chunk(&mut self, chunk: &Chunk) -> Result<(), Stopped> {
+        self.select(chunk.db)?;
+        chunk.entries().try_for_each(|entry| self.entry(&entry))
     }
 
     /// All entries of a database.

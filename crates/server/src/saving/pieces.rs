@@ -38,6 +38,10 @@ const SPARE_BYTES_MIN: usize = 2 << 20;
 /// But not longer than this.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Chunks that are taken at once: those who take them are in no hurry and may lose the processor
+/// while they have the lock, which the walk and commands want. So that is to happen seldom.
+const CHUNKS_AT_ONCE: usize = 16;
+
 /// The most bytes that a snapshot of so many takes besides them.
 const fn bound(data_bytes: u64) -> usize {
     let part = data_bytes as usize / BOUND_PART;
@@ -98,10 +102,13 @@ impl State {
         self.peak_bytes = self.peak_bytes.max(self.held_bytes());
     }
 
-    fn pop_chunk(&mut self) -> Option<Chunk> {
-        let chunk = self.chunks.pop_front()?;
-        self.copied_bytes -= chunk.len_bytes();
-        Some(chunk)
+    /// The next chunks, if there are any, and their weight.
+    fn pop_chunks(&mut self) -> Option<(Vec<Chunk>, usize)> {
+        let count = self.chunks.len().min(CHUNKS_AT_ONCE);
+        let chunks: Vec<Chunk> = self.chunks.drain(..count).collect();
+        let bytes = chunks.iter().map(Chunk::len_bytes).sum();
+        self.copied_bytes -= bytes;
+        (count > 0).then_some((chunks, bytes))
     }
 
     /// The collection that was being written is.
@@ -151,9 +158,9 @@ impl Pieces {
         }))
     }
 
-    /// The next piece, waited for; `None` when there are no more. Large ones first: what was
-    /// copied of them can go. For one thread.
-    pub fn take(&self) -> Option<Piece> {
+    /// The next pieces, waited for; `None` when there are no more. Large ones first, one at a time:
+    /// what was copied of them can go. For one thread.
+    pub fn take(&self) -> Option<Vec<Piece>> {
         let mut state = self.0.state.lock();
         state.end_writing();
         loop {
@@ -163,11 +170,11 @@ impl Pieces {
                     false => state.copied_bytes -= bytes,
                 }
                 self.make_room(state, bytes);
-                return Some(piece);
+                return Some(vec![piece]);
             }
-            if let Some(chunk) = state.pop_chunk() {
-                self.make_room(state, chunk.len_bytes());
-                return Some(Piece::Small(chunk));
+            if let Some((chunks, bytes)) = state.pop_chunks() {
+                self.make_room(state, bytes);
+                return Some(chunks.into_iter().map(Piece::Small).collect());
             }
             if state.complete || state.abandoned {
                 return None;
@@ -176,13 +183,13 @@ impl Pieces {
         }
     }
 
-    /// The next chunk, waited for; `None` when there are no more. For any number of threads.
-    pub(super) fn take_chunk(&self) -> Option<Chunk> {
+    /// The next chunks, waited for; `None` when there are no more. For any number of threads.
+    pub(super) fn take_chunks(&self) -> Option<Vec<Chunk>> {
         let mut state = self.0.state.lock();
         loop {
-            if let Some(chunk) = state.pop_chunk() {
-                self.make_room(state, chunk.len_bytes());
-                return Some(chunk);
+            if let Some((chunks, bytes)) = state.pop_chunks() {
+                self.make_room(state, bytes);
+                return Some(chunks);
             }
             if state.complete || state.abandoned {
                 return None;
