@@ -584,12 +584,12 @@ fn handle(
     others: Option<&mut Slab<Connection>>,
     around: &mut Surroundings<'_, '_>,
 ) -> Option<Waiting> {
-    // What a primary sends has no limit, and is worth no detour.
-    if client.reply_mode != ReplyMode::On && client.upstream.is_none() {
-        return handle_muted(verdict, args, client, out, others, around);
-    }
     let start = out.mark();
-    let waiting = carry_out(verdict, args, client, out, others, around);
+    // What a primary sends has no limit, and is worth no detour.
+    let waiting = match client.reply_mode == ReplyMode::On || client.upstream.is_some() {
+        true => carry_out(verdict, args, client, out, others, around),
+        false => carry_out_muted(verdict, args, client, out, others, around),
+    };
     if let Some(Waiting::Pause) = waiting {
         return waiting;
     }
@@ -604,9 +604,9 @@ fn handle(
 }
 
 /// The same for a client that gets no reply: what is written goes nowhere, however much it is, and
-/// counts for no limit.
+/// counts for no limit, unless the command ends the silence.
 #[cold]
-fn handle_muted(
+fn carry_out_muted(
     verdict: Verdict,
     args: &mut Args<'_>,
     client: &mut Client,
@@ -617,15 +617,8 @@ fn handle_muted(
     let mut apart = Reply::limited(out.proto(), MUTED_BYTES_MAX);
     let waiting = carry_out(verdict, args, client, &mut apart, others, around);
     out.set_proto(apart.proto());
-    if let Some(Waiting::Pause) = waiting {
-        return waiting;
-    }
-    match client.reply_mode {
-        ReplyMode::On => out.append(&mut apart),
-        _ => end_muted(client, out),
-    }
-    if client.caching.is_some() {
-        end_of_caching(client, out, around.server);
+    if client.reply_mode == ReplyMode::On {
+        out.append(&mut apart);
     }
     waiting
 }
