@@ -12,7 +12,7 @@ use testkit::peers::Kind;
 use testkit::process::Server;
 use testkit::reply::Reply;
 
-use crate::servers::await_some;
+use crate::servers::await_that;
 
 const COMMANDS: usize = 6000;
 
@@ -64,10 +64,6 @@ impl Directory {
         let bytes = fs::read(bases.next().expect("a base")).expect("a readable file");
         String::from_utf8_lossy(&bytes).into_owned()
     }
-}
-
-fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
-    await_some(|| holds().then_some(()).ok_or_else(|| what.to_owned()));
 }
 
 fn words(command: &str) -> Vec<Vec<u8>> {

@@ -10,6 +10,8 @@ use testkit::peers::Kind;
 use testkit::process::Server;
 use testkit::reply::Reply;
 
+use crate::servers::await_that;
+
 /// How long something may take that does happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 const AT_ONCE: &[&str] = &["--repl-diskless-sync-delay", "0"];
@@ -37,15 +39,6 @@ fn info(client: &mut Client, section: &str, field: &str) -> String {
         (name == field).then(|| value.to_owned())
     });
     value.unwrap_or_default()
-}
-
-/// Waits until `holds`.
-fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never happens: {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
 }
 
 /// A replica that is no more than its connection.

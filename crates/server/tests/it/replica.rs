@@ -10,6 +10,8 @@ use testkit::client::Client;
 use testkit::peers::Kind;
 use testkit::process::Server;
 
+use crate::servers::{await_some, await_that};
+
 /// How long something may take that does happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Names of histories.
@@ -35,18 +37,10 @@ pub(crate) fn call(client: &mut Client, command: &str) -> String {
 
 /// Asks until the answer is as wanted.
 pub(crate) fn wait_for(client: &mut Client, command: &str, wanted: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let answer = call(client, command);
-        if answer == wanted {
-            return;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "{command}: {answer}, not {wanted}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    await_some(|| match call(client, command) {
+        answer if answer == wanted => Ok(()),
+        answer => Err(format!("{command}: {answer}, not {wanted}")),
+    });
 }
 
 /// A field of INFO.
@@ -63,11 +57,8 @@ pub(crate) fn wait_for_info(client: &mut Client, field: &str, wanted: &str) {
 }
 
 pub(crate) fn wait_for_info_of(client: &mut Client, section: &str, field: &str, wanted: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    while info(client, section, field) != wanted {
-        assert!(Instant::now() < deadline, "{field} never was {wanted}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let what = format!("{field} is {wanted}");
+    await_that(&what, || info(client, section, field) == wanted);
 }
 
 /// Makes `replica` follow `primary`, and waits until the stream flows.
@@ -311,11 +302,9 @@ fn without_old_data_a_copy_is_loaded_while_it_comes() {
     let (mut link, _) = played.meet();
     let head = format!("+FULLRESYNC {NAME} 100\r\n$EOF:{MARK}\r\n");
     link.say(&[head.as_bytes(), &copy[..copy.len() - 9]].concat());
-    let deadline = Instant::now() + PATIENCE;
-    while temporary.metadata().map_or(0, |meta| meta.len()) < 8 << 20 {
-        assert!(Instant::now() < deadline, "nothing is written");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    await_that("some of it is written", || {
+        temporary.metadata().map_or(0, |meta| meta.len()) >= 8 << 20
+    });
     assert_eq!(call(&mut client, "GET key"), "(nil)");
     for field in ["loading", "async_loading"] {
         assert_eq!(info(&mut client, "persistence", field), "0");
@@ -331,10 +320,7 @@ fn without_old_data_a_copy_is_loaded_while_it_comes() {
         call(&mut client, "STRLEN key"),
         format!("(integer) {}", text.len())
     );
-    while !kept.exists() {
-        assert!(Instant::now() < deadline, "the file is not kept");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    await_that("the file is kept", || kept.exists());
     assert!(std::fs::read(&kept).expect("a file") == copy);
     assert!(!temporary.exists());
 }

@@ -93,3 +93,8 @@ pub(crate) fn info(client: &mut Client, name: &str, wanted: &str) {
         value => Err(format!("{name} is {value}, not {wanted}")),
     });
 }
+
+/// Waits until `holds`; a complaint names what.
+pub(crate) fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    await_some(|| holds().then_some(()).ok_or_else(|| what.to_owned()));
+}
